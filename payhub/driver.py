@@ -1,0 +1,235 @@
+"""Write a driver with what is here: calls, flows, and what a provider can do.
+
+A driver says what to send, somebody else sends it. Each operation returns a *flow*: a generator
+that yields calls, is sent responses, and returns a model. It does no I/O of its own, so one flow
+serves synchronous and asynchronous applications and is tested with plain values.
+"""
+
+import re
+from collections.abc import Callable, Generator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from payhub.errors import InvalidOrder
+from payhub.masking import Clear, Link, Shown
+from payhub.models import Method, Presentation, Service
+
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+
+
+class Call(Shown, frozen=True, kw_only=True):
+    """Describe one HTTP request that a driver wants made, and what the core must know about it.
+
+    `body` is sent as it is, byte for byte. `moves_money` is true for a call that may start a
+    payment or payout: it is never sent twice. `asked` and `promised` are the wire structs of the
+    request and the answer; their masks decide what a log shows, and without one nothing is shown.
+
+    Raises:
+        ValueError: a header that cannot be sent as one line; its value is not quoted.
+    """
+
+    operation: Clear[str]
+    url: Link[str]
+    moves_money: Clear[bool]
+    body: bytes = b""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    method: Clear[str] = "POST"
+    order_id: Clear[str | None] = None
+    provider_id: Clear[str | None] = None
+    asked: type[msgspec.Struct] | None = None
+    promised: type[msgspec.Struct] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse headers that could smuggle in another line."""
+        for name, value in self.headers.items():
+            if not _TOKEN.fullmatch(name):
+                raise ValueError("header: not a valid name")
+            if not _VALUE.fullmatch(value):
+                raise ValueError(f"header {name}: the value is empty or has characters that a header cannot hold")
+
+
+class Response(Shown, frozen=True, kw_only=True):
+    """Hold a complete answer; header names are in lower case."""
+
+    status: Clear[int]
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+
+
+Flow = Generator[Call, Response, T]
+"""A driver's conversation: yields calls, is sent responses, returns a model."""
+
+
+class Unreadable(Exception):  # noqa: N818 - it describes the answer, as the names in payhub.errors do
+    """Report, from a flow, an answer that is not the promised one.
+
+    After a call that moves money the outcome is then unknown; a read becomes `Unavailable`.
+    The text must not quote the answer.
+    """
+
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?", re.DOTALL)
+
+
+def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
+    """Check a struct against its own annotations and return it with exact types.
+
+    `names` says what the application calls a field (`{"customer_ip": "payer.ip"}`).
+
+    Raises:
+        InvalidOrder: a field has the wrong type, length or form; its value is not quoted.
+    """
+    try:
+        return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
+    except (msgspec.ValidationError, TypeError, ValueError) as cause:
+        raise _invalid(str(cause), names or {}) from None
+
+
+def _invalid(message: str, names: Mapping[str, str]) -> InvalidOrder:
+    found = _AT.fullmatch(message)
+    what, field = (found["what"], found["field"] or "order") if found else ("malformed", "order")
+    if what.startswith("Invalid"):  # here msgspec quotes the value
+        what = "not one of the values allowed"
+    known_as = f" ({field})" if field in names else ""
+    return InvalidOrder(names.get(field, field), f"{what}{known_as}")
+
+
+class Offer(Shown, frozen=True, kw_only=True):
+    """Name one way to pay or be paid that a provider offers, and in which currencies.
+
+    `presentation` is `None` for payouts, whose `method` is the tag of the destination (`card`,
+    `phone`, `bank_account`, `wallet`).
+    """
+
+    method: Clear[Method | Literal["phone"]]
+    presentation: Clear[Presentation | None] = None
+    currencies: Clear[frozenset[str]]
+
+
+class Creating(Shown, frozen=True, kw_only=True):
+    """Say how a provider creates payments or payouts.
+
+    `refusals` are the HTTP statuses after which certainly nothing moves. `repeated_order_id` says
+    what a second order with the same order_id does. Both default to the unsafe reading.
+    """
+
+    offers: Clear[tuple[Offer, ...]]
+    refusals: Clear[frozenset[int]] = frozenset()
+    repeated_order_id: Clear[Literal["unknown", "refused", "returned", "duplicated"]] = "unknown"
+
+
+class Asking(Shown, frozen=True, kw_only=True):
+    """Say how a provider can be asked for a status, and whether "not found" proves absence."""
+
+    by: Clear[frozenset[Literal["order_id", "provider_id"]]]
+    absence_proven: Clear[bool] = False
+
+
+class Capabilities(Shown, frozen=True, kw_only=True):
+    """Say what a provider can do, per operation; what is not said is not supported.
+
+    `exponents` gives the digits of a currency where the provider departs from ISO 4217.
+    """
+
+    create_payment: Clear[Creating | None] = None
+    create_payout: Clear[Creating | None] = None
+    fetch_payment: Clear[Asking | None] = None
+    fetch_payout: Clear[Asking | None] = None
+    fetch_balance: Clear[bool] = False
+    fetch_account_info: Clear[bool] = False
+    list_payments: Clear[bool] = False
+    read_notification: Clear[bool] = False
+    exponents: Clear[Mapping[str, int]] = msgspec.field(default_factory=dict)
+
+
+class AccountConfig(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Begin a driver's configuration: one table `[accounts.NAME]` of payhub.toml.
+
+    A driver's own struct adds its fields. A `pathlib.Path` is taken relative to the file; a text
+    may also be given as `{ env = "NAME" }` or `{ file = "path" }`.
+    """
+
+    name: Clear[str]
+    provider: Clear[str]
+
+
+class Account(Protocol):
+    """Be what a driver's `connect` returns: an account with its keys loaded, ready for flows."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that the application chose."""
+        ...
+
+    def services(self) -> tuple[Service, ...]:
+        """Return the services that the configuration names, for `payhub doctor` to check."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Be a local simulation of the provider, for tutorials and tests."""
+
+    url: str
+    config: Path
+
+    def __enter__(self) -> Self:
+        """Start serving on this machine only."""
+        ...
+
+    def __exit__(self, *exc: object) -> None:
+        """Stop serving."""
+        ...
+
+    def settle(self, kind: str, order_id: str, outcome: str = "paid", amount: str | None = None) -> None:
+        """Set the outcome of an order, as the payer or the bank would."""
+        ...
+
+    def wait(self) -> None:
+        """Serve until interrupted."""
+        ...
+
+
+class ProviderInfo(Shown, frozen=True, kw_only=True):
+    """Introduce a provider: its name, its configuration, what it can do, how to open an account.
+
+    `connect` loads the keys, once, and raises `ConfigurationError` if they cannot be used.
+    `sandbox(directory, port)` makes a local simulation, if the driver ships one.
+    """
+
+    name: Clear[str]
+    title: Clear[str]
+    config: Clear[type[AccountConfig]]
+    capabilities: Clear[Capabilities]
+    connect: Clear[Callable[[Any], Account]]
+    api_version: Clear[str] = ""
+    documentation: Clear[str] = ""
+    payment_extra: Clear[type[msgspec.Struct] | None] = None
+    payout_extra: Clear[type[msgspec.Struct] | None] = None
+    sandbox: Clear[Callable[[Path, int], Sandbox] | None] = None
+
+
+def insecure(url: str) -> str | None:
+    """Return why nothing may be sent to a URL, or `None`: https anywhere, http to this machine only."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return "not an http or https URL"
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        return "plain http is allowed to this machine only; use https"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

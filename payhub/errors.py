@@ -1,0 +1,102 @@
+"""Say what went wrong, and what the caller may conclude from it.
+
+* `PayhubError`
+    * `ConfigurationError`: fix the program
+        * `UnknownAccount`
+        * `UnknownProvider`
+        * `BrokenPlugin`
+        * `UnsupportedOperation`
+    * `InvalidOrder`: refused here, before anything was sent
+    * `OrderConflict`: this order_id already stands for a different order
+    * `NotSent`: nothing left this machine; safe to repeat, here or elsewhere
+    * `Declined`: the provider refused for good; nothing moved
+    * `NotFound`: (reads) the provider does not know it; proves nothing about money
+    * `Unavailable`: (reads) no usable answer; ask again later
+    * `BadNotification`: not authentic, or not readable
+
+When `create_payment` or `create_payout` raises one of these, no money moved. An unknown outcome
+is not an error: it is returned, with `status=UNKNOWN`.
+"""
+
+from collections.abc import Mapping
+
+
+class PayhubError(Exception):
+    """Begin every error of payhub; raised while creating, it means that no money moved."""
+
+
+class ConfigurationError(PayhubError):
+    """Report a mistake in the program or its configuration."""
+
+
+class UnknownAccount(ConfigurationError):
+    """Report an account name that the configuration does not have."""
+
+
+class UnknownProvider(ConfigurationError):
+    """Report a provider that no installed driver speaks to."""
+
+
+class BrokenPlugin(ConfigurationError):
+    """Report a driver that is installed but cannot be used; the cause is chained."""
+
+
+class UnsupportedOperation(ConfigurationError):
+    """Report an operation that the account's driver does not have."""
+
+
+class InvalidOrder(PayhubError):
+    """Report an order that was refused here, before anything was sent.
+
+    `field` names the field, as `amount` or `payer.id`; the message never quotes its value.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        """Name the field and say what is wrong with it."""
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Show the field and the reason."""
+        return f"{self.field}: {self.reason}"
+
+
+class OrderConflict(PayhubError):
+    """Report an order_id that already stands for a different order; no value is quoted."""
+
+
+class NotSent(PayhubError):
+    """Report that nothing left this machine; the order may be repeated, here or elsewhere."""
+
+
+class Declined(PayhubError):
+    """Report that the provider refused for good and nothing moved.
+
+    `code` is the provider's code or the HTTP status, `text` its words, `errors` its complaints
+    by field.
+    """
+
+    def __init__(self, text: str, *, code: str = "", errors: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """Keep what the provider said."""
+        super().__init__(text)
+        self.text = text
+        self.code = code
+        self.errors = dict(errors or {})
+
+    def __str__(self) -> str:
+        """Show the provider's text and its complaints by field."""
+        fields = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in self.errors.items())
+        return f"{self.text} ({fields})" if fields else self.text
+
+
+class NotFound(PayhubError):
+    """Report (of a read) that the provider does not know it; this proves nothing about money."""
+
+
+class Unavailable(PayhubError):
+    """Report (of a read) that no usable answer came; ask again later."""
+
+
+class BadNotification(PayhubError):
+    """Report a notification that is not authentic, or not readable."""

@@ -1,0 +1,198 @@
+"""Offer every operation on every account: `Hub` for threads, `AsyncHub` for event loops."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from payhub import config
+from payhub.config import Settings
+from payhub.models import AccountInfo, Balance, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
+from payhub.money import Money
+from payhub.registry import Registry
+from payhub.runner import AsyncRunner, Runner
+
+
+class _Hub:
+    """Share how both hubs are made."""
+
+    def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
+        """Load the plugins and take the configuration; nothing is opened or connected yet."""
+        self.registry = Registry(settings, plugins)
+
+    @classmethod
+    def from_file(cls, path: str | Path | None = None, *, plugins: Iterable[object] = ()) -> Self:
+        """Make a hub from a file: the one given, else `PAYHUB_CONFIG`, else `payhub.toml` here.
+
+        `plugins` are the application's own: modules or objects with hook implementations.
+        """
+        return cls(config.read_file(path), plugins)
+
+    @classmethod
+    def from_mapping(
+        cls, tables: Mapping[str, Any], *, base: str | Path = ".", plugins: Iterable[object] = ()
+    ) -> Self:
+        """Make a hub from a mapping of the same form as payhub.toml; paths are relative to `base`."""
+        return cls(config.read_mapping(tables, base), plugins)
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Return the names of the configured accounts."""
+        return self.registry.names
+
+
+class Hub(_Hub):
+    """Take payments and make payouts through any configured account, from threads.
+
+    One hub serves any number of threads. Use it as a context manager, or `close` it.
+    """
+
+    def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
+        """Open the pool of connections; see `from_file` and `from_mapping`."""
+        super().__init__(settings, plugins)
+        self._runner = Runner(settings.transport, self.registry.plugins.observers())
+
+    def __enter__(self) -> Self:
+        """Return the hub."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the hub."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._runner.close()
+
+    def create_payment(self, account: str, order: PaymentOrder) -> Payment:
+        """Create a payment; if this raises a `PayhubError`, no money moved.
+
+        An unknown outcome is returned, with `status=UNKNOWN`: ask for it, never create it again.
+
+        Raises:
+            InvalidOrder: refused here; the field is named.
+            NotSent: nothing left this machine.
+            Declined: the provider refused for good.
+            ConfigurationError: the account cannot be used.
+        """
+        return self._runner.run(self.registry.account(account).create_payment(order))
+
+    def create_payout(self, account: str, order: PayoutOrder) -> Payout:
+        """Create a payout; if this raises a `PayhubError`, no money moved.
+
+        An unknown outcome is returned, with `status=UNKNOWN`: ask for it, never create it again.
+
+        Raises:
+            InvalidOrder: refused here; the field is named.
+            NotSent: nothing left this machine.
+            Declined: the provider refused for good.
+            ConfigurationError: the account cannot be used.
+        """
+        return self._runner.run(self.registry.account(account).create_payout(order))
+
+    def fetch_payment(
+        self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
+    ) -> Payment:
+        """Ask for a payment's status; with `amount`, compare the answer with what was ordered.
+
+        Raises:
+            NotFound: the provider does not know it; this proves nothing about money.
+            Unavailable: no usable answer; ask again later.
+        """
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        return self._runner.run(self.registry.account(account).fetch_payment(ref))
+
+    def fetch_payout(
+        self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
+    ) -> Payout:
+        """Ask for a payout's status; with `amount`, compare the answer with what was ordered.
+
+        Raises:
+            NotFound: the provider does not know it; this proves nothing about money.
+            Unavailable: no usable answer; ask again later.
+        """
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        return self._runner.run(self.registry.account(account).fetch_payout(ref))
+
+    def fetch_balance(self, account: str) -> Balance:
+        """Ask for the account's balance.
+
+        Raises:
+            Unavailable: no usable answer; ask again later.
+        """
+        return self._runner.run(self.registry.account(account).fetch_balance())
+
+    def fetch_account_info(self, account: str) -> AccountInfo:
+        """Ask what the account is allowed to do.
+
+        Raises:
+            Unavailable: no usable answer; ask again later.
+        """
+        return self._runner.run(self.registry.account(account).fetch_account_info())
+
+    def list_payments(self, account: str, *, first: dt.date, last: dt.date) -> tuple[Payment, ...]:
+        """List the payments of a period, both days included.
+
+        Raises:
+            Unavailable: no usable answer; ask again later.
+        """
+        return self._runner.run(self.registry.account(account).list_payments(Period(first=first, last=last)))
+
+
+class AsyncHub(_Hub):
+    """Take payments and make payouts through any configured account, from an event loop.
+
+    The methods, arguments and errors are those of `Hub`, awaited. Use it as an asynchronous
+    context manager, or `close` it.
+    """
+
+    def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
+        """Open the pool of connections; see `from_file` and `from_mapping`."""
+        super().__init__(settings, plugins)
+        self._runner = AsyncRunner(settings.transport, self.registry.plugins.observers())
+
+    async def __aenter__(self) -> Self:
+        """Return the hub."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the hub."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._runner.close()
+
+    async def create_payment(self, account: str, order: PaymentOrder) -> Payment:
+        """Create a payment; see `Hub.create_payment`."""
+        return await self._runner.run(self.registry.account(account).create_payment(order))
+
+    async def create_payout(self, account: str, order: PayoutOrder) -> Payout:
+        """Create a payout; see `Hub.create_payout`."""
+        return await self._runner.run(self.registry.account(account).create_payout(order))
+
+    async def fetch_payment(
+        self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
+    ) -> Payment:
+        """Ask for a payment's status; see `Hub.fetch_payment`."""
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        return await self._runner.run(self.registry.account(account).fetch_payment(ref))
+
+    async def fetch_payout(
+        self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
+    ) -> Payout:
+        """Ask for a payout's status; see `Hub.fetch_payout`."""
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        return await self._runner.run(self.registry.account(account).fetch_payout(ref))
+
+    async def fetch_balance(self, account: str) -> Balance:
+        """Ask for the account's balance; see `Hub.fetch_balance`."""
+        return await self._runner.run(self.registry.account(account).fetch_balance())
+
+    async def fetch_account_info(self, account: str) -> AccountInfo:
+        """Ask what the account is allowed to do; see `Hub.fetch_account_info`."""
+        return await self._runner.run(self.registry.account(account).fetch_account_info())
+
+    async def list_payments(self, account: str, *, first: dt.date, last: dt.date) -> tuple[Payment, ...]:
+        """List the payments of a period; see `Hub.list_payments`."""
+        return await self._runner.run(self.registry.account(account).list_payments(Period(first=first, last=last)))

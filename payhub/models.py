@@ -1,0 +1,283 @@
+"""Say what an application wants (orders) and what a provider has (payments, payouts)."""
+
+import datetime as dt
+import enum
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from payhub.masking import Clear, Link, Shown, Truncated
+from payhub.money import Money
+
+Method = Literal["card", "sbp", "sberpay", "bank_account", "wallet"]
+"""How the payer pays."""
+
+Presentation = Literal["hosted", "direct"]
+"""`hosted`: redirect the payer to the provider's page; `direct`: show requisites on your own page."""
+
+Kind = Literal["payment", "payout"]
+"""Which way the money goes: to you, or from you."""
+
+OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Status(enum.StrEnum):
+    """Name what is known of a payment or payout."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    CANCELED = "canceled"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    REVERSED = "reversed"
+
+    @property
+    def final(self) -> bool:
+        """Tell whether the provider will not change it any more."""
+        return self not in {Status.PENDING, Status.UNKNOWN}
+
+
+class Browser(Shown, frozen=True, kw_only=True):
+    """Describe the payer's browser, for providers that check 3-D Secure or fraud by it."""
+
+    user_agent: Clear[str | None] = None
+    accept_header: Clear[str | None] = None
+    color_depth: Clear[int | None] = None
+    language: Clear[str | None] = None
+    screen_height: Clear[int | None] = None
+    screen_width: Clear[int | None] = None
+
+
+class Payer(Shown, frozen=True, kw_only=True):
+    """Describe who pays; which fields are needed depends on the provider's service."""
+
+    id: Truncated[str | None] = None
+    ip: str | None = None
+    email: str | None = None
+    phone: Truncated[str | None] = None
+    first_name: str | None = None
+    last_name: str | None = None
+    address: str | None = None
+    post_code: str | None = None
+    state: str | None = None
+    city: str | None = None
+    browser: Clear[Browser | None] = None
+
+
+class Recipient(Shown, frozen=True, kw_only=True):
+    """Describe who is paid, for providers that ask; `country` is ISO 3166-1 alpha-3."""
+
+    email: str | None = None
+    phone: Truncated[str | None] = None
+    first_name: str | None = None
+    last_name: str | None = None
+    country: Clear[str | None] = None
+
+
+class ToCard(Shown, frozen=True, tag="card"):
+    """Pay to a card; what follows the number is needed for some currencies only.
+
+    `exp_year` and `exp_month` have two digits each, `country` is ISO 3166-1 alpha-2.
+    """
+
+    number: Truncated[str]
+    holder: str | None = None
+    exp_year: str | None = None
+    exp_month: str | None = None
+    country: Clear[str | None] = None
+    birth_date: dt.date | None = None
+
+
+class ToPhone(Shown, frozen=True, tag="phone"):
+    """Pay to a bank account found by its owner's phone number; `bank_code` is the provider's."""
+
+    number: Truncated[str]
+    bank_code: Clear[str | None] = None
+
+
+class ToBankAccount(Shown, frozen=True, tag="bank_account"):
+    """Pay to a bank account; `bic` is the bank's BIC, `bank_code` the provider's own code for it."""
+
+    number: Truncated[str]
+    bic: Clear[str | None] = None
+    bank_code: Clear[str | None] = None
+
+
+class ToWallet(Shown, frozen=True, tag="wallet"):
+    """Pay to an electronic wallet."""
+
+    number: Truncated[str]
+
+
+Destination = ToCard | ToPhone | ToBankAccount | ToWallet
+
+
+class PaymentOrder(Shown, frozen=True, kw_only=True):
+    """Ask for a payment: what the application wants, in no provider's words.
+
+    `order_id` is yours and unique within the account. `extra` takes the driver's own struct for
+    fields that only its provider has.
+    """
+
+    order_id: Clear[OrderId]
+    amount: Clear[Money]
+    method: Clear[Method]
+    presentation: Clear[Presentation] = "hosted"
+    payer: Clear[Payer | None] = None
+    bank_code: Clear[str | None] = None
+    description: str | None = None
+    success_url: Link[str | None] = None
+    fail_url: Link[str | None] = None
+    notification_url: Link[str | None] = None
+    extra: Any = None
+
+
+class PayoutOrder(Shown, frozen=True, kw_only=True):
+    """Ask for a payout: what the application wants, in no provider's words.
+
+    `order_id` is yours and unique within the account. `extra` takes the driver's own struct for
+    fields that only its provider has.
+    """
+
+    order_id: Clear[OrderId]
+    amount: Clear[Money]
+    to: Clear[Destination]
+    recipient: Clear[Recipient | None] = None
+    notification_url: Link[str | None] = None
+    extra: Any = None
+
+
+class Ref(Shown, frozen=True, kw_only=True):
+    """Name an existing payment or payout: by your `order_id`, or by the provider's id.
+
+    With `amount`, the answer is compared with what was ordered.
+    """
+
+    order_id: Clear[str | None] = None
+    provider_id: Clear[str | None] = None
+    amount: Clear[Money | None] = None
+
+
+class Period(Shown, frozen=True, kw_only=True):
+    """Name the days of a report, both included."""
+
+    first: Clear[dt.date]
+    last: Clear[dt.date]
+
+
+class Requisites(Shown, frozen=True, kw_only=True):
+    """Say where the payer has to send the money; show it on your own page."""
+
+    kind: Clear[Literal["card", "phone", "bank_account"]]
+    number: Truncated[str]
+    holder: str | None = None
+    bank: Clear[str | None] = None
+    bic: Clear[str | None] = None
+
+
+class _Result(Shown, frozen=True, kw_only=True):
+    """Hold what payments and payouts have in common.
+
+    `requested` is what was asked, `paid` what was really paid, `credited` what your balance
+    got, `commission` what the provider took; `None` where the provider did not say. Credit a
+    customer with `paid`, never with `requested`. `mismatches` names the fields in which the
+    answer contradicts the order: such a result is `UNKNOWN` and needs a person. `reason` says
+    why, in words. `raw` has the answer's own fields; it may hold personal data.
+    """
+
+    account: Clear[str] = ""
+    provider: Clear[str] = ""
+    order_id: Clear[str | None] = None
+    provider_id: Clear[str | None] = None
+    status: Clear[Status]
+    provider_status: Clear[str | None] = None
+    requested: Clear[Money | None] = None
+    paid: Clear[Money | None] = None
+    credited: Clear[Money | None] = None
+    commission: Clear[Money | None] = None
+    partial: Clear[bool | None] = None
+    reason: Clear[str | None] = None
+    mismatches: Clear[tuple[str, ...]] = ()
+    created_at: Clear[dt.datetime | None] = None
+    raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Payment(_Result, frozen=True, kw_only=True):
+    """Say what is known of a payment.
+
+    Redirect the payer to `redirect_url` if there is one, else show the `requisites`.
+    """
+
+    redirect_url: Link[str | None] = None
+    requisites: Clear[Requisites | None] = None
+
+
+class Payout(_Result, frozen=True, kw_only=True):
+    """Say what is known of a payout."""
+
+
+class Balance(Shown, frozen=True, kw_only=True):
+    """Say what an account has with the provider: free, held back, and on its way out."""
+
+    account: Clear[str] = ""
+    available: Clear[Money]
+    held: Clear[Money | None] = None
+    reserved: Clear[Money | None] = None
+    pending_payouts: Clear[Money | None] = None
+    raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Phase(enum.StrEnum):
+    """Name how far a call got: did it leave this machine, was it answered?"""
+
+    NOT_SENT = "not sent"
+    MAYBE_SENT = "maybe sent"
+    ANSWERED = "answered"
+
+
+class Exchange(Shown, frozen=True, kw_only=True):
+    """Keep one request and its answer, masked, as support needs them.
+
+    `duration` is in seconds, sizes are bytes of the bodies, `problem` says what went wrong on the
+    way, `server_time` is the answer's `Date` header. The bodies are decoded JSON with every value
+    masked by the driver's structs.
+    """
+
+    account: Clear[str]
+    provider: Clear[str]
+    operation: Clear[str]
+    order_id: Clear[str | None]
+    provider_id: Clear[str | None]
+    method: Clear[str]
+    url: Link[str]
+    phase: Clear[Phase]
+    status: Clear[int | None]
+    problem: Clear[str | None]
+    started_at: Clear[dt.datetime]
+    duration: Clear[float]
+    server_time: Clear[dt.datetime | None]
+    bytes_sent: Clear[int]
+    bytes_received: Clear[int]
+    request: Clear[Any]
+    response: Clear[Any]
+
+
+class Service(Shown, frozen=True, kw_only=True):
+    """Name one service that the provider offers to an account."""
+
+    kind: Clear[Kind]
+    code: Clear[str]
+    method: Clear[str | None] = None
+    currency: Clear[str | None] = None
+    active: Clear[bool]
+
+
+class AccountInfo(Shown, frozen=True, kw_only=True):
+    """Say what the provider allows an account to do."""
+
+    account: Clear[str] = ""
+    payments_allowed: Clear[bool]
+    payouts_allowed: Clear[bool]
+    services: Clear[tuple[Service, ...]]
+    raw: Mapping[str, Any] = msgspec.field(default_factory=dict)

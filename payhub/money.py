@@ -1,0 +1,95 @@
+"""Hold amounts of money exactly."""
+
+import functools
+import re
+from decimal import Context, Decimal
+
+import msgspec
+from iso4217 import Currency
+
+_PLAIN_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
+_EXACT = Context(prec=60)  # not the application's context, which may round
+
+
+@functools.cache
+def exponent(currency: str) -> int:
+    """Return the digits after the point that ISO 4217 gives a currency: JPY 0, RUB 2, KWD 3.
+
+    Raises:
+        ValueError: the code is not in the standard, or stands for no money (XXX, XAU).
+    """
+    try:
+        digits = Currency(currency).exponent
+    except ValueError:
+        digits = None
+    if digits is None:
+        raise ValueError("currency: not an ISO 4217 code of a currency (three capital letters, as RUB)")
+    return digits
+
+
+class Money(msgspec.Struct, frozen=True, eq=False):
+    """Say an amount and its currency: `Money("1000.44", "RUB")`.
+
+    The amount is a decimal text, an `int` or a `Decimal`; never a float. It is kept with the
+    digits of ISO 4217. For a provider that counts finer or coarser, `exponent` says how many
+    digits may be given.
+
+    Raises:
+        TypeError: the amount is a float or another type that is not exact.
+        ValueError: not a number, not a currency, or more digits than the currency has.
+    """
+
+    amount: Decimal
+    currency: str
+    exponent: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the amount and give it the digits of its currency."""
+        standard = exponent(self.currency)
+        allowed = standard if self.exponent is None else self.exponent
+        amount = _exact(self.amount)
+        digits = _digits(amount)
+        if digits > allowed:
+            raise ValueError(f"amount: {self.currency} has {allowed} digits after the point, {digits} were given")
+        step = Decimal(1).scaleb(-max(digits, min(standard, allowed)))
+        msgspec.structs.force_setattr(self, "amount", amount.quantize(step, context=_EXACT))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare amount and currency; how many digits were allowed does not matter."""
+        if not isinstance(other, Money):
+            return NotImplemented
+        return (self.amount, self.currency) == (other.amount, other.currency)
+
+    def __hash__(self) -> int:
+        """Hash as equality compares."""
+        return hash((self.amount, self.currency))
+
+    def __str__(self) -> str:
+        """Show the amount to a person: `1000.44 RUB`."""
+        return f"{self.amount:f} {self.currency}"
+
+    def __repr__(self) -> str:
+        """Show how to make this amount again."""
+        return f"Money({f'{self.amount:f}'!r}, {self.currency!r})"
+
+
+def _exact(amount: object) -> Decimal:
+    """Turn an exact number into a `Decimal`; refuse everything else without quoting it."""
+    match amount:
+        case bool() | float():
+            raise TypeError(f"amount: a {type(amount).__name__} is not exact; give a text or a Decimal")
+        case str() if _PLAIN_NUMBER.fullmatch(amount):
+            return Decimal(amount)
+        case int() if abs(amount) < 10**18:
+            return Decimal(amount)
+        case Decimal() if amount.is_finite() and _PLAIN_NUMBER.fullmatch(f"{amount:f}"):
+            return amount
+        case str() | int() | Decimal():
+            raise ValueError("amount: not a plain decimal number, as 1000.44")
+    raise TypeError(f"amount: a text or a Decimal is needed, not {type(amount).__name__}")
+
+
+def _digits(amount: Decimal) -> int:
+    """Count the digits after the point that are not trailing zeros."""
+    shortest = amount.normalize(_EXACT).as_tuple().exponent
+    return max(0, -int(shortest))

@@ -1,0 +1,156 @@
+"""Open accounts: a driver, its configuration, and who is asked for each operation."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+import pluggy
+
+from payhub.config import Settings, account_config
+from payhub.driver import Account, Capabilities
+from payhub.errors import ConfigurationError, UnknownAccount, UnsupportedOperation
+from payhub.models import AccountInfo, Balance, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
+from payhub.plan import (
+    Plan,
+    Steps,
+    checked,
+    compared,
+    creating,
+    finished,
+    reading,
+    unknown_payment,
+    unknown_payout,
+)
+from payhub.plugins import OPERATIONS, Plugins, Provider
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class OpenAccount:
+    """Make the plans of one account; it holds this account's driver and the wrappers, no other driver."""
+
+    def __init__(self, provider: Provider, account: Account, plugins: Plugins) -> None:
+        """Make, once, the caller of each operation."""
+        self.name = account.name
+        self.provider = provider
+        self.driver = account
+        callers = {operation: plugins.caller(provider, operation) for operation in OPERATIONS}
+        self._callers = {operation: caller for operation, caller in callers.items() if caller}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the provider can do."""
+        return self.provider.info.capabilities
+
+    def create_payment(self, order: PaymentOrder) -> Plan[Payment]:
+        """Plan a payment."""
+        can, call = self.capabilities.create_payment, self._caller("create_payment")
+        if can is None:
+            raise self._unsupported("create_payment")
+        order = checked(_expect(order, PaymentOrder), self.capabilities.exponents)
+        steps = creating(call(account=self.driver, order=order), can, unknown_payment(order))
+        return self._plan(finished(steps, lambda payment: self._named(compared(payment, order))))
+
+    def create_payout(self, order: PayoutOrder) -> Plan[Payout]:
+        """Plan a payout."""
+        can, call = self.capabilities.create_payout, self._caller("create_payout")
+        if can is None:
+            raise self._unsupported("create_payout")
+        order = checked(_expect(order, PayoutOrder), self.capabilities.exponents)
+        steps = creating(call(account=self.driver, order=order), can, unknown_payout(order))
+        return self._plan(finished(steps, lambda payout: self._named(compared(payout, order))))
+
+    def fetch_payment(self, ref: Ref) -> Plan[Payment]:
+        """Plan to ask for a payment's status."""
+        steps = reading(self._caller("fetch_payment")(account=self.driver, ref=_one_id(ref)))
+        return self._plan(finished(steps, lambda payment: self._named(compared(payment, ref))))
+
+    def fetch_payout(self, ref: Ref) -> Plan[Payout]:
+        """Plan to ask for a payout's status."""
+        steps = reading(self._caller("fetch_payout")(account=self.driver, ref=_one_id(ref)))
+        return self._plan(finished(steps, lambda payout: self._named(compared(payout, ref))))
+
+    def fetch_balance(self) -> Plan[Balance]:
+        """Plan to ask for the balance."""
+        steps = reading(self._caller("fetch_balance")(account=self.driver))
+        return self._plan(finished(steps, lambda balance: msgspec.structs.replace(balance, account=self.name)))
+
+    def fetch_account_info(self) -> Plan[AccountInfo]:
+        """Plan to ask what the account is allowed to do."""
+        steps = reading(self._caller("fetch_account_info")(account=self.driver))
+        return self._plan(finished(steps, lambda info: msgspec.structs.replace(info, account=self.name)))
+
+    def list_payments(self, period: Period) -> Plan[tuple[Payment, ...]]:
+        """Plan to list the payments of a period."""
+        steps = reading(self._caller("list_payments")(account=self.driver, period=period))
+        return self._plan(finished(steps, lambda payments: tuple(self._named(p) for p in payments)))
+
+    def _caller(self, operation: str) -> pluggy.HookCaller:
+        if operation not in self._callers:
+            raise self._unsupported(operation)
+        return self._callers[operation]
+
+    def _unsupported(self, operation: str) -> UnsupportedOperation:
+        return UnsupportedOperation(f"account {self.name!r}: provider {self.provider.info.name!r} has no {operation}")
+
+    def _plan(self, steps: Steps[Any]) -> Plan[Any]:
+        return Plan(account=self.name, provider=self.provider.info.name, steps=steps)
+
+    def _named(self, result: R) -> R:
+        return msgspec.structs.replace(result, account=self.name, provider=self.provider.info.name)
+
+
+def _expect(order: Any, kind: type[Any]) -> Any:
+    if not isinstance(order, kind):
+        raise ConfigurationError(f"a {kind.__name__} is needed, not {type(order).__name__}")
+    return order
+
+
+def _one_id(ref: Ref) -> Ref:
+    if bool(ref.order_id) == bool(ref.provider_id):
+        raise ConfigurationError("give order_id or provider_id, one of them")
+    return ref
+
+
+class Registry:
+    """Know the accounts of a configuration; open each when it is first needed, once."""
+
+    def __init__(self, settings: Settings, extra: Iterable[object] = ()) -> None:
+        """Load the plugins; no account is opened yet."""
+        self.settings = settings
+        self.plugins = Plugins(extra)
+        self._open: dict[str, OpenAccount] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the configured accounts, sorted."""
+        return tuple(sorted(self.settings.accounts))
+
+    def account(self, name: str) -> OpenAccount:
+        """Return an account, opened.
+
+        Raises:
+            UnknownAccount: the configuration has no such account; the known ones are listed.
+            ConfigurationError: its table, its driver or its keys cannot be used.
+        """
+        with self._lock:
+            if name not in self._open:
+                self._open[name] = self._opened(name)
+            return self._open[name]
+
+    def provider(self, name: str) -> Provider:
+        """Return the driver of an account without opening it."""
+        if name not in self.settings.accounts:
+            known = ", ".join(self.names) or "none"
+            raise UnknownAccount(f"no account {name!r} in the configuration; known: {known}")
+        provider = self.settings.accounts[name].get("provider")
+        if not isinstance(provider, str):
+            raise ConfigurationError(f"accounts.{name}: the key 'provider' is missing")
+        return self.plugins.provider(provider)
+
+    def _opened(self, name: str) -> OpenAccount:
+        provider = self.provider(name)
+        config = account_config(self.settings, name, provider.info.config)
+        return OpenAccount(provider, provider.info.connect(config), self.plugins)

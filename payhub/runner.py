@@ -1,0 +1,343 @@
+"""Carry plans out: the only place where bytes leave this machine.
+
+Two runners, one for threads and one for event loops, share every rule: TLS is verified, nothing is
+redirected, no proxy or certificate comes from the environment, an answer has a size and a
+deadline. How far a call got is observed on the connection itself, not guessed from the error.
+"""
+
+import contextvars
+import datetime as dt
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Self, TypeVar
+
+import anyio
+import certifi
+import httpcore
+import httpx
+import msgspec
+import pluggy
+import tenacity
+
+from payhub import transcript
+from payhub.driver import Call, Response, insecure
+from payhub.models import Phase
+from payhub.plan import Plan, Reply
+
+T = TypeVar("T")
+Observers = tuple[tuple[str, pluggy.HookCaller], ...]
+
+MAX_BODY = 1024 * 1024
+_SENDING = "http11.send_request_headers.started"
+
+
+class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limit every call, in seconds: `deadline` is total, from name resolution to the last byte."""
+
+    deadline: float = 30.0
+    connect_timeout: float = 5.0
+    read_timeout: float = 30.0
+
+
+class _Refused(Exception):  # noqa: N818
+    """Refuse an answer that came: too large, or encoded although identity was asked for."""
+
+
+class _Watch:
+    """Watch one call on its connection, to know whether its first byte may have left."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.NOT_SENT
+        self.status: int | None = None
+        self.started_at = dt.datetime.now(dt.UTC)
+        self._start = time.monotonic()
+
+    def __call__(self, event: str, _info: dict[str, Any]) -> None:
+        if event == _SENDING:
+            self.phase = Phase.MAYBE_SENT
+
+    async def asynchronous(self, event: str, info: dict[str, Any]) -> None:
+        self(event, info)
+
+    def duration(self) -> float:
+        return time.monotonic() - self._start
+
+    def answered(self, response: httpx.Response, body: bytes) -> Reply:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        self.phase = Phase.ANSWERED
+        return Reply(phase=self.phase, response=Response(status=response.status_code, headers=headers, body=body))
+
+    def failed(self, cause: BaseException) -> Reply:
+        """Say what happened in words that quote nothing of the request."""
+        status = f" after HTTP {self.status}" if self.status else ""
+        words = str(cause) if isinstance(cause, _Refused) else _words(cause)
+        return Reply(phase=self.phase, problem=f"{words}{status}")
+
+
+def _words(cause: BaseException) -> str:
+    for kind, words in _PROBLEMS.items():
+        if isinstance(cause, kind):
+            return words
+    return f"interrupted by {type(cause).__name__}"
+
+
+# From the special to the general.
+_PROBLEMS: dict[type[BaseException], str] = {
+    httpx.ConnectTimeout: "no connection within the time allowed",
+    httpx.PoolTimeout: "no free connection within the time allowed",
+    httpx.TimeoutException: "no complete answer within the time allowed",
+    TimeoutError: "no complete answer within the time allowed",
+    httpx.ConnectError: "no connection",
+    httpx.LocalProtocolError: "the request cannot be written as HTTP",
+    httpx.RemoteProtocolError: "the connection was closed, or the answer is not HTTP",
+    httpx.NetworkError: "the connection was cut",
+}
+
+
+def _head(watch: _Watch, response: httpx.Response) -> None:
+    """Refuse by the head what must not be read: an encoded or an announced huge body."""
+    watch.status = response.status_code
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise _Refused("the answer is encoded although identity was asked for")
+    announced = response.headers.get("content-length", "0")
+    _check_size(int(announced) if announced.isdigit() else 0)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BODY:
+        raise _Refused(f"the answer is larger than {MAX_BODY} bytes")
+
+
+def _request(client: httpx.Client | httpx.AsyncClient, call: Call, trace: object) -> httpx.Request:
+    headers = {"accept": "application/json", **call.headers, "accept-encoding": "identity"}
+    return client.build_request(
+        call.method, call.url, content=call.body, headers=headers, extensions={"trace": trace}
+    )
+
+
+def _client_options(transport: Transport) -> dict[str, Any]:
+    timeout = httpx.Timeout(
+        transport.deadline,
+        connect=min(transport.connect_timeout, transport.deadline),
+        read=min(transport.read_timeout, transport.deadline),
+        pool=min(transport.connect_timeout, transport.deadline),
+    )
+    return {"timeout": timeout, "follow_redirects": False, "trust_env": False}
+
+
+def _tls() -> ssl.SSLContext:
+    """Trust the public authorities; what the environment says is not asked."""
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _repeating(deadline: float) -> dict[str, Any]:
+    """Say when a read is repeated: not sent or 5xx, with growing jittered pauses, within the deadline."""
+    return {
+        "retry": tenacity.retry_if_result(_worth_repeating),
+        "wait": tenacity.wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.3),
+        "stop": tenacity.stop_before_delay(deadline) | tenacity.stop_after_attempt(4),
+        "retry_error_callback": lambda state: state.outcome.result(),
+    }
+
+
+def _worth_repeating(reply: Reply) -> bool:
+    if reply.response is None:
+        return reply.phase is Phase.NOT_SENT
+    return reply.response.status >= 500  # noqa: PLR2004
+
+
+class _Runner:
+    """Share what both runners know: the limits and the observers."""
+
+    def __init__(self, transport: Transport, observers: Iterable[tuple[str, pluggy.HookCaller]] = ()) -> None:
+        self._transport = transport
+        self._observers: Observers = tuple(observers)
+
+    def _publish(self, plan: Plan[Any], call: Call, reply: Reply, watch: _Watch) -> None:
+        exchange = transcript.record(plan, call, reply, watch.started_at, watch.duration())
+        transcript.publish(exchange, self._observers)
+
+
+class Runner(_Runner):
+    """Carry plans out in the calling thread, over one pool of connections."""
+
+    def __init__(self, transport: Transport, observers: Iterable[tuple[str, pluggy.HookCaller]] = ()) -> None:
+        """Open the pool; nothing is connected yet."""
+        super().__init__(transport, observers)
+        self._client = httpx.Client(transport=_DeadlineTransport(), **_client_options(transport))
+
+    def run(self, plan: Plan[T]) -> T:
+        """Carry a plan to its end and return what it ends with."""
+        try:
+            call = next(plan.steps)
+            while True:
+                call = plan.steps.send(self._send(plan, call))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    def _send(self, plan: Plan[Any], call: Call) -> Reply:
+        deadline = time.monotonic() + self._transport.deadline
+        if call.moves_money:
+            return self._once(plan, call, deadline)
+        repeat = tenacity.Retrying(**_repeating(self._transport.deadline))
+        return repeat(self._once, plan, call, deadline)
+
+    def _once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
+        watch = _Watch()
+        token = _deadline.set(deadline)
+        try:
+            reply = self._exchange(call, watch, deadline)
+        except BaseException as cause:
+            self._publish(plan, call, watch.failed(cause), watch)
+            raise
+        finally:
+            _deadline.reset(token)
+        self._publish(plan, call, reply, watch)
+        return reply
+
+    def _exchange(self, call: Call, watch: _Watch, deadline: float) -> Reply:
+        if problem := insecure(call.url):
+            return Reply(phase=Phase.NOT_SENT, problem=problem)
+        try:
+            response = self._client.send(_request(self._client, call, watch), stream=True)
+            try:
+                _head(watch, response)
+                body = bytearray()
+                for chunk in response.iter_raw():
+                    body += chunk
+                    _check_size(len(body))
+                return watch.answered(response, bytes(body))
+            finally:
+                response.close()
+        except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
+            return watch.failed(cause)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class AsyncRunner(_Runner):
+    """Carry plans out in an event loop (asyncio or trio), over one pool of connections."""
+
+    def __init__(self, transport: Transport, observers: Iterable[tuple[str, pluggy.HookCaller]] = ()) -> None:
+        """Open the pool; nothing is connected yet."""
+        super().__init__(transport, observers)
+        self._client = httpx.AsyncClient(verify=_tls(), **_client_options(transport))
+
+    async def run(self, plan: Plan[T]) -> T:
+        """Carry a plan to its end and return what it ends with."""
+        try:
+            call = next(plan.steps)
+            while True:
+                call = plan.steps.send(await self._send(plan, call))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def _send(self, plan: Plan[Any], call: Call) -> Reply:
+        deadline = time.monotonic() + self._transport.deadline
+        if call.moves_money:
+            return await self._once(plan, call, deadline)
+        repeat = tenacity.AsyncRetrying(**_repeating(self._transport.deadline))
+        once: Callable[..., Awaitable[Reply]] = self._once
+        return await repeat(once, plan, call, deadline)
+
+    async def _once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
+        watch = _Watch()
+        try:
+            reply = await self._exchange(call, watch, deadline)
+        except BaseException as cause:
+            self._publish(plan, call, watch.failed(cause), watch)
+            raise
+        self._publish(plan, call, reply, watch)
+        return reply
+
+    async def _exchange(self, call: Call, watch: _Watch, deadline: float) -> Reply:
+        if problem := insecure(call.url):
+            return Reply(phase=Phase.NOT_SENT, problem=problem)
+        try:
+            with anyio.fail_after(deadline - time.monotonic()):
+                response = await self._client.send(_request(self._client, call, watch.asynchronous), stream=True)
+                try:
+                    _head(watch, response)
+                    body = bytearray()
+                    async for chunk in response.aiter_raw():
+                        body += chunk
+                        _check_size(len(body))
+                    return watch.answered(response, bytes(body))
+                finally:
+                    await response.aclose()
+        except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
+            return watch.failed(cause)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+# A blocking socket knows a timeout for each operation only, and a server that sends one byte
+# every few seconds never meets it. So every operation of a synchronous call gets what is left of
+# the call's deadline.
+_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("payhub_deadline")
+
+
+def _left(timeout: float | None, expired: type[Exception]) -> float:
+    left = _deadline.get(time.monotonic() + 1.0) - time.monotonic()
+    if left <= 0:
+        raise expired
+    return left if timeout is None else min(timeout, left)
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """Give each operation of a stream no more than what is left of the deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Self:
+        tls = self._stream.start_tls(ssl_context, server_hostname, _left(timeout, httpcore.ConnectTimeout))
+        return type(self)(tls)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _DeadlineBackend(httpcore.SyncBackend):
+    """Open streams that keep the deadline."""
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> httpcore.NetworkStream:
+        return _DeadlineStream(super().connect_tcp(host, port, _left(timeout, httpcore.ConnectTimeout), **options))
+
+
+class _DeadlineTransport(httpx.HTTPTransport):
+    """Be httpx's own transport over a pool whose connections keep the deadline.
+
+    httpx has no option for httpcore's network backend, so the pool is replaced; the mapping of
+    errors and everything else stays httpx's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(verify=_tls())
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls(),
+            max_connections=100,
+            max_keepalive_connections=20,
+            keepalive_expiry=5.0,
+            network_backend=_DeadlineBackend(),
+        )

@@ -1,0 +1,71 @@
+"""Say what one AliKassa account needs: its uuid, its currency, its three keys."""
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from payhub.driver import AccountConfig, insecure
+from payhub.masking import Clear, Link, Shown
+from payhub_alikassa.signing import Digest
+
+Uuid = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
+]
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+
+
+class PaymentServices(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Name the service code for a way to pay, where the account's differs from the documented one."""
+
+    card_hosted: Clear[Code | None] = None
+    card_direct: Clear[Code | None] = None
+    sbp_hosted: Clear[Code | None] = None
+    sbp_direct: Clear[Code | None] = None
+    sberpay_hosted: Clear[Code | None] = None
+    sberpay_direct: Clear[Code | None] = None
+    bank_account_hosted: Clear[Code | None] = None
+    bank_account_direct: Clear[Code | None] = None
+    wallet_hosted: Clear[Code | None] = None
+    wallet_direct: Clear[Code | None] = None
+
+
+class PayoutServices(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Name the service code for a payout's destination, where it differs from the documented one."""
+
+    card: Clear[Code | None] = None
+    phone: Clear[Code | None] = None
+    bank_account: Clear[Code | None] = None
+    wallet: Clear[Code | None] = None
+
+
+class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
+    """Configure one account of the cabinet's section "Accounts".
+
+    `payment_cert` and `payout_cert` are the folders of the unpacked archives (private.pem,
+    password.txt, public.pem); an account that only pays out needs only `payout_cert`, and the
+    balance needs it too. See https://merchant.alikassa.com/cabinet/form/setting-api-certs.
+    """
+
+    account: Clear[Uuid]
+    currency: Clear[Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]]
+    base_url: Link[str] = "https://api-merchant.alikassa.com"
+    payment_cert: Clear[Path | None] = None
+    payment_password: str | None = None
+    payout_cert: Clear[Path | None] = None
+    payout_password: str | None = None
+    notification_key: Clear[Path | None] = None
+    digest: Clear[Digest] = "sha1"
+    payment_services: Clear[PaymentServices] = PaymentServices()
+    payout_services: Clear[PayoutServices] = PayoutServices()
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the account as a whole, or `None`."""
+        if reason := insecure(self.base_url):
+            return f"base_url: {reason}"
+        if any(urlsplit(self.base_url)[3:]) or "@" in self.base_url:
+            return "base_url: give scheme and host only, as https://api-merchant.alikassa.com"
+        if self.payment_cert is None and self.payout_cert is None:
+            return "give payment_cert or payout_cert, the folders of the unpacked certificates"
+        return None

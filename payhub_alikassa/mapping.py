@@ -1,0 +1,608 @@
+"""Translate between payhub's words and AliKassa's: statuses, services, orders, answers.
+
+Tables and pure functions only. The codes of services are free strings that the cabinet shows
+(https://merchant.alikassa.com/cabinet/resources/project-accounts); the table below is what the
+documents name, and an account or an order can name another.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from decimal import Decimal
+from ipaddress import ip_address
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from payhub import (
+    AccountInfo,
+    Balance,
+    Browser,
+    InvalidOrder,
+    Money,
+    Payer,
+    Payment,
+    PaymentOrder,
+    Payout,
+    PayoutOrder,
+    Recipient,
+    Requisites,
+    Service,
+    Status,
+    ToBankAccount,
+    ToCard,
+    ToPhone,
+    ToWallet,
+)
+from payhub.driver import Offer, Unreadable, exact
+from payhub.masking import Clear, Shown, Truncated, is_card_number
+from payhub_alikassa import models, wire
+from payhub_alikassa.config import AliKassaConfig
+
+E = TypeVar("E", bound=Shown)
+V = TypeVar("V")
+
+# https://doc-merchant.alikassa.com/payment/check/status
+STATUSES: Mapping[str, Status] = {
+    "wait": Status.PENDING,
+    "paid": Status.SUCCEEDED,
+    "cancel": Status.CANCELED,
+    "fail": Status.FAILED,
+}
+
+
+def status(word: str) -> Status:
+    """Translate a status; a word that the documents do not have is not final."""
+    return STATUSES.get(word, Status.PENDING)
+
+
+class AliKassaPayment(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Add to a payment order what only AliKassa has; `lifetime` is in seconds, 900 to 3600."""
+
+    service: Clear[str | None] = None
+    customer_code: Clear[str | None] = None
+    customer_account: Truncated[str | None] = None
+    lifetime: Clear[int | None] = None
+    success_redirect_id: Clear[int | None] = None
+    fail_redirect_id: Clear[int | None] = None
+    notification_endpoint_id: Clear[int | None] = None
+
+
+class AliKassaPayout(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Add to a payout order what only AliKassa has."""
+
+    service: Clear[str | None] = None
+    customer_code: Clear[str | None] = None
+    notification_endpoint_id: Clear[int | None] = None
+    project_url: Clear[str | None] = None
+
+
+class PaymentService(msgspec.Struct, frozen=True):
+    """Name a documented way to pay: its code and the fields it needs besides those of every payment."""
+
+    code: str
+    method: str
+    presentation: str
+    currency: str
+    required: tuple[str, ...] = ()
+
+
+class PayoutService(msgspec.Struct, frozen=True):
+    """Name a documented destination of payouts: its code and the fields it needs."""
+
+    code: str
+    method: str
+    currency: str
+    required: tuple[str, ...] = ()
+
+
+_USER = ("customer_user_id",)
+_BANK = ("customer_code",)
+_NAMES = ("customer_code", "customer_first_name", "customer_last_name")
+
+# The first service of a method, presentation and currency is used unless another one is named.
+# RUB: https://doc-merchant.alikassa.com/provider/ps4rub, others: https://doc-merchant.alikassa.com/provider/ps1hr-pk,
+# -bd, -php, -idr, -vnd, -thb.
+PAYMENT_SERVICES: tuple[PaymentService, ...] = (
+    PaymentService("payment_card_number_rub_hpp", "card", "hosted", "RUB", _USER),
+    PaymentService("payment_card_number_hpp", "card", "hosted", "RUB", _USER),
+    PaymentService("payment_card_rub_hpp", "card", "hosted", "RUB"),
+    PaymentService("payment_card_number_card", "card", "direct", "RUB", _USER + _BANK),
+    PaymentService("payment_card_number_rub_card", "card", "direct", "RUB", _USER + _BANK),
+    PaymentService("payment_card_sbp_rub_card", "sbp", "direct", "RUB", _USER),
+    PaymentService("payment_card_sbp_rub_hpp", "sbp", "hosted", "RUB"),
+    PaymentService("payment_card_sberpay_rub_card", "sberpay", "direct", "RUB", _USER),
+    PaymentService("payment_card_sberpay_rub_card", "sberpay", "hosted", "RUB", _USER),
+    PaymentService("virtual_account_rub_hpp", "bank_account", "hosted", "RUB", _USER),
+    PaymentService("virtual_account_rub_card", "bank_account", "direct", "RUB", _USER),
+    PaymentService("payment_card_uah_hpp", "card", "hosted", "UAH"),
+    PaymentService("payment_card_eur_card", "card", "hosted", "EUR"),
+    PaymentService("payment_card_pkr_hpp", "card", "hosted", "PKR", _BANK),
+    PaymentService("payment_card_bdt_hpp", "card", "hosted", "BDT", _BANK),
+    PaymentService("online_banking_php_hpp", "bank_account", "hosted", "PHP", _BANK),
+    PaymentService("e_wallet_php_hpp", "wallet", "hosted", "PHP", _BANK),
+    PaymentService("virtual_account_idr_hpp", "bank_account", "hosted", "IDR", _NAMES),
+    PaymentService("online_banking_idr_hpp", "bank_account", "hosted", "IDR", _NAMES),
+    PaymentService("local_bank_transfer_idr_hpp", "bank_account", "hosted", "IDR", _NAMES),
+    PaymentService("qr_code_idr_hpp", "wallet", "hosted", "IDR", _NAMES),
+    PaymentService("online_banking_vnd_hpp", "bank_account", "hosted", "VND", _BANK),
+    PaymentService("local_bank_transfer_vnd_hpp", "bank_account", "hosted", "VND", _BANK),
+    PaymentService("e_wallet_vnd_hpp", "wallet", "hosted", "VND", _BANK),
+    PaymentService("qr_code_vnd_hpp", "wallet", "hosted", "VND", _BANK),
+    PaymentService("online_banking_thb_hpp", "bank_account", "hosted", "THB", _BANK),
+    PaymentService("local_bank_transfer_thb_hpp", "bank_account", "hosted", "THB", _BANK),
+    PaymentService("qr_code_thb_hpp", "wallet", "hosted", "THB", _BANK),
+)
+
+# https://doc-merchant.alikassa.com/payout/create and https://doc-merchant.alikassa.com/provider/ps4rub.
+# The documents give no code for cards in EUR: an order or the account must name it.
+PAYOUT_SERVICES: tuple[PayoutService, ...] = (
+    PayoutService("payment_card_rub", "card", "RUB"),
+    PayoutService("payment_card_sbp_rub", "phone", "RUB", _BANK),
+    PayoutService("virtual_account_rub", "bank_account", "RUB", ("customer_code", "bik_bank")),
+    PayoutService("qiwi_rub", "wallet", "RUB"),
+    PayoutService("payment_card_kzt", "card", "KZT"),
+)
+
+_EUR_EXTRA = ("card_exp_year", "card_exp_month", "card_holder", "card_country", "card_recipient_birth_date")
+_DESTINATIONS: Mapping[type, str] = {
+    ToCard: "card",
+    ToPhone: "phone",
+    ToBankAccount: "bank_account",
+    ToWallet: "wallet",
+}
+_REQUISITES: Mapping[str, Literal["card", "phone", "bank_account"]] = {
+    "card": "card",
+    "sbp": "phone",
+    "sberpay": "phone",
+    "bank_account": "bank_account",
+}
+
+# What an application calls the provider's field, for messages.
+PAYMENT_FIELDS: Mapping[str, str] = {
+    "amount": "amount",
+    "order_id": "order_id",
+    "service": "extra.service",
+    "desc": "description",
+    "lifetime": "extra.lifetime",
+    "customer_ip": "payer.ip",
+    "customer_user_id": "payer.id",
+    "customer_account": "extra.customer_account",
+    "customer_code": "bank_code",
+    "customer_email": "payer.email",
+    "customer_first_name": "payer.first_name",
+    "customer_last_name": "payer.last_name",
+    "customer_address": "payer.address",
+    "customer_phone": "payer.phone",
+    "customer_post_code": "payer.post_code",
+    "customer_state": "payer.state",
+    "customer_city": "payer.city",
+    "customer_browser_user_agent": "payer.browser.user_agent",
+    "customer_browser_accept_header": "payer.browser.accept_header",
+    "customer_browser_color_depth": "payer.browser.color_depth",
+    "customer_browser_language": "payer.browser.language",
+    "customer_browser_screen_height": "payer.browser.screen_height",
+    "customer_browser_screen_width": "payer.browser.screen_width",
+    "success_redirect_id": "extra.success_redirect_id",
+    "fail_redirect_id": "extra.fail_redirect_id",
+    "notification_endpoint_id": "extra.notification_endpoint_id",
+    "success_redirect_url": "success_url",
+    "fail_redirect_url": "fail_url",
+    "notification_endpoint_url": "notification_url",
+}
+PAYOUT_FIELDS: Mapping[str, str] = {
+    "amount": "amount",
+    "number": "to.number",
+    "order_id": "order_id",
+    "service": "extra.service",
+    "notification_endpoint_id": "extra.notification_endpoint_id",
+    "notification_endpoint_url": "notification_url",
+    "extra": "to",
+    "extra.card_exp_year": "to.exp_year",
+    "extra.card_exp_month": "to.exp_month",
+    "extra.card_holder": "to.holder",
+    "extra.card_country": "to.country",
+    "extra.card_recipient_birth_date": "to.birth_date",
+    "customer_phone": "recipient.phone",
+    "customer_email": "recipient.email",
+    "customer_code": "to.bank_code",
+    "bik_bank": "to.bic",
+    "customer_first_name": "recipient.first_name",
+    "customer_last_name": "recipient.last_name",
+    "customer_country": "recipient.country",
+    "project_url": "extra.project_url",
+}
+
+
+def payment_offers() -> tuple[Offer, ...]:
+    """Say which methods, presentations and currencies the documents name."""
+    return tuple(
+        Offer(method=s.method, presentation=s.presentation, currencies=frozenset({s.currency}))  # type: ignore[arg-type]
+        for s in PAYMENT_SERVICES
+    )
+
+
+def payout_offers() -> tuple[Offer, ...]:
+    """Say which destinations and currencies the documents name."""
+    return tuple(
+        Offer(method=s.method, currencies=frozenset({s.currency}))  # type: ignore[arg-type]
+        for s in PAYOUT_SERVICES
+    )
+
+
+def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.PaymentRequest:
+    """Translate a payment order; every field is checked before anything is signed.
+
+    Raises:
+        InvalidOrder: a field is missing for the service, too long or malformed.
+    """
+    extra = _extra(order.extra, AliKassaPayment)
+    payer, browser = order.payer or Payer(), order.payer and order.payer.browser or Browser()
+    _check_currency(config, order.amount)
+    code, required = _payment_service(config, order, extra)
+    request = models.PaymentRequest(
+        amount=_written(order.amount),
+        order_id=order.order_id,
+        service=code,
+        desc=_given(order.description),
+        lifetime=_given(extra.lifetime),
+        customer_ip=_given(payer.ip),
+        customer_user_id=_given(payer.id),
+        customer_account=_given(extra.customer_account),
+        customer_code=_given(extra.customer_code or order.bank_code),
+        customer_email=_given(payer.email),
+        customer_first_name=_given(payer.first_name),
+        customer_last_name=_given(payer.last_name),
+        customer_address=_given(payer.address),
+        customer_phone=_given(_phone(payer.phone)),
+        customer_post_code=_given(_post_code(payer.post_code)),
+        customer_state=_given(payer.state),
+        customer_city=_given(payer.city),
+        customer_browser_user_agent=_given(browser.user_agent),
+        customer_browser_accept_header=_given(browser.accept_header),
+        customer_browser_color_depth=_given(browser.color_depth),
+        customer_browser_language=_given(browser.language),
+        customer_browser_screen_height=_given(browser.screen_height),
+        customer_browser_screen_width=_given(browser.screen_width),
+        success_redirect_id=_given(extra.success_redirect_id),
+        fail_redirect_id=_given(extra.fail_redirect_id),
+        notification_endpoint_id=_given(extra.notification_endpoint_id),
+        success_redirect_url=_given(_url(order.success_url, "success_url")),
+        fail_redirect_url=_given(_url(order.fail_url, "fail_url")),
+        notification_endpoint_url=_given(_url(order.notification_url, "notification_url")),
+    )
+    _require(request, ("customer_ip", *required), code, PAYMENT_FIELDS)
+    _check_ip(payer.ip)
+    return exact(request, PAYMENT_FIELDS)
+
+
+def payout_request(config: AliKassaConfig, order: PayoutOrder) -> models.PayoutRequest:
+    """Translate a payout order; every field is checked before anything is signed.
+
+    Raises:
+        InvalidOrder: a field is missing for the service, too long or malformed.
+    """
+    extra = _extra(order.extra, AliKassaPayout)
+    to, recipient = order.to, order.recipient or Recipient()
+    _check_currency(config, order.amount)
+    code, required = _payout_service(config, order, extra)
+    request = models.PayoutRequest(
+        amount=_written(order.amount),
+        number=_number(to, order.amount.currency),
+        order_id=order.order_id,
+        service=code,
+        notification_endpoint_id=_given(extra.notification_endpoint_id),
+        notification_endpoint_url=_given(_url(order.notification_url, "notification_url")),
+        extra=_card_extra(to) if isinstance(to, ToCard) else UNSET,
+        customer_phone=_given(_phone(recipient.phone)),
+        customer_email=_given(recipient.email),
+        customer_code=_given(extra.customer_code or getattr(to, "bank_code", None)),
+        bik_bank=_given(_bic(to, order.amount.currency)),
+        customer_first_name=_given(recipient.first_name),
+        customer_last_name=_given(recipient.last_name),
+        customer_country=_given(recipient.country),
+        project_url=_given(_url(extra.project_url, "extra.project_url")),
+    )
+    _require(request, required, code, PAYOUT_FIELDS)
+    return exact(request, PAYOUT_FIELDS)
+
+
+def _extra(given: object, shape: type[E]) -> E:
+    if given is None:
+        return shape()
+    if not isinstance(given, shape):
+        raise InvalidOrder("extra", f"must be {shape.__name__}, not {type(given).__name__}")
+    return given
+
+
+def _given(value: V | None) -> V | UnsetType:
+    return UNSET if value is None else value
+
+
+def _written(amount: Money) -> str:
+    return f"{amount.amount:f}"
+
+
+def _check_currency(config: AliKassaConfig, amount: Money) -> None:
+    if amount.currency != config.currency:
+        raise InvalidOrder("amount.currency", f"account {config.name!r} is in {config.currency}")
+
+
+def _payment_service(
+    config: AliKassaConfig, order: PaymentOrder, extra: AliKassaPayment
+) -> tuple[str, tuple[str, ...]]:
+    way = f"{order.method}_{order.presentation}"
+    currency = order.amount.currency
+    code = extra.service or getattr(config.payment_services, way, None)
+    for service in PAYMENT_SERVICES:
+        wanted = (order.method, order.presentation, currency)
+        if service.code == code or (code is None and (service.method, service.presentation, service.currency) == wanted):
+            _check_service_currency(service.code, service.currency, currency)
+            return service.code, service.required
+    if code is None:
+        raise InvalidOrder(
+            "method",
+            f"no documented service for {order.method}, {order.presentation}, {currency}; "
+            f"name one in extra.service or in the account's payment_services.{way}",
+        )
+    return code, ()
+
+
+def _payout_service(config: AliKassaConfig, order: PayoutOrder, extra: AliKassaPayout) -> tuple[str, tuple[str, ...]]:
+    way, currency = _DESTINATIONS[type(order.to)], order.amount.currency
+    eur = tuple(f"extra.{name}" for name in _EUR_EXTRA) if way == "card" and currency == "EUR" else ()
+    code = extra.service or getattr(config.payout_services, way)
+    for service in PAYOUT_SERVICES:
+        if service.code == code or (code is None and (service.method, service.currency) == (way, currency)):
+            _check_service_currency(service.code, service.currency, currency)
+            return service.code, service.required + eur
+    if code is None:
+        raise InvalidOrder(
+            "extra.service",
+            f"no documented service for a payout to {way} in {currency}; "
+            f"name one here or in the account's payout_services.{way}",
+        )
+    return code, eur
+
+
+def _check_service_currency(code: str, expected: str, currency: str) -> None:
+    if currency != expected:
+        raise InvalidOrder("extra.service", f"{code} is for {expected}, the order is in {currency}")
+
+
+def _require(request: Shown, required: tuple[str, ...], code: str, names: Mapping[str, str]) -> None:
+    for field in required:
+        value: Any = request
+        for part in field.split("."):
+            value = getattr(value, part, UNSET)
+        if value is UNSET:
+            raise InvalidOrder(names[field], f"is required by {code} ({field})")
+
+
+def _check_ip(ip: str | None) -> None:
+    try:
+        ip_address(ip or "")
+    except ValueError:
+        raise InvalidOrder("payer.ip", "not an IP address (customer_ip)") from None
+
+
+def _url(url: str | None, field: str) -> str | None:
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise InvalidOrder(field, "not an http or https URL")
+    return url
+
+
+def _phone(phone: str | None) -> str | None:
+    """Take the plus and the usual separators off a phone number."""
+    return None if phone is None else phone.translate(_PHONE_SEPARATORS)
+
+
+_PHONE_SEPARATORS = str.maketrans("", "", "+ -()")
+
+
+def _post_code(code: str | None) -> int | None:
+    if code is None:
+        return None
+    if not (code.isascii() and code.isdigit()):
+        raise InvalidOrder("payer.post_code", "must be digits (customer_post_code is a number)")
+    return int(code)
+
+
+def _number(to: ToCard | ToPhone | ToBankAccount | ToWallet, currency: str) -> str:
+    match to:
+        case ToCard():
+            number = to.number.replace(" ", "").replace("-", "")
+            _refuse("to.number", "not a card number", not (number.isascii() and is_card_number(number)))
+        case ToPhone():
+            number = _phone(to.number) or ""
+            valid = number.isascii() and number.isdigit() and 10 <= len(number) <= 15  # noqa: PLR2004 - E.164
+            _refuse("to.number", "not a phone number with its country code, as 79031112233", not valid)
+        case ToBankAccount():
+            number = to.number.replace(" ", "")
+            valid = currency != "RUB" or (number.isascii() and number.isdigit() and len(number) == 20)  # noqa: PLR2004
+            _refuse("to.number", "not an account number of 20 digits", not valid)
+        case ToWallet():
+            number = _phone(to.number) or ""
+    return number
+
+
+def _bic(to: object, currency: str) -> str | None:
+    bic = to.bic if isinstance(to, ToBankAccount) else None
+    valid = bic is None or currency != "RUB" or (bic.isascii() and bic.isdigit() and len(bic) == 9)  # noqa: PLR2004
+    _refuse("to.bic", "not a BIC of 9 digits (bik_bank)", not valid)
+    return bic
+
+
+def _refuse(field: str, reason: str, wrong: bool) -> None:  # noqa: FBT001
+    if wrong:
+        raise InvalidOrder(field, reason)
+
+
+def _card_extra(to: ToCard) -> models.CardExtra | UnsetType:
+    values = (to.exp_year, to.exp_month, to.holder, to.country, to.birth_date and to.birth_date.isoformat())
+    given = {name: value for name, value in zip(_EUR_EXTRA, values, strict=True) if value is not None}
+    return models.CardExtra(**given) if given else UNSET
+
+
+def payment_created(answer: models.PaymentCreated, raw: Mapping[str, Any], order: PaymentOrder) -> Payment:
+    """Translate the answer to a new payment."""
+    return Payment(
+        order_id=wire.identifier(answer.order_id),
+        provider_id=_id(answer.id),
+        status=status(answer.payment_status),
+        provider_status=answer.payment_status,
+        requested=_money(answer.amount, wire.identifier(answer.currency) or order.amount.currency),
+        redirect_url=wire.identifier(answer.url),
+        requisites=_requisites(answer, _REQUISITES.get(order.method)),
+        raw=raw,
+    )
+
+
+def payment(answer: models.PaymentState, raw: Mapping[str, Any], currency: str) -> Payment:
+    """Translate a payment's status."""
+    return Payment(
+        **_settled(answer, raw, currency),
+        redirect_url=wire.identifier(answer.url),
+        requisites=_requisites(answer, _kind_of(wire.identifier(answer.service_code))),
+    )
+
+
+def payout_created(answer: models.PayoutCreated, raw: Mapping[str, Any], order: PayoutOrder) -> Payout:
+    """Translate the answer to a new payout."""
+    return Payout(
+        order_id=wire.identifier(answer.order_id),
+        provider_id=_id(answer.id),
+        status=status(answer.payment_status),
+        provider_status=answer.payment_status,
+        requested=_money(answer.amount, wire.identifier(answer.currency) or order.amount.currency),
+        raw=raw,
+    )
+
+
+def payout(answer: models.PayoutState, raw: Mapping[str, Any], currency: str) -> Payout:
+    """Translate a payout's status."""
+    return Payout(**_settled(answer, raw, currency))
+
+
+def _settled(answer: models.PaymentState | models.PayoutState, raw: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """Translate what both statuses say, in the currency that the answer names, else the account's."""
+    currency = wire.identifier(answer.currency) or currency
+    return {
+        "order_id": wire.identifier(answer.order_id),
+        "provider_id": _id(answer.id),
+        "status": status(answer.payment_status),
+        "provider_status": answer.payment_status,
+        "requested": _money(answer.amount, currency),
+        "paid": _money(answer.payment_amount, currency),
+        "credited": _money(answer.account_payment_amount, currency),
+        "commission": _money(answer.commission_amount, currency),
+        "partial": wire.flag(answer.is_partial_payment),
+        "reason": wire.identifier(answer.payment_error_message),
+        "raw": raw,
+    }
+
+
+def history(page: models.HistoryPage, raw: Mapping[str, Any], currency: str) -> tuple[Payment, ...]:
+    """Translate one page of payments; its times name no zone and are kept without one."""
+    return tuple(
+        Payment(
+            order_id=wire.identifier(item.order_id),
+            provider_id=_id(item.id),
+            status=status(item.status),
+            provider_status=item.status,
+            requested=_money(item.amount, wire.identifier(item.currency) or currency),
+            commission=_money(item.commission_amount, wire.identifier(item.currency) or currency),
+            created_at=_time(item.created_at),
+            raw=fields,
+        )
+        for item, fields in zip(page.data, raw["data"], strict=True)
+    )
+
+
+def balance(answer: models.BalanceState, raw: Mapping[str, Any], currency: str) -> Balance:
+    """Translate the balance; it must be in the account's currency."""
+    available = _money(answer.balance, answer.currency)
+    if available is None or answer.currency != currency:
+        raise Unreadable("the balance has no amount, or is not in the account's currency")
+    return Balance(
+        available=available,
+        held=_money(answer.hold, currency),
+        reserved=_money(answer.rolling_reserve, currency),
+        pending_payouts=_money(answer.pending_payouts, currency),
+        raw=raw,
+    )
+
+
+def account_info(answer: models.InfoState, raw: Mapping[str, Any]) -> AccountInfo:
+    """Translate what the account is allowed to do."""
+    return AccountInfo(
+        payments_allowed=answer.is_allowed_payment,
+        payouts_allowed=answer.is_allowed_payout,
+        services=_services("payment", answer.payments) + _services("payout", answer.payouts),
+        raw=raw,
+    )
+
+
+def _services(kind: Literal["payment", "payout"], items: list[models.InfoItem]) -> tuple[Service, ...]:
+    return tuple(
+        Service(
+            kind=kind,
+            code=item.service_code,
+            method=wire.identifier(item.method),
+            currency=wire.identifier(item.currency),
+            active=item.status == "active",
+        )
+        for item in items
+    )
+
+
+def _id(value: int | str) -> str:
+    found = wire.identifier(value)
+    if found is None:
+        raise Unreadable("the answer has an empty id")
+    return found
+
+
+# Answers count up to nine digits after the point; a commission may really have them.
+_DIGITS = 9
+
+
+def _money(value: object, currency: str) -> Money | None:
+    amount: Decimal | None = wire.amount(value)
+    try:
+        return None if amount is None else Money(amount, currency, _DIGITS)
+    except ValueError:
+        raise Unreadable("an amount of the answer is not money") from None
+
+
+def _requisites(
+    answer: models.PaymentCreated | models.PaymentState, kind: Literal["card", "phone", "bank_account"] | None
+) -> Requisites | None:
+    number = wire.identifier(answer.cardNumber) or wire.identifier(answer.card_number)
+    if number is None:
+        return None
+    return Requisites(
+        kind=kind or "card",
+        number=number,
+        holder=wire.identifier(answer.cardHolderName) or wire.identifier(answer.card_holder_name),
+        bank=wire.identifier(answer.bank),
+        bic=wire.identifier(answer.bik_bank),
+    )
+
+
+def _kind_of(code: str | None) -> Literal["card", "phone", "bank_account"] | None:
+    return next((_REQUISITES.get(s.method) for s in PAYMENT_SERVICES if s.code == code), None)
+
+
+def _time(value: object) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,275 @@
+"""Declare what goes over the wire, field for field, in the documents' order and with their names.
+
+The masks say what a log may show of each field; a field that is not declared here is hidden.
+"""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from payhub.masking import Clear, Link, Shown, Truncated
+
+
+def _text(longest: int) -> Meta:
+    return Meta(min_length=1, max_length=longest)
+
+
+Text8 = Annotated[str, _text(8)] | UnsetType
+Text20 = Annotated[str, _text(20)] | UnsetType
+Text50 = Annotated[str, _text(50)] | UnsetType
+Text100 = Annotated[str, _text(100)] | UnsetType
+Text128 = Annotated[str, _text(128)] | UnsetType
+Text255 = Annotated[str, _text(255)] | UnsetType
+Text2000 = Annotated[str, _text(2000)] | UnsetType
+Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | UnsetType
+Email50 = Annotated[str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | UnsetType
+Phone = Annotated[str, Meta(pattern=r"^[0-9]{10,15}$")] | UnsetType
+Phone12 = Annotated[str, Meta(pattern=r"^[0-9]{10,12}$")] | UnsetType
+Number = Annotated[int, Meta(ge=0, le=2**31 - 1)] | UnsetType
+
+Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?$")]
+OrderId = Annotated[str, _text(128)]
+ServiceCode = Annotated[str, _text(100)]
+
+
+# https://doc-merchant.alikassa.com/payment/create and https://doc-merchant.alikassa.com/provider/ps4rub
+class PaymentRequest(Shown, frozen=True, kw_only=True):
+    """Ask for a payment: `POST v1/payment`."""
+
+    amount: Clear[Amount]
+    order_id: Clear[OrderId]
+    service: Clear[ServiceCode]
+    desc: Text128 = UNSET
+    lifetime: Clear[Annotated[int, Meta(ge=900, le=3600)] | UnsetType] = UNSET
+    customer_ip: Text50 = UNSET
+    customer_user_id: Truncated[Text100] = UNSET
+    customer_account: Truncated[Text50] = UNSET
+    customer_code: Clear[Text100] = UNSET
+    customer_email: Email50 = UNSET
+    customer_first_name: Text50 = UNSET
+    customer_last_name: Text50 = UNSET
+    customer_address: Text50 = UNSET
+    customer_phone: Truncated[Phone12] = UNSET
+    customer_post_code: Annotated[int, Meta(ge=0, lt=10**12)] | UnsetType = UNSET
+    customer_state: Text50 = UNSET
+    customer_city: Text20 = UNSET
+    customer_browser_user_agent: Clear[Text2000] = UNSET
+    customer_browser_accept_header: Clear[Text2000] = UNSET
+    customer_browser_color_depth: Clear[Number] = UNSET
+    customer_browser_language: Clear[Text8] = UNSET
+    customer_browser_screen_height: Clear[Number] = UNSET
+    customer_browser_screen_width: Clear[Number] = UNSET
+    success_redirect_id: Clear[Number] = UNSET
+    fail_redirect_id: Clear[Number] = UNSET
+    notification_endpoint_id: Clear[Number] = UNSET
+    success_redirect_url: Link[Text255] = UNSET
+    fail_redirect_url: Link[Text255] = UNSET
+    notification_endpoint_url: Link[Text255] = UNSET
+
+
+# https://doc-merchant.alikassa.com/payout/create
+class CardExtra(Shown, frozen=True, kw_only=True):
+    """Describe the card and its holder, for payouts in EUR."""
+
+    card_exp_year: Annotated[str, Meta(pattern="^[0-9]{2}$")] | UnsetType = UNSET
+    card_exp_month: Annotated[str, Meta(pattern="^(0[1-9]|1[0-2])$")] | UnsetType = UNSET
+    card_holder: Text100 = UNSET
+    card_country: Clear[Annotated[str, Meta(pattern="^[A-Z]{2}$")] | UnsetType] = UNSET
+    card_recipient_birth_date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | UnsetType = UNSET
+
+
+# https://doc-merchant.alikassa.com/payout/create and https://doc-merchant.alikassa.com/provider/ps4rub
+class PayoutRequest(Shown, frozen=True, kw_only=True):
+    """Ask for a payout: `POST v1/payout`."""
+
+    amount: Clear[Amount]
+    number: Truncated[Annotated[str, _text(100)]]
+    order_id: Clear[OrderId]
+    service: Clear[ServiceCode]
+    notification_endpoint_id: Clear[Number] = UNSET
+    notification_endpoint_url: Link[Text255] = UNSET
+    extra: Clear[CardExtra | UnsetType] = UNSET
+    customer_phone: Truncated[Phone] = UNSET
+    customer_email: Email = UNSET
+    customer_code: Clear[Text100] = UNSET
+    bik_bank: Clear[Text100] = UNSET
+    customer_first_name: Text100 = UNSET
+    customer_last_name: Text100 = UNSET
+    customer_country: Clear[Annotated[str, Meta(pattern="^[A-Z]{3}$")] | UnsetType] = UNSET
+    project_url: Link[Text255] = UNSET
+
+
+# https://doc-merchant.alikassa.com/payment/check/status and https://doc-merchant.alikassa.com/payout/check/status
+class StatusRequest(Shown, frozen=True, kw_only=True):
+    """Ask for a status by your order_id or by AliKassa's id."""
+
+    order_id: Clear[Text128] = UNSET
+    id: Clear[Text128] = UNSET
+
+
+# https://doc-merchant.alikassa.com/payment/check/history
+class HistoryRequest(Shown, frozen=True, kw_only=True):
+    """Ask for one page of the payments of some days."""
+
+    date_from: Clear[str]
+    date_to: Clear[str]
+    page: Clear[int]
+    paginate: Clear[int]
+
+
+class NoFields(Shown, frozen=True, kw_only=True):
+    """Ask without any field; PHP writes that as `[]`."""
+
+
+class _Answer(Shown, frozen=True, kw_only=True):
+    """Hold what any answer may carry instead of what was promised."""
+
+    message: Clear[Any] = None
+    errors: Clear[Any] = None
+
+
+# https://doc-merchant.alikassa.com/provider/ps4rub
+class PaymentCreated(_Answer, frozen=True, kw_only=True):
+    """Answer a new payment; requisites come for host-to-host services only."""
+
+    payment_status: Clear[str]
+    id: Clear[int | str]
+    url: Link[Any] = None
+    uuid: Clear[Any] = None
+    order_id: Clear[Any] = None
+    amount: Clear[Any] = None
+    currency: Clear[Any] = None
+    success_redirect_url: Link[Any] = None
+    cardNumber: Truncated[Any] = None  # noqa: N815 - the provider's name
+    cardHolderName: Any = None  # noqa: N815 - the provider's name
+    card_number: Truncated[Any] = None
+    card_holder_name: Any = None
+    bank: Clear[Any] = None
+    bik_bank: Clear[Any] = None
+
+
+# https://doc-merchant.alikassa.com/payment/check/status
+class PaymentState(_Answer, frozen=True, kw_only=True):
+    """Answer a payment's status."""
+
+    payment_status: Clear[str]
+    id: Clear[int | str]
+    order_id: Clear[Any] = None
+    url: Link[Any] = None
+    antiFraud: Clear[Any] = None  # noqa: N815 - the provider's name
+    amount: Clear[Any] = None
+    payment_amount: Clear[Any] = None
+    is_partial_payment: Clear[Any] = None
+    hold_amount: Clear[Any] = None
+    hold_at: Clear[Any] = None
+    account_payment_amount: Clear[Any] = None
+    commission_amount: Clear[Any] = None
+    currency: Clear[Any] = None
+    service_code: Clear[Any] = None
+    account_old_balance: Clear[Any] = None
+    account_new_balance: Clear[Any] = None
+    card_mask: Truncated[Any] = None
+    crypto_network: Clear[Any] = None
+    crypto_txid: Clear[Any] = None
+    customer_phone: Truncated[Any] = None
+    customer_card_number: Truncated[Any] = None
+    payment_error_message: Clear[Any] = None
+    cardNumber: Truncated[Any] = None  # noqa: N815 - the provider's name
+    cardHolderName: Any = None  # noqa: N815 - the provider's name
+    card_number: Truncated[Any] = None
+    card_holder_name: Any = None
+    bank: Clear[Any] = None
+    bik_bank: Clear[Any] = None
+
+
+# https://doc-merchant.alikassa.com/payment/check/history
+class HistoryItem(Shown, frozen=True, kw_only=True):
+    """List one payment; the status is called `status` here."""
+
+    id: Clear[int | str]
+    status: Clear[str]
+    order_id: Clear[Any] = None
+    amount: Clear[Any] = None
+    commission_amount: Clear[Any] = None
+    currency: Clear[Any] = None
+    created_at: Clear[Any] = None
+
+
+class HistoryLinks(Shown, frozen=True, kw_only=True):
+    """Link the pages of a list; only whether there is a next one is used."""
+
+    first: Link[Any] = None
+    last: Link[Any] = None
+    prev: Link[Any] = None
+    next: Link[Any] = None
+
+
+class HistoryPage(_Answer, frozen=True, kw_only=True):
+    """Answer one page of payments."""
+
+    data: Clear[list[HistoryItem]]
+    links: Clear[HistoryLinks]
+    meta: Clear[Any] = None
+
+
+# https://doc-merchant.alikassa.com/payout/create
+class PayoutCreated(_Answer, frozen=True, kw_only=True):
+    """Answer a new payout."""
+
+    payment_status: Clear[str]
+    id: Clear[int | str]
+    order_id: Clear[Any] = None
+    amount: Clear[Any] = None
+    currency: Clear[Any] = None
+
+
+# https://doc-merchant.alikassa.com/payout/check/status
+class PayoutState(_Answer, frozen=True, kw_only=True):
+    """Answer a payout's status."""
+
+    payment_status: Clear[str]
+    id: Clear[int | str]
+    order_id: Clear[Any] = None
+    amount: Clear[Any] = None
+    payment_amount: Clear[Any] = None
+    is_partial_payment: Clear[Any] = None
+    account_payment_amount: Clear[Any] = None
+    commission_amount: Clear[Any] = None
+    currency: Clear[Any] = None
+    service_code: Clear[Any] = None
+    rrn: Clear[Any] = None
+    RRN: Clear[Any] = None
+    card_mask: Truncated[Any] = None
+    payment_error_message: Clear[Any] = None
+    account_old_balance: Clear[Any] = None
+    account_new_balance: Clear[Any] = None
+
+
+# https://doc-merchant.alikassa.com/method/balance
+class BalanceState(_Answer, frozen=True, kw_only=True):
+    """Answer the balance."""
+
+    currency: Clear[str]
+    balance: Clear[Any]
+    hold: Clear[Any] = None
+    rolling_reserve: Clear[Any] = None
+    pending_payouts: Clear[Any] = None
+
+
+# https://doc-merchant.alikassa.com/method/info
+class InfoItem(Shown, frozen=True, kw_only=True):
+    """Name one service of the account."""
+
+    service_code: Clear[str]
+    method: Clear[Any] = None
+    currency: Clear[Any] = None
+    status: Clear[Any] = None
+
+
+class InfoState(_Answer, frozen=True, kw_only=True):
+    """Answer what the account is allowed to do."""
+
+    is_allowed_payment: Clear[bool]
+    is_allowed_payout: Clear[bool]
+    payments: Clear[list[InfoItem]] = []
+    payouts: Clear[list[InfoItem]] = []

@@ -1,0 +1,67 @@
+"""Put the sandbox's paths together, and let armed faults come between."""
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from payhub_alikassa.sandbox.api import Api, Refusal, json_response
+from payhub_alikassa.sandbox.books import Books
+from payhub_alikassa.sandbox.control import Control
+from payhub_alikassa.sandbox.exchange import Exchange
+from payhub_alikassa.sandbox.faults import ArmedFaults
+from payhub_alikassa.sandbox.page import PaymentPage
+from payhub_alikassa.sandbox.signatures import Keys
+
+
+def application(books: Books, keys: Keys, control: Control, faults: ArmedFaults) -> ASGIApp:
+    """Build the whole application."""
+    routes = [*Api(books, keys).routes(), PaymentPage(books).route(), *control.routes()]
+    # Starlette types every handler as one of plain `Exception`; hence the `Any`.
+    handlers: dict[Any, Any] = {
+        Refusal: _refused,
+        HTTPException: _not_served,
+        Exception: _broken,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # a wrong path must look wrong, not be mended
+    return Unreliable(app, books, faults)
+
+
+class Unreliable:
+    """Count every request, and let the armed fault that meets it do what it does."""
+
+    def __init__(self, app: ASGIApp, books: Books, faults: ArmedFaults) -> None:
+        """Stand before this application."""
+        self._app = app
+        self._books = books
+        self._faults = faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; control paths are neither counted nor disturbed."""
+        if scope["path"].startswith("/sandbox/"):
+            await self._app(scope, receive, send)
+            return
+        self._books.requests[scope["path"]] += 1
+        fault = self._faults.take(scope["path"])
+        if fault is None:
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(self._app, scope, receive, send)
+        await exchange.read()
+        await fault.perform(exchange)
+
+
+async def _refused(_: Request, refusal: Refusal) -> Response:
+    return json_response(refusal.status, refusal.body)
+
+
+async def _not_served(_: Request, problem: HTTPException) -> Response:
+    return json_response(problem.status_code, {"message": problem.detail})
+
+
+async def _broken(_: Request, __: Exception) -> Response:
+    return json_response(500, {"message": "Internal server error"})

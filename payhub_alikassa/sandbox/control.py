@@ -1,0 +1,122 @@
+"""Let a test or a person decide what happens: ``/sandbox/…``, JSON, no signature."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from payhub_alikassa.sandbox.answers import Answer
+from payhub_alikassa.sandbox.api import json_response
+from payhub_alikassa.sandbox.books import AlreadyFinal, Books
+from payhub_alikassa.sandbox.faults import AnyFault, ArmedFaults, Refuse
+from payhub_alikassa.sandbox.fields import amount_of
+from payhub_alikassa.sandbox.records import Final, Kind, Outcome, Settings
+from payhub_alikassa.sandbox.server import LocalServer
+
+Options = Mapping[str, object]
+Command = Callable[[Options], Awaitable[None]]
+
+
+class UnknownOrder(LookupError):
+    """Say that the sandbox has no such order."""
+
+
+class Settlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ask for an order's outcome; ``amount`` is for another sum than was asked for."""
+
+    kind: Kind
+    order_id: str
+    outcome: Final = "paid"
+    amount: str | None = None
+    error: str | None = None
+
+
+class Control:
+    """Steer the sandbox; a command's options are those of its HTTP path."""
+
+    def __init__(self, books: Books, faults: ArmedFaults, server: LocalServer) -> None:
+        """Steer these books, faults and server."""
+        self._books = books
+        self._faults = faults
+        self._server = server
+
+    def routes(self) -> list[Route]:
+        """List the paths."""
+        return [
+            _route("settle", "POST", self.settle),
+            _route("faults", "POST", self.arm),
+            _route("faults", "DELETE", self.disarm),
+            _route("settings", "POST", self.configure),
+            _route("reset", "POST", self.reset),
+            Route("/sandbox/ledger", self._show_ledger, methods=["GET"]),
+        ]
+
+    async def settle(self, options: Options) -> None:
+        """Give the newest order with this ``order_id`` its outcome."""
+        wanted = msgspec.convert(options, Settlement)
+        record = self._books.by_order_id(wanted.kind, wanted.order_id)
+        if record is None:
+            message = f"The sandbox has no such {wanted.kind}."
+            raise UnknownOrder(message)
+        outcome = Outcome(wanted.outcome, _amount(wanted), wanted.error)
+        self._books.settle(record, outcome)
+
+    async def arm(self, options: Options) -> None:
+        """Arm a fault for the next requests it meets; ``refuse`` begins at once."""
+        fault = msgspec.convert(options, AnyFault)
+        if isinstance(fault, Refuse):
+            await self._server.refuse(fault.seconds)
+        else:
+            self._faults.arm(fault)
+
+    async def disarm(self, _: Options) -> None:
+        """Forget the armed faults, and listen again."""
+        self._faults.disarm()
+        await self._server.listen()
+
+    async def configure(self, options: Options) -> None:
+        """Change settings; those not named stay."""
+        known = msgspec.to_builtins(self._books.settings)
+        self._books.settings = msgspec.convert({**known, **options}, Settings)
+
+    async def reset(self, options: Options) -> None:
+        """Forget orders, counts and faults; settings stay."""
+        self._books.reset()
+        await self.disarm(options)
+
+    def ledger(self) -> Answer:
+        """Count what was accepted, per kind and order id, and what arrived, per path."""
+        return {"accepted": self._books.accepted, "requests": self._books.requests}
+
+    async def _show_ledger(self, _: Request) -> Response:
+        return json_response(200, self.ledger())
+
+
+def _route(path: str, method: str, command: Command) -> Route:
+    async def endpoint(request: Request) -> Response:
+        try:
+            await command(
+                msgspec.json.decode(await request.body() or b"{}", type=dict[str, object])
+            )
+        except (msgspec.MsgspecError, ValueError) as problem:
+            return json_response(400, {"message": str(problem)})
+        except UnknownOrder as problem:
+            return json_response(404, {"message": str(problem)})
+        except AlreadyFinal as problem:
+            return json_response(409, {"message": str(problem)})
+        return json_response(200, {"message": "OK"})
+
+    return Route(f"/sandbox/{path}", endpoint, methods=[method])
+
+
+def _amount(wanted: Settlement) -> Decimal | None:
+    if wanted.amount is None:
+        return None
+    amount = amount_of(wanted.amount)
+    if amount is None or wanted.outcome != "paid":
+        message = "`amount` is a positive sum with at most 2 decimals, and only of a paid order"
+        raise ValueError(message)
+    return amount

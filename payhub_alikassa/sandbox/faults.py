@@ -1,0 +1,256 @@
+"""Describe what can go wrong with a request, each fault true down to the bytes.
+
+A fault is armed for the next requests whose path begins with ``path``. Its class says what happens;
+its fields are its options. The faults that answer in the provider's place (``html``, ``redirect``,
+``status``, ``stall``) leave the request unprocessed unless ``accept`` is set.
+"""
+
+import gzip
+import json
+from typing import Annotated, Any
+
+import msgspec
+
+from payhub_alikassa.sandbox.answers import php_json
+from payhub_alikassa.sandbox.exchange import Exchange, Reply
+
+Times = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+_MEBIBYTE = 1024 * 1024
+# Long enough for a client on this machine to take the half body before the reset discards it.
+_BREATH = 0.05
+
+
+class Fault(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"
+):
+    """Say which requests a fault meets: a path's beginning, or with ``exact`` the whole of it."""
+
+    path: str = "/v1/"
+    exact: bool = False
+    times: Times = 1
+
+    def meets(self, path: str) -> bool:
+        """Tell whether a request for this path is one of them."""
+        mine = "/" + self.path.lstrip("/")
+        return path == mine if self.exact else path.startswith(mine)
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Do what this fault does to a request that has been read."""
+        raise NotImplementedError
+
+
+class Gateway(Fault, frozen=True, kw_only=True):
+    """Answer in the provider's place; with ``accept`` the provider has processed the request."""
+
+    accept: bool = False
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Let the request through only if it is to be accepted."""
+        if self.accept:
+            await exchange.process()
+        await self.respond(exchange)
+
+    async def respond(self, exchange: Exchange) -> None:
+        """Give the client what it gets instead of the true answer."""
+        raise NotImplementedError
+
+
+class CutBeforeAnswer(Fault, frozen=True, tag="cut_before_answer"):
+    """Close the connection after the request was read; nothing is accepted."""
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Close."""
+        await exchange.close()
+
+
+class CutAfterAccepting(Fault, frozen=True, tag="cut_after_accepting"):
+    """Accept the request, then reset the connection with no byte of answer."""
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Accept and reset."""
+        await exchange.process()
+        await exchange.reset()
+
+
+class CutMidBody(Fault, frozen=True, tag="cut_mid_body"):
+    """Accept the request, send the headers and half of the body, then reset the connection."""
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Answer by half and reset."""
+        await exchange.answer_half(await exchange.process())
+        await exchange.left(_BREATH)
+        await exchange.reset()
+
+
+class Error500AfterAccepting(Fault, frozen=True, tag="error_500_after_accepting"):
+    """Accept the request, and answer as if the provider had broken down."""
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Accept and answer 500."""
+        await exchange.process()
+        await exchange.answer(_json_reply(500, {"message": "Internal server error"}))
+
+
+class Slow(Fault, frozen=True, tag="slow"):
+    """Accept the request at once and answer ``seconds`` later."""
+
+    seconds: Seconds = 1.0
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Accept, wait, answer."""
+        reply = await exchange.process()
+        if not await exchange.left(self.seconds):
+            await exchange.answer(reply)
+
+
+class Drip(Fault, frozen=True, tag="drip"):
+    """Accept the request and send the answer one byte per ``interval`` seconds, headers too."""
+
+    interval: Seconds = 0.05
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Accept and drip."""
+        await exchange.drip(await exchange.process(), self.interval)
+
+
+class HugeBody(Fault, frozen=True, tag="huge_body"):
+    """Answer truly, with a padding field that makes the JSON ``size`` bytes or more."""
+
+    size: int = _MEBIBYTE + 1
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Accept and answer too much."""
+        await exchange.answer(_merged(await exchange.process(), {"padding": "0" * self.size}))
+
+
+class Gzip(Fault, frozen=True, tag="gzip"):
+    """Answer truly but compressed, asked for or not; ``padding`` bytes make it a small bomb."""
+
+    padding: int = 0
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Accept and answer compressed."""
+        reply = await exchange.process()
+        if self.padding:
+            reply = _merged(reply, {"padding": "0" * self.padding})
+        packed = gzip.compress(reply.body)
+        headers = _headers("application/json", packed, (b"content-encoding", b"gzip"))
+        await exchange.answer(Reply(reply.status, headers, packed))
+
+
+class Body(Fault, frozen=True, tag="body"):
+    """Accept the request and answer 200 with ``body`` laid over the true answer."""
+
+    body: dict[str, Any]
+
+    async def perform(self, exchange: Exchange) -> None:
+        """Accept and answer something else."""
+        await exchange.answer(_merged(await exchange.process(), self.body))
+
+
+class Html(Gateway, frozen=True, tag="html"):
+    """Answer 200 with a web page."""
+
+    async def respond(self, exchange: Exchange) -> None:
+        """Send a page."""
+        page = b"<!doctype html><title>Maintenance</title><p>We will be back soon.</p>"
+        await exchange.answer(Reply(200, _headers("text/html; charset=utf-8", page), page))
+
+
+class Redirect(Gateway, frozen=True, tag="redirect"):
+    """Answer 302 to ``location``."""
+
+    location: str = "/elsewhere"
+
+    async def respond(self, exchange: Exchange) -> None:
+        """Send somewhere else."""
+        headers = _headers("text/html", b"", (b"location", self.location.encode()))
+        await exchange.answer(Reply(302, headers, b""))
+
+
+class Status(Gateway, frozen=True, kw_only=True, tag="status"):
+    """Answer with any HTTP status and any JSON object."""
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)]
+    body: dict[str, Any] = {}
+
+    async def respond(self, exchange: Exchange) -> None:
+        """Send that status."""
+        bodiless = self.status in {204, 304}
+        reply = Reply(self.status, (), b"") if bodiless else _json_reply(self.status, self.body)
+        await exchange.answer(reply)
+
+
+class Stall(Gateway, frozen=True, tag="stall"):
+    """Never answer; the connection stays open until the client leaves."""
+
+    async def respond(self, exchange: Exchange) -> None:
+        """Wait for the client to leave."""
+        await exchange.left()
+
+
+class Refuse(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault", tag="refuse"
+):
+    """Refuse every connection for ``seconds``, at once; ``None`` means until disarmed."""
+
+    seconds: Seconds | None = 1.0
+
+
+AnyFault = (
+    Refuse
+    | CutBeforeAnswer
+    | CutAfterAccepting
+    | CutMidBody
+    | Error500AfterAccepting
+    | Slow
+    | Drip
+    | HugeBody
+    | Gzip
+    | Body
+    | Html
+    | Redirect
+    | Status
+    | Stall
+)
+
+
+class ArmedFaults:
+    """Hold the faults that wait for their requests, in the order they were armed."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._waiting: list[Fault] = []
+
+    def arm(self, fault: Fault) -> None:
+        """Let a fault wait for its next requests."""
+        self._waiting += [fault] * fault.times
+
+    def disarm(self) -> None:
+        """Forget every fault that still waits."""
+        self._waiting.clear()
+
+    def take(self, path: str) -> Fault | None:
+        """Give the fault that meets a request, if there is one, and use it up once."""
+        fault = next((fault for fault in self._waiting if fault.meets(path)), None)
+        if fault:
+            self._waiting.remove(fault)
+        return fault
+
+
+def _merged(reply: Reply, changes: dict[str, Any]) -> Reply:
+    return _json_reply(200, {**json.loads(reply.body), **changes})
+
+
+def _json_reply(status: int, body: dict[str, Any]) -> Reply:
+    encoded = php_json(body)
+    return Reply(status, _headers("application/json", encoded), encoded)
+
+
+def _headers(
+    media_type: str, body: bytes, *more: tuple[bytes, bytes]
+) -> tuple[tuple[bytes, bytes], ...]:
+    length = str(len(body)).encode()
+    return ((b"content-type", media_type.encode()), (b"content-length", length), *more)

@@ -1,0 +1,101 @@
+"""Show the payer a page: what is to be paid, a button to pay, a button to cancel."""
+
+from html import escape
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from payhub_alikassa.sandbox.answers import php_json
+from payhub_alikassa.sandbox.books import Books
+from payhub_alikassa.sandbox.records import Outcome, Record
+from payhub_alikassa.sandbox.services import PAYMENT_SERVICES
+
+_SHELL = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 4rem auto; }}
+dt {{ color: #555; }} dd {{ margin: 0 0 .75rem; font-size: 1.15rem; overflow-wrap: anywhere; }}
+button {{ font: inherit; padding: .6rem 1.4rem; margin-right: .5rem; }}
+small {{ color: #555; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<dl>
+<dt>Amount</dt><dd>{amount} {currency}</dd>
+<dt>Order</dt><dd>{order}</dd>
+<dt>Description</dt><dd>{description}</dd>
+</dl>
+{rest}
+<p><small>Sandbox: a simulation, no money moves.</small></p>
+</body>
+</html>
+"""
+
+_BUTTONS = """<form method="post">
+<button name="choice" value="pay">Pay</button>
+<button name="choice" value="cancel">Cancel</button>
+</form>"""
+
+_CHOICES = {"pay": Outcome("paid"), "cancel": Outcome("cancel")}
+_TITLES = {
+    "wait": "Payment",
+    "paid": "The payment is paid",
+    "cancel": "The payment is canceled",
+    "fail": "The payment failed",
+}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Cache-Control": "no-store",
+}
+
+
+class PaymentPage:
+    """Serve ``/pay/{uuid}`` out of one set of books."""
+
+    def __init__(self, books: Books) -> None:
+        """Show the payments of these books."""
+        self._books = books
+
+    def route(self) -> Route:
+        """Give the page's path."""
+        return Route("/pay/{uuid}", self._serve, methods=["GET", "POST"])
+
+    async def _serve(self, request: Request) -> Response:
+        record = self._books.by_uuid(request.path_params["uuid"])
+        if record is None or PAYMENT_SERVICES[record.service].page != "address":
+            return Response(php_json({"message": "Not found"}), 404, media_type="application/json")
+        if request.method == "POST":
+            return self._leave(self._choose(record, await request.body()))
+        return self._show(record)
+
+    def _choose(self, record: Record, form: bytes) -> Record:
+        choice = parse_qs(form.decode(errors="replace")).get("choice", [""])[0]
+        if record.status == "wait" and choice in _CHOICES:
+            return self._books.settle(record, _CHOICES[choice])
+        return record
+
+    def _leave(self, record: Record) -> Response:
+        """Send the payer back to the merchant, or show the result where no address was given."""
+        name = "success_redirect_url" if record.status == "paid" else "fail_redirect_url"
+        address = str(record.fields.get(name) or "")
+        if record.status != "wait" and urlsplit(address).scheme in {"http", "https"}:
+            return RedirectResponse(address, 303)
+        return self._show(record)
+
+    def _show(self, record: Record) -> Response:
+        html = _SHELL.format(
+            title=_TITLES[record.status],
+            amount=f"{record.amount:.2f}",
+            currency=escape(self._books.account.currency),
+            order=escape(record.order_id),
+            description=escape(str(record.fields.get("desc") or "-")),
+            rest=_BUTTONS if record.status == "wait" else "",
+        )
+        return HTMLResponse(html, headers=_HEADERS)

@@ -1,0 +1,148 @@
+"""Run the application on 127.0.0.1 in a thread, and stop listening when told to."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from payhub_alikassa.sandbox.exchange import LendingProtocol
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+
+
+class LocalServer(uvicorn.Server):
+    """Serve in a thread of its own, and be able to refuse connections for a while."""
+
+    def __init__(self, factory: Callable[[], ASGIApp], port: int) -> None:
+        """Take the port at once (0 takes a free one); nobody is let in before `start`."""
+        # No log configuration: this server shares its process with an application.
+        config = uvicorn.Config(
+            factory,
+            factory=True,
+            http=LendingProtocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+        )
+        super().__init__(config)
+        # While this socket is bound and nobody listens on it, connections are refused.
+        self._reserved: socket.socket | None = _bind(port)
+        self.port: int = self._reserved.getsockname()[1]
+        self._comeback: asyncio.Task[None] | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve_in_thread, daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve; return when connections are taken."""
+        self._thread.start()
+        self._ready.wait()
+        if not self.started:
+            message = f"The sandbox could not listen on port {self.port}."
+            raise RuntimeError(message)
+
+    def stop(self) -> None:
+        """Stop serving, and wait for the thread's end."""
+        self.should_exit = True
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Wait until the server ends; the pauses let a keyboard interrupt through everywhere."""
+        while self._thread.is_alive():
+            self._thread.join(1)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function where the requests run; from any other thread, even after the end."""
+
+        async def run() -> T:
+            return function()
+
+        return self.run_coroutine(run()) if self._thread.is_alive() else function()
+
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the server's loop, from any other thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def refuse(self, seconds: float | None) -> None:
+        """Stop listening and drop idle connections; listen again after so many seconds.
+
+        The port stays ours meanwhile: it is bound, and nobody listens on it.
+        """
+        self._stay_away()
+        if self._reserved is None:
+            for server in self.servers:
+                server.close()
+            self._reserved = _bind(self.port)
+        await self._drop_idle()
+        if seconds is not None:
+            self._comeback = asyncio.create_task(self._listen_after(seconds))
+
+    async def listen(self) -> None:
+        """Listen, if nobody does."""
+        self._stay_away()
+        await self._listen_after(0)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on a socket; uvicorn calls this once, a refusal's end once more."""
+        self._loop = asyncio.get_running_loop()
+        self._reserved = None
+        await super().startup(sockets)
+        self._ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End every connection, also those a fault holds, and stop."""
+        self._stay_away()
+        if self._reserved:
+            self._reserved.close()
+        for connection in self._connections():
+            connection.transport.abort()
+        await super().shutdown(sockets)
+
+    def _serve_in_thread(self) -> None:
+        try:
+            self.run([self._reserved] if self._reserved else None)
+        finally:
+            self._ready.set()
+
+    async def _listen_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if self._reserved:
+            await self.startup([self._reserved])
+
+    def _stay_away(self) -> None:
+        if self._comeback:
+            self._comeback.cancel()
+
+    async def _drop_idle(self) -> None:
+        idle = [connection for connection in self._connections() if _is_idle(connection)]
+        for connection in self._connections():
+            connection.shutdown()
+        await asyncio.gather(*(connection.gone.wait() for connection in idle))
+
+    def _connections(self) -> list[LendingProtocol]:
+        return cast("list[LendingProtocol]", list(self.server_state.connections))
+
+
+def _is_idle(connection: LendingProtocol) -> bool:
+    return connection.cycle is None or connection.cycle.response_complete
+
+
+def _bind(port: int) -> socket.socket:
+    reserved = socket.socket()
+    if port:
+        _make_reusable(reserved)
+    # Asked for any port, Linux may give a reusable socket one that another such socket holds.
+    reserved.bind((HOST, port))
+    _make_reusable(reserved)
+    return reserved
+
+
+def _make_reusable(reserved: socket.socket) -> None:
+    """Let the port be taken again while connections of before still fade out."""
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,117 @@
+"""Write the exact bytes of a request, read the values of an answer."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from payhub import Declined, NotFound
+from payhub.driver import Response, Unreadable
+from payhub.masking import Shown, sweep
+
+A = TypeVar("A", bound=Shown)
+
+_json = msgspec.json.Decoder(float_hook=Decimal)
+_NOT_FOUND = re.compile(r"\bnot found\b", re.IGNORECASE)
+_OK = 200
+_INVALID = 400
+_LONGEST_TEXT = 500
+
+
+def write(request: Shown) -> bytes:
+    """Return the body: compact JSON in the documented order, `[]` where there are no fields.
+
+    These bytes are signed and sent; nothing serialises the request a second time. See
+    https://doc-merchant.alikassa.com/api/sign.
+    """
+    body = msgspec.json.encode(request)
+    return b"[]" if body == b"{}" else body
+
+
+def read(response: Response, promised: type[A]) -> tuple[A, Mapping[str, Any]]:
+    """Return the promised answer, and all its fields as they came.
+
+    Raises:
+        Declined: HTTP 400 with complaints by field.
+        NotFound: the provider does not know it.
+        Unreadable: anything else that is not HTTP 200 with the promised fields.
+    """
+    fields = _object(response.body)
+    if response.status != _OK or fields.get("errors"):
+        raise _refusal(response.status, fields)
+    try:
+        return msgspec.convert(fields, promised), fields
+    except msgspec.ValidationError:
+        raise _refusal(response.status, fields) from None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        fields = _json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Unreadable("the answer is not JSON") from None
+    if not isinstance(fields, dict):
+        raise Unreadable("the answer is not a JSON object")
+    return fields
+
+
+def _refusal(status: int, fields: Mapping[str, Any]) -> Exception:
+    """Read an answer that is not the promised one.
+
+    "Payment not found" is documented without an HTTP status, see
+    https://doc-merchant.alikassa.com/payment/check/status.
+    """
+    text, errors = _said(fields.get("message")), _errors(fields.get("errors"))
+    if status == _INVALID and errors:
+        return Declined(text, code=str(status), errors=errors)
+    if _NOT_FOUND.search(text):
+        return NotFound(text)
+    complaints = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items())
+    return Unreadable(" ".join(filter(None, (text, complaints))) or "the answer lacks the promised fields")
+
+
+def _said(text: object) -> str:
+    return sweep(str(text))[:_LONGEST_TEXT] if text else ""
+
+
+def _errors(errors: object) -> dict[str, tuple[str, ...]]:
+    """Read Laravel's complaints: `{"field": ["text", …]}`."""
+    if not isinstance(errors, Mapping):
+        return {"": (_said(errors),)} if errors else {}
+    return {_said(name): tuple(map(_said, texts if isinstance(texts, list) else [texts])) for name, texts in errors.items()}
+
+
+def identifier(value: object) -> str | None:
+    """Read an id or text that comes as a string or a number; empty and null are absent."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise Unreadable("an id of the answer is neither a text nor a whole number")
+    return str(value)
+
+
+def amount(value: object) -> Decimal | None:
+    """Read an amount that comes as a string or a number; empty and null are absent, floats never arise."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise Unreadable("an amount of the answer is not a number")
+    try:
+        number = Decimal(value)
+    except ArithmeticError:
+        raise Unreadable("an amount of the answer is not a number") from None
+    if not number.is_finite():
+        raise Unreadable("an amount of the answer is not a number")
+    return number
+
+
+_FLAGS = {"1": True, "true": True, "0": False, "false": False, "": None}
+
+
+def flag(value: object) -> bool | None:
+    """Read a boolean that comes as one, as a number, or as a text."""
+    if value is None or isinstance(value, bool):
+        return value
+    return _FLAGS.get(str(value).lower())

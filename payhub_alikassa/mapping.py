@@ -98,6 +98,7 @@ class PayoutService(msgspec.Struct, frozen=True):
 
 
 _USER = ("customer_user_id",)
+_BROWSER = ("customer_browser_user_agent",)
 _BANK = ("customer_code",)
 _NAMES = ("customer_code", "customer_first_name", "customer_last_name")
 
@@ -107,11 +108,11 @@ _NAMES = ("customer_code", "customer_first_name", "customer_last_name")
 PAYMENT_SERVICES: tuple[PaymentService, ...] = (
     PaymentService("payment_card_number_rub_hpp", "card", "hosted", "RUB", _USER),
     PaymentService("payment_card_number_hpp", "card", "hosted", "RUB", _USER),
-    PaymentService("payment_card_rub_hpp", "card", "hosted", "RUB"),
+    PaymentService("payment_card_rub_hpp", "card", "hosted", "RUB", _BROWSER),
     PaymentService("payment_card_number_card", "card", "direct", "RUB", _USER + _BANK),
     PaymentService("payment_card_number_rub_card", "card", "direct", "RUB", _USER + _BANK),
     PaymentService("payment_card_sbp_rub_card", "sbp", "direct", "RUB", _USER),
-    PaymentService("payment_card_sbp_rub_hpp", "sbp", "hosted", "RUB"),
+    PaymentService("payment_card_sbp_rub_hpp", "sbp", "hosted", "RUB", _BROWSER),
     PaymentService("payment_card_sberpay_rub_card", "sberpay", "direct", "RUB", _USER),
     PaymentService("payment_card_sberpay_rub_card", "sberpay", "hosted", "RUB", _USER),
     PaymentService("virtual_account_rub_hpp", "bank_account", "hosted", "RUB", _USER),

@@ -194,7 +194,7 @@ def _decode(request: Request, body: bytes) -> Fields:
         raise Refusal(415, {"message": "The request must be application/json."})
     try:
         fields = _DECODER.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         fields = None
     if fields == []:
         return {}  # PHP writes an empty array so: /method/balance

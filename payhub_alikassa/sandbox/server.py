@@ -134,11 +134,16 @@ def _is_idle(connection: LendingProtocol) -> bool:
 
 
 def _bind(port: int) -> socket.socket:
-    reserved = socket.socket()
-    if port:
-        _make_reusable(reserved)
-    # Asked for any port, Linux may give a reusable socket one that another such socket holds.
-    reserved.bind((HOST, port))
+    # Only a socket that says TCP is freed of Nagle's delays by asyncio.
+    reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if port:
+            _make_reusable(reserved)
+        # Asked for any port, Linux may give a reusable socket one that another such holds.
+        reserved.bind((HOST, port))
+    except OSError:
+        reserved.close()
+        raise
     _make_reusable(reserved)
     return reserved
 

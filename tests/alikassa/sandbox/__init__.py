@@ -1,0 +1,1 @@
+"""Test the local AliKassa over real connections."""

@@ -21,11 +21,7 @@ def application(books: Books, keys: Keys, control: Control, faults: ArmedFaults)
     """Build the whole application."""
     routes = [*Api(books, keys).routes(), PaymentPage(books).route(), *control.routes()]
     # Starlette types every handler as one of plain `Exception`; hence the `Any`.
-    handlers: dict[Any, Any] = {
-        Refusal: _refused,
-        HTTPException: _not_served,
-        Exception: _broken,
-    }
+    handlers: dict[Any, Any] = {Refusal: _refused, HTTPException: _not_served}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False  # a wrong path must look wrong, not be mended
     return Unreliable(app, books, faults)
@@ -51,8 +47,8 @@ class Unreliable:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(self._app, scope, receive, send)
-        await exchange.read()
-        await fault.perform(exchange)
+        if await exchange.read():
+            await fault.perform(exchange)
 
 
 async def _refused(_: Request, refusal: Refusal) -> Response:
@@ -61,7 +57,3 @@ async def _refused(_: Request, refusal: Refusal) -> Response:
 
 async def _not_served(_: Request, problem: HTTPException) -> Response:
     return json_response(problem.status_code, {"message": problem.detail})
-
-
-async def _broken(_: Request, __: Exception) -> Response:
-    return json_response(500, {"message": "Internal server error"})

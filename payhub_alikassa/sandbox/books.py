@@ -55,7 +55,7 @@ class Books:
         samples = (_sample_payment(self.account), _sample_payout(self.account))
         self._records = {(record.kind, record.id): record for record in samples if record}
         self.balance = Balance(self.settings.opening_balance)
-        self.accepted: dict[Kind, Counter[str]] = {"payment": Counter(), "payout": Counter()}
+        self.accepted: dict[str, Counter[str]] = {"payment": Counter(), "payout": Counter()}
         self.requests: Counter[str] = Counter()
 
     def accept(self, kind: Kind, fields: Mapping[str, object]) -> Record:

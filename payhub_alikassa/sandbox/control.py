@@ -98,9 +98,7 @@ class Control:
 def _route(path: str, method: str, command: Command) -> Route:
     async def endpoint(request: Request) -> Response:
         try:
-            await command(
-                msgspec.json.decode(await request.body() or b"{}", type=dict[str, object])
-            )
+            await command(msgspec.json.decode(await request.body() or b"{}", type=dict[str, object]))
         except (msgspec.MsgspecError, ValueError) as problem:
             return json_response(400, {"message": str(problem)})
         except UnknownOrder as problem:

@@ -95,9 +95,7 @@ def _must_be_made(*paths: Path) -> bool:
     return bool(missing)
 
 
-def _write_pair(
-    private: Path, public: Path, form: PrivateFormat, encryption: KeySerializationEncryption
-) -> None:
+def _write_pair(private: Path, public: Path, form: PrivateFormat, encryption: KeySerializationEncryption) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     half = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     _write(private, key.private_bytes(Encoding.PEM, form, encryption))

@@ -62,14 +62,15 @@ class Exchange:
         self._body = b""
         self._transport: asyncio.Transport = scope["state"]["transport"]
 
-    async def read(self) -> None:
-        """Read the request's body to its end."""
+    async def read(self) -> bool:
+        """Read the request's body, and tell whether it came to its end."""
         message = await self._receive()
         while message["type"] == "http.request":
             self._body += message["body"]
             if not message["more_body"]:
-                return
+                return True
             message = await self._receive()
+        return False
 
     async def process(self) -> Reply:
         """Let the application handle the request, and keep its answer from the client."""
@@ -105,8 +106,7 @@ class Exchange:
         """Wait until the client leaves, at most so long, and tell whether it did."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
+                await self._receive()
                 return True
         return False
 
@@ -117,9 +117,10 @@ class Exchange:
 
     async def reset(self) -> None:
         """Reset the connection: the client gets a RST, not an end of stream."""
-        connection = self._transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-        self._transport.abort()
+        if not self._transport.is_closing():
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            self._transport.abort()
         await self.left()
 
     async def _start(self, reply: Reply) -> None:

@@ -22,9 +22,7 @@ _MEBIBYTE = 1024 * 1024
 _BREATH = 0.05
 
 
-class Fault(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"
-):
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"):
     """Say which requests a fault meets: a path's beginning, or with ``exact`` the whole of it."""
 
     path: str = "/v1/"
@@ -191,9 +189,7 @@ class Stall(Gateway, frozen=True, tag="stall"):
         await exchange.left()
 
 
-class Refuse(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault", tag="refuse"
-):
+class Refuse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault", tag="refuse"):
     """Refuse every connection for ``seconds``, at once; ``None`` means until disarmed."""
 
     seconds: Seconds | None = 1.0
@@ -249,8 +245,6 @@ def _json_reply(status: int, body: dict[str, Any]) -> Reply:
     return Reply(status, _headers("application/json", encoded), encoded)
 
 
-def _headers(
-    media_type: str, body: bytes, *more: tuple[bytes, bytes]
-) -> tuple[tuple[bytes, bytes], ...]:
+def _headers(media_type: str, body: bytes, *more: tuple[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
     length = str(len(body)).encode()
     return ((b"content-type", media_type.encode()), (b"content-length", length), *more)

@@ -109,9 +109,7 @@ HISTORY_FIELDS = (
 def check(fields: Fields, table: Iterable[Field], required: Iterable[str] = ()) -> Errors:
     """List what is wrong with a request, by field; nothing when all is well."""
     errors: Errors = {
-        name: [f"The {_spoken(name)} field is required."]
-        for name in required
-        if look_up(fields, name) in (None, "")
+        name: [f"The {_spoken(name)} field is required."] for name in required if look_up(fields, name) in (None, "")
     }
     for field in table:
         value = look_up(fields, field.name)

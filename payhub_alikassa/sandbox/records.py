@@ -100,9 +100,7 @@ def reserve(record: Record, balance: Balance, settings: Settings) -> tuple[Recor
     return replace(record, old_balance=balance.free, new_balance=after.free), after
 
 
-def settle(
-    record: Record, balance: Balance, outcome: Outcome, settings: Settings
-) -> tuple[Record, Balance]:
+def settle(record: Record, balance: Balance, outcome: Outcome, settings: Settings) -> tuple[Record, Balance]:
     """Give a waiting record its outcome, and move the money that goes with it."""
     ended = replace(record, status=outcome.status, error=outcome.error)
     if record.kind == "payout":
@@ -110,9 +108,7 @@ def settle(
     return _settle_payment(ended, balance, outcome, settings)
 
 
-def _settle_payment(
-    record: Record, balance: Balance, outcome: Outcome, settings: Settings
-) -> tuple[Record, Balance]:
+def _settle_payment(record: Record, balance: Balance, outcome: Outcome, settings: Settings) -> tuple[Record, Balance]:
     if outcome.status != "paid":
         return record, balance
     paid = outcome.amount or record.amount
@@ -126,9 +122,7 @@ def _settle_payment(
     return record, after
 
 
-def _settle_payout(
-    record: Record, balance: Balance, outcome: Outcome, settings: Settings
-) -> tuple[Record, Balance]:
+def _settle_payout(record: Record, balance: Balance, outcome: Outcome, settings: Settings) -> tuple[Record, Balance]:
     reserved = record.credited or Decimal(0)
     spent = Decimal(0)
     if outcome.status == "paid":

@@ -10,7 +10,7 @@ from payhub_alikassa.sandbox.books import Books
 from payhub_alikassa.sandbox.control import Control
 from payhub_alikassa.sandbox.directory import write_configuration, write_keys
 from payhub_alikassa.sandbox.faults import ArmedFaults
-from payhub_alikassa.sandbox.records import Account, Kind, Settings
+from payhub_alikassa.sandbox.records import Account, Settings
 from payhub_alikassa.sandbox.server import HOST, LocalServer
 from payhub_alikassa.sandbox.signatures import load_keys
 
@@ -97,7 +97,7 @@ class Sandbox:
         """Forget every order, count and fault; settings stay."""
         self._server.run_coroutine(self._control.reset({}))
 
-    def accepted(self, kind: Kind, order_id: str) -> int:
+    def accepted(self, kind: str, order_id: str) -> int:
         """Count how many times an order was accepted: the judge of "never twice"."""
         return self._server.call(lambda: self._books.accepted[kind][order_id])
 

@@ -32,20 +32,21 @@ class LocalServer(uvicorn.Server):
             log_config=None,
         )
         super().__init__(config)
-        # While this socket is bound and nobody listens on it, connections are refused.
-        self._reserved: socket.socket | None = _bind(port)
-        self.port: int = self._reserved.getsockname()[1]
+        self._socket = _bind(port)
+        self.port: int = self._socket.getsockname()[1]
+        # While this one is bound and nobody listens on it, connections are refused.
+        self._reserved: socket.socket | None = None
         self._comeback: asyncio.Task[None] | None = None
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve_in_thread, daemon=True)
+        self._thread = threading.Thread(target=self.run, args=([self._socket],), daemon=True)
 
     def start(self) -> None:
         """Begin to serve; return when connections are taken."""
+        # Both here rather than in the thread, so that a failure reaches the caller.
+        self.config.load()
+        self._socket.listen()
         self._thread.start()
         self._ready.wait()
-        if not self.started:
-            message = f"The sandbox could not listen on port {self.port}."
-            raise RuntimeError(message)
 
     def stop(self) -> None:
         """Stop serving, and wait for the thread's end."""
@@ -104,12 +105,6 @@ class LocalServer(uvicorn.Server):
             connection.transport.abort()
         await super().shutdown(sockets)
 
-    def _serve_in_thread(self) -> None:
-        try:
-            self.run([self._reserved] if self._reserved else None)
-        finally:
-            self._ready.set()
-
     async def _listen_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if self._reserved:
@@ -120,17 +115,14 @@ class LocalServer(uvicorn.Server):
             self._comeback.cancel()
 
     async def _drop_idle(self) -> None:
-        idle = [connection for connection in self._connections() if _is_idle(connection)]
-        for connection in self._connections():
-            connection.shutdown()
+        connections = self._connections()
+        for connection in connections:
+            connection.shutdown()  # closes it if it is idle, lets it finish if it is not
+        idle = [connection for connection in connections if connection.transport.is_closing()]
         await asyncio.gather(*(connection.gone.wait() for connection in idle))
 
     def _connections(self) -> list[LendingProtocol]:
         return cast("list[LendingProtocol]", list(self.server_state.connections))
-
-
-def _is_idle(connection: LendingProtocol) -> bool:
-    return connection.cycle is None or connection.cycle.response_complete
 
 
 def _bind(port: int) -> socket.socket:

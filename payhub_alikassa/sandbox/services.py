@@ -80,9 +80,7 @@ _ROWS = (
     *_hosted("PKR", _BANK, "payment_card"),
     *_hosted("BDT", _BANK, "payment_card"),
     *_hosted("PHP", _BANK, "online_banking", "e_wallet"),
-    *_hosted(
-        "IDR", _INDONESIA, "online_banking", "qr_code", "virtual_account", "local_bank_transfer"
-    ),
+    *_hosted("IDR", _INDONESIA, "online_banking", "qr_code", "virtual_account", "local_bank_transfer"),
     *_hosted("VND", _BANK, "online_banking", "qr_code", "e_wallet", "local_bank_transfer"),
     *_hosted("THB", _BANK, "online_banking", "qr_code", "local_bank_transfer"),
 )

@@ -70,11 +70,14 @@ class Merchant:
         """Use a control path and give the status."""
         return self.client.request(method, f"/sandbox/{path}", json=fields).status_code
 
-    def connect(self, path: str, fields: object) -> socket.socket:
-        """Send a signed request over a bare socket, to see what really comes back."""
+    def connect(self, path: str, fields: object, promised: int = 0) -> socket.socket:
+        """Send a signed request over a bare socket, to see what really comes back.
+
+        ``promised`` bytes more than are sent are announced.
+        """
         body = json.dumps(fields).encode()
         lines = [f"POST /v1/{path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close"]
-        lines += [f"Content-Length: {len(body)}"]
+        lines += [f"Content-Length: {len(body) + promised}"]
         lines += [f"{name}: {value}" for name, value in self.headers(path, body).items()]
         connection = socket.create_connection(("127.0.0.1", httpx.URL(self.url).port or 0), 20)
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)

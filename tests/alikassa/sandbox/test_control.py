@@ -73,9 +73,7 @@ def test_a_wrong_command_is_refused(merchant: Merchant, wanted: dict[str, object
     assert _status(merchant, "payment", "in-1") == "wait"
 
 
-def test_the_ledger_counts_accepted_orders_and_requests(
-    merchant: Merchant, sandbox: Sandbox
-) -> None:
+def test_the_ledger_counts_accepted_orders_and_requests(merchant: Merchant, sandbox: Sandbox) -> None:
     """Refused orders arrive and are not accepted; control paths are not counted."""
     merchant.ask("payment", HOSTED)
     merchant.ask("payout", PAYOUT)
@@ -119,9 +117,7 @@ def test_settings_change_one_by_one(merchant: Merchant, sandbox: Sandbox) -> Non
     "settings",
     [{"not_found_status": 500}, {"payout_delay": "soon"}, {"colour": "red"}, {"hold_share": None}],
 )
-def test_a_wrong_setting_is_refused(
-    merchant: Merchant, sandbox: Sandbox, settings: dict[str, object]
-) -> None:
+def test_a_wrong_setting_is_refused(merchant: Merchant, sandbox: Sandbox, settings: dict[str, object]) -> None:
     """From Python it raises."""
     assert merchant.control("settings", settings) == 400
     with pytest.raises(msgspec.ValidationError):

@@ -73,9 +73,7 @@ def test_the_notification_pair_fits(written: Path) -> None:
     """The private half is the sandbox's own, apart from what a merchant gets."""
     pem = (written / "sandbox" / "notification-private.pem").read_bytes()
     key = serialization.load_pem_private_key(pem, None)
-    public = serialization.load_pem_public_key(
-        (written / "cert/notification/public.pem").read_bytes()
-    )
+    public = serialization.load_pem_public_key((written / "cert/notification/public.pem").read_bytes())
     assert isinstance(key, rsa.RSAPrivateKey)
     assert isinstance(public, rsa.RSAPublicKey)
     signature = key.sign(b"x", padding.PKCS1v15(), hashes.SHA1())
@@ -160,6 +158,4 @@ def test_a_key_that_is_not_rsa_is_refused(tmp_path: Path) -> None:
 
 
 def _public(key: rsa.RSAPrivateKey) -> bytes:
-    return key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -118,14 +118,38 @@ def test_error_500_is_the_documented_one(merchant: Merchant, sandbox: Sandbox) -
     assert (response.status_code, response.json()) == (500, {"message": "Internal server error"})
 
 
+def test_a_long_request_is_read_to_its_end(merchant: Merchant, sandbox: Sandbox) -> None:
+    """Also by a fault, in as many pieces as it comes."""
+    sandbox.arm("slow", seconds=0)
+    assert merchant.send("payout", {**PAYOUT, "padding": "0" * 300_000}).status_code == 200
+    sandbox.arm("cut_before_answer")
+    with pytest.raises(httpx.RemoteProtocolError):
+        merchant.send("payout", {**PAYOUT, "padding": "0" * 300_000})
+
+
+@pytest.mark.parametrize("fault", ["cut_before_answer", "cut_after_accepting", "cut_mid_body", "drip"])
+def test_a_client_that_leaves_in_the_middle_of_its_request(
+    merchant: Merchant, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    """Has sent no order, and breaks nothing."""
+    sandbox.arm(fault)
+    with merchant.connect("payout", PAYOUT, promised=1000):
+        while not sandbox.requests("/v1/payout"):
+            pass
+    sandbox.disarm()
+    assert merchant.send("account/balance", []).status_code == 200
+    assert _kinds(sandbox) == (0, 0)
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
 def test_slow_outlasts_a_client(merchant: Merchant, sandbox: Sandbox) -> None:
-    """Who gives up too early has an accepted order nevertheless."""
+    """Who leaves without an answer has an accepted order nevertheless."""
     sandbox.arm("slow", seconds=3600)
-    body = json.dumps(PAYOUT).encode()
-    headers = merchant.headers("payout", body)
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{sandbox.url}/v1/payout", content=body, headers=headers, timeout=0.2)
-    assert _kinds(sandbox) == (0, 1)
+    with merchant.connect("payout", PAYOUT) as connection:
+        while not sandbox.accepted("payout", "po-1"):
+            pass
+        assert _has_said_nothing(connection)
+    assert merchant.ask("payout/status", {"order_id": "po-1"})["payment_status"] == "wait"
 
 
 def test_slow_answers_truly_in_the_end(merchant: Merchant, sandbox: Sandbox) -> None:
@@ -180,9 +204,7 @@ def test_gzip_comes_unasked(merchant: Merchant, sandbox: Sandbox, padding: int) 
     assert len(plain) >= padding > len(packed) or not padding
 
 
-def test_a_redirect_that_is_followed_is_told_by_the_ledger(
-    merchant: Merchant, sandbox: Sandbox
-) -> None:
+def test_a_redirect_that_is_followed_is_told_by_the_ledger(merchant: Merchant, sandbox: Sandbox) -> None:
     """Nobody who signs may follow."""
     sandbox.arm("redirect", times=2)
     response = merchant.send("payout", PAYOUT)
@@ -233,12 +255,20 @@ def test_a_stall_lasts_until_the_client_leaves(
 ) -> None:
     """No byte comes; afterwards the sandbox serves on."""
     sandbox.arm("stall", accept=accept)
-    body = json.dumps(PAYOUT).encode()
-    headers = merchant.headers("payout", body)
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{sandbox.url}/v1/payout", content=body, headers=headers, timeout=0.2)
+    with merchant.connect("payout", PAYOUT) as connection:
+        while not sandbox.requests("/v1/payout"):
+            pass
+        assert merchant.send("account/balance", []).status_code == 200
+        assert _has_said_nothing(connection)
     assert sandbox.accepted("payout", "po-1") == accepted
     assert merchant.send("account/balance", []).status_code == 200
+
+
+def _has_said_nothing(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        connection.recv(1)
+    return True
 
 
 def test_refuse_closes_the_socket(merchant: Merchant, sandbox: Sandbox) -> None:
@@ -331,9 +361,7 @@ def test_faults_are_armed_and_disarmed_over_http(merchant: Merchant) -> None:
         {"fault": "refuse", "path": "/v1/payout"},
     ],
 )
-def test_a_wrong_fault_is_refused(
-    merchant: Merchant, sandbox: Sandbox, wanted: dict[str, object]
-) -> None:
+def test_a_wrong_fault_is_refused(merchant: Merchant, sandbox: Sandbox, wanted: dict[str, object]) -> None:
     """An option that a fault does not have would be a test that tests nothing."""
     assert merchant.control("faults", wanted) == 400
     name = str(wanted.pop("fault", ""))

@@ -30,9 +30,7 @@ def test_amounts_come_as_integer_decimal_or_string(
 
 @pytest.mark.parametrize("amount", BAD_AMOUNTS)
 @pytest.mark.parametrize("kind", ["payment", "payout"])
-def test_no_other_amount_is_taken(
-    merchant: Merchant, sandbox: Sandbox, kind: str, amount: str
-) -> None:
+def test_no_other_amount_is_taken(merchant: Merchant, sandbox: Sandbox, kind: str, amount: str) -> None:
     """Nothing is rounded, nothing is guessed."""
     fields = HOSTED if kind == "payment" else PAYOUT
     body = json.dumps({**fields, "amount": "AMOUNT"}).replace('"AMOUNT"', amount)
@@ -69,9 +67,7 @@ LENGTHS = [
 
 
 @pytest.mark.parametrize(("kind", "name", "maximum"), LENGTHS)
-def test_texts_have_their_documented_length(
-    merchant: Merchant, kind: str, name: str, maximum: int
-) -> None:
+def test_texts_have_their_documented_length(merchant: Merchant, kind: str, name: str, maximum: int) -> None:
     """The last character that fits is taken, one more is not; characters count, not bytes."""
     fields = HOSTED if kind == "payment" else PAYOUT
     assert merchant.send(kind, _with(fields, name, "я" * maximum)).status_code == 200
@@ -94,7 +90,7 @@ def test_an_empty_text_counts_as_missing(merchant: Merchant, order_id: str | Non
     assert errors == {"order_id": ["The order id field is required."]}
 
 
-TYPED = [
+TYPED: list[tuple[str, str, list[object], list[object]]] = [
     ("payment", "customer_ip", ["203.0.113.24", "2001:db8::1"], ["203.0.113", "localhost", 7]),
     ("payment", "lifetime", [900, 3600, "1800"], [899, 3601, "x", 1800.5]),
     ("payment", "customer_post_code", [101000, "101000", 10**11], [10**12, "10a", True]),
@@ -108,18 +104,14 @@ TYPED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "value"), [(k, n, v) for k, n, good, _ in TYPED for v in good], ids=repr
-)
+@pytest.mark.parametrize(("kind", "name", "value"), [(k, n, v) for k, n, good, _ in TYPED for v in good], ids=repr)
 def test_good_values_pass(merchant: Merchant, kind: str, name: str, value: object) -> None:
     """Every documented type has a value that is taken."""
     fields = HOSTED if kind == "payment" else PAYOUT
     assert merchant.send(kind, {**fields, name: value}).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "value"), [(k, n, v) for k, n, _, bad in TYPED for v in bad], ids=repr
-)
+@pytest.mark.parametrize(("kind", "name", "value"), [(k, n, v) for k, n, _, bad in TYPED for v in bad], ids=repr)
 def test_bad_values_are_named(merchant: Merchant, kind: str, name: str, value: object) -> None:
     """Every documented type has values that are refused, by the field's name."""
     fields = HOSTED if kind == "payment" else PAYOUT
@@ -134,7 +126,8 @@ def test_unknown_fields_and_nulls_pass(merchant: Merchant) -> None:
 
 def test_all_faults_are_told_at_once(merchant: Merchant) -> None:
     """An empty order names every field that is always required; `[]` and `{}` are the same."""
-    for nothing in ([], {}):
+    nothings: list[object] = [[], {}]
+    for nothing in nothings:
         assert sorted(merchant.refusals("payment", nothing)) == [
             "amount", "customer_ip", "order_id", "service",
         ]  # fmt: skip
@@ -145,7 +138,7 @@ def test_all_faults_are_told_at_once(merchant: Merchant) -> None:
 
 def test_no_submitted_value_is_ever_echoed(merchant: Merchant) -> None:
     """Errors name fields; a card number in the wrong place must not come back."""
-    secret = "4111111111111111"  # noqa: S105 - a public test card
+    secret = "4111111111111111"
     wrong = dict.fromkeys(("amount", "order_id", "service", "customer_email", "number"), secret * 9)
     response = merchant.send("payout", {**wrong, "extra": secret, "customer_country": secret})
     assert response.status_code == 400

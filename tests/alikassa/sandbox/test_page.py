@@ -48,9 +48,7 @@ def test_everything_the_merchant_wrote_is_escaped(merchant: Merchant) -> None:
     ("choice", "status", "name"),
     [("pay", "paid", "success_redirect_url"), ("cancel", "cancel", "fail_redirect_url")],
 )
-def test_the_payer_is_sent_back_to_the_shop(
-    merchant: Merchant, choice: str, status: str, name: str
-) -> None:
+def test_the_payer_is_sent_back_to_the_shop(merchant: Merchant, choice: str, status: str, name: str) -> None:
     """With 303, to the address for that outcome."""
     response = _choose(merchant, _open(merchant, **SHOP), choice)
     assert (response.status_code, response.headers["Location"]) == (303, SHOP[name])
@@ -61,9 +59,7 @@ def test_the_payer_is_sent_back_to_the_shop(
     ("choice", "text"),
     [("pay", "The payment is paid"), ("cancel", "The payment is canceled")],
 )
-def test_without_an_address_there_is_a_plain_result(
-    merchant: Merchant, choice: str, text: str
-) -> None:
+def test_without_an_address_there_is_a_plain_result(merchant: Merchant, choice: str, text: str) -> None:
     """It has no buttons any more."""
     page = _open(merchant)
     for response in (_choose(merchant, page, choice), merchant.client.get(page)):

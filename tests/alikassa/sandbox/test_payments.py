@@ -41,9 +41,7 @@ def test_a_waiting_payment_knows_no_sums_yet(merchant: Merchant) -> None:
     }
 
 
-def test_a_paid_payment_is_credited_less_its_commission(
-    merchant: Merchant, sandbox: Sandbox
-) -> None:
+def test_a_paid_payment_is_credited_less_its_commission(merchant: Merchant, sandbox: Sandbox) -> None:
     """Payments have nine decimals, balances eight; the payer's card is masked."""
     merchant.ask("payment", HOSTED)
     sandbox.settle("payment", "in-1")
@@ -70,9 +68,7 @@ def test_a_partly_paid_payment_is_paid(merchant: Merchant, sandbox: Sandbox) -> 
 
 
 @pytest.mark.parametrize("outcome", ["cancel", "fail"])
-def test_a_payment_that_ended_otherwise_moves_nothing(
-    merchant: Merchant, sandbox: Sandbox, outcome: str
-) -> None:
+def test_a_payment_that_ended_otherwise_moves_nothing(merchant: Merchant, sandbox: Sandbox, outcome: str) -> None:
     """The error's text is told, the sums stay null."""
     merchant.ask("payment", HOSTED)
     sandbox.settle("payment", "in-1", outcome, error="Declined by the bank")

@@ -44,9 +44,7 @@ def test_a_paid_payout_is_no_longer_pending(merchant: Merchant, sandbox: Sandbox
 
 
 @pytest.mark.parametrize("outcome", ["cancel", "fail"])
-def test_a_payout_that_did_not_go_comes_back(
-    merchant: Merchant, sandbox: Sandbox, outcome: str
-) -> None:
+def test_a_payout_that_did_not_go_comes_back(merchant: Merchant, sandbox: Sandbox, outcome: str) -> None:
     """All of it, with the commission."""
     merchant.ask("payout", PAYOUT)
     sandbox.settle("payout", "po-1", outcome)
@@ -78,9 +76,7 @@ def test_more_than_the_balance_is_refused(merchant: Merchant, sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize(("path", "order"), [("payment", HOSTED), ("payout", PAYOUT)])
-def test_an_order_id_is_taken_once(
-    merchant: Merchant, sandbox: Sandbox, path: str, order: dict[str, str]
-) -> None:
+def test_an_order_id_is_taken_once(merchant: Merchant, sandbox: Sandbox, path: str, order: dict[str, str]) -> None:
     """A repeat is refused by name, whatever else it says."""
     merchant.ask(path, order)
     errors = merchant.refusals(path, {**order, "amount": "7.00"})
@@ -89,9 +85,7 @@ def test_an_order_id_is_taken_once(
 
 
 @pytest.mark.parametrize(("kind", "order"), [("payment", HOSTED), ("payout", PAYOUT)])
-def test_repeats_can_be_allowed(
-    merchant: Merchant, sandbox: Sandbox, kind: str, order: dict[str, str]
-) -> None:
+def test_repeats_can_be_allowed(merchant: Merchant, sandbox: Sandbox, kind: str, order: dict[str, str]) -> None:
     """Then a repeat is a second order, and the ledger tells; the newest is asked for."""
     sandbox.configure(allow_repeated_order_id=True)
     first, second = merchant.ask(kind, order), merchant.ask(kind, order)
@@ -116,17 +110,6 @@ def test_payouts_settle_by_themselves(merchant: Merchant, sandbox: Sandbox) -> N
     while merchant.ask("payout/status", {"order_id": "po-1"})["payment_status"] == "wait":
         pass
     assert merchant.ask("payout/status", {"order_id": "po-1"})["payment_status"] == "paid"
-
-
-def test_an_outcome_set_before_the_delay_stays(merchant: Merchant, sandbox: Sandbox) -> None:
-    """The delay settles what still waits, and nothing else."""
-    sandbox.configure(payout_delay=0.05)
-    merchant.ask("payout", PAYOUT)
-    sandbox.settle("payout", "po-1", "fail")
-    merchant.ask("payout", {**PAYOUT, "order_id": "po-2"})
-    while merchant.ask("payout/status", {"order_id": "po-2"})["payment_status"] == "wait":
-        pass
-    assert merchant.ask("payout/status", {"order_id": "po-1"})["payment_status"] == "fail"
 
 
 def test_a_reset_is_not_disturbed_by_old_delays(merchant: Merchant, sandbox: Sandbox) -> None:

@@ -13,7 +13,7 @@ import requests
 
 from .merchant import Merchant
 
-ORDERS: dict[str, dict[str, object]] = {
+ORDERS: dict[str, dict[str, str | int]] = {
     "payout": {
         "order_id": "1732252000",
         "amount": 500,
@@ -45,9 +45,7 @@ ENCODERS: dict[str, Callable[[object], str]] = {
 
 @pytest.mark.parametrize("path", ORDERS)
 @pytest.mark.parametrize("language", ENCODERS)
-def test_a_sample_is_accepted_as_each_language_writes_it(
-    merchant: Merchant, language: str, path: str
-) -> None:
+def test_a_sample_is_accepted_as_each_language_writes_it(merchant: Merchant, language: str, path: str) -> None:
     """Create answers `wait`; the status of the samples' id is `paid`."""
     body = ENCODERS[language](ORDERS[path]).encode()
     response = merchant.post(path, body)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -87,6 +88,13 @@ def test_waiting_ends_with_an_interrupt(directory: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert (out, err, process.returncode) == ("stopped\n", "", 0)
+
+
+def test_waiting_ends_with_the_sandbox(directory: Path) -> None:
+    """From another thread too."""
+    with ThreadPoolExecutor(1) as pool, Sandbox(directory) as sandbox:
+        waiting = pool.submit(sandbox.wait)
+    assert waiting.result() is None
 
 
 def test_nothing_is_logged_or_printed(

@@ -171,9 +171,7 @@ def test_requisites_are_a_card_a_phone_or_an_account(
 
 
 @pytest.mark.parametrize("service", ["payment_card_eur_card", "payment_card_rub", "x", 7])
-def test_a_service_of_another_currency_or_kind_is_unknown(
-    merchant: Merchant, service: object
-) -> None:
+def test_a_service_of_another_currency_or_kind_is_unknown(merchant: Merchant, service: object) -> None:
     """An account has one currency, and a payout's code is no payment's."""
     fields = {**HOSTED, "customer_browser_user_agent": "M", "service": service}
     assert list(merchant.refusals("payment", fields)) == ["service"]
@@ -211,9 +209,7 @@ def test_a_listed_service_has_four_fields(merchant: Merchant) -> None:
         ("payment_card_rub", "payment_card"),
     ],
 )
-def test_a_method_is_the_code_without_currency_and_flow(
-    merchant: Merchant, code: str, method: str
-) -> None:
+def test_a_method_is_the_code_without_currency_and_flow(merchant: Merchant, code: str, method: str) -> None:
     """As in the documented example: `payment_card` of `payment_card_rub_hpp`."""
     info = merchant.ask("account/info", {})
     assert isinstance(info["payments"], list)

@@ -29,9 +29,7 @@ def test_every_path_wants_its_own_certificate(merchant: Merchant, path: str, rol
     """The right key is let in (to be told about missing fields, if any), the other is not."""
     other = "payout" if role == "payment" else "payment"
     statuses = [
-        merchant.client.post(
-            f"/v1/{path}", content=b"{}", headers=merchant.headers(path, b"{}", key)
-        ).status_code
+        merchant.client.post(f"/v1/{path}", content=b"{}", headers=merchant.headers(path, b"{}", key)).status_code
         for key in (role, other)
     ]
     assert statuses[0] in {200, 400}
@@ -50,9 +48,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_any_json_form_is_fine_if_the_signed_bytes_are_the_sent_bytes(
-    merchant: Merchant, body: str
-) -> None:
+def test_any_json_form_is_fine_if_the_signed_bytes_are_the_sent_bytes(merchant: Merchant, body: str) -> None:
     """The signature is over the raw body, never over a re-encoding."""
     assert merchant.post("payout", body.encode()).status_code == 200
 
@@ -69,7 +65,7 @@ def test_other_bytes_of_the_same_value_are_refused(merchant: Merchant, sandbox: 
 def test_a_sign_that_is_not_one_is_refused(merchant: Merchant, sign: str) -> None:
     """Nothing but base64 of a signature passes."""
     headers = {**merchant.headers("payout", b"{}"), "Sign": sign}
-    encoded = {name: value.encode() for name, value in headers.items()}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     response = merchant.client.post("/v1/payout", content=b"{}", headers=encoded)
     assert (response.status_code, response.json()) == (403, {"message": "Invalid signature."})
 
@@ -92,9 +88,7 @@ def test_without_headers_nobody_is_let_in(sandbox: Sandbox) -> None:
     assert httpx.post(f"{sandbox.url}/v1/payment", json=HOSTED).status_code == 401
 
 
-def test_sha256_is_refused_unless_configured(
-    merchant: Merchant, directory: Path, sandbox: Sandbox
-) -> None:
+def test_sha256_is_refused_unless_configured(merchant: Merchant, directory: Path, sandbox: Sandbox) -> None:
     """The digest is the sandbox's choice, never the request's."""
     folder = directory / "cert" / "payout"
     password = (folder / "password.txt").read_bytes()
@@ -104,9 +98,7 @@ def test_sha256_is_refused_unless_configured(
     headers = {**merchant.headers("account/balance", b"[]"), "Sign": sign}
     with Sandbox(directory, digest="sha256") as other:
         urls = (sandbox.url, other.url)
-        answers = [
-            httpx.post(f"{u}/v1/account/balance", content=b"[]", headers=headers) for u in urls
-        ]
+        answers = [httpx.post(f"{u}/v1/account/balance", content=b"[]", headers=headers) for u in urls]
     assert [answer.status_code for answer in answers] == [403, 200]
 
 

@@ -4,33 +4,57 @@ Paths are relative to the file, a text may come from the environment or another 
 unknown key is refused with the nearest known name. No message quotes a configured value.
 """
 
+import contextlib
 import difflib
 import os
 import re
+import secrets
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+import structlog
 
 from payhub.driver import AccountConfig
 from payhub.errors import ConfigurationError
+from payhub.journal import Journal, JournalFailed
+from payhub.journal.memory import MemoryJournal
+from payhub.masking import Clear, Shown
 from payhub.runner import Transport
 
 DEFAULT_FILE = "payhub.toml"
 FILE_VARIABLE = "PAYHUB_CONFIG"
+KEY_FILE = "payhub.key"
+
+_log = structlog.get_logger("payhub")
 
 C = TypeVar("C", bound=msgspec.Struct)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class JournalSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say where orders are kept: `[journal]`.
+
+    Without `url` they are kept in memory, and forgotten when the process ends. `key` is the secret
+    that fingerprints are made with; without one it is made once, in a file beside the
+    configuration. `lease` is how long, in seconds, a sender is trusted to report.
+    """
+
+    url: str | None = None
+    prefix: Clear[str] = "payhub_"
+    key: str | None = None
+    lease: Clear[Annotated[float, msgspec.Meta(gt=0)] | None] = None
+
+
+class Settings(Shown, frozen=True, kw_only=True):
     """Hold a configuration as written: the tables of the accounts are checked when one is opened."""
 
-    base: Path
+    base: Clear[Path]
     accounts: Mapping[str, Mapping[str, Any]]
-    transport: Transport
+    transport: Clear[Transport]
+    journal: Clear[JournalSettings]
 
 
 def read_file(path: str | Path | None = None) -> Settings:
@@ -58,14 +82,70 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
     Raises:
         ConfigurationError: a key is unknown, or a table is not one.
     """
-    _refuse_unknown(tables, ("accounts", "transport"), "the configuration")
+    _refuse_unknown(tables, ("accounts", "journal", "transport"), "the configuration")
     accounts = tables.get("accounts", {})
     if not isinstance(accounts, Mapping) or not all(isinstance(table, Mapping) for table in accounts.values()):
         raise ConfigurationError("accounts: each account is a table [accounts.NAME]")
     transport = _convert(tables.get("transport", {}), Transport, "transport", Path(base))
-    if min(msgspec.structs.astuple(transport)) <= 0:
-        raise ConfigurationError("transport: times are seconds, more than zero")
-    return Settings(base=Path(base), accounts=accounts, transport=transport)
+    journal = _convert(tables.get("journal", {}), JournalSettings, "journal", Path(base))
+    return Settings(base=Path(base), accounts=accounts, transport=transport, journal=journal)
+
+
+def journal_key(settings: Settings) -> bytes:
+    """Return the secret of the fingerprints: the configured one, or the one kept beside the configuration.
+
+    Raises:
+        ConfigurationError: the file cannot be made or read.
+    """
+    if settings.journal.key:
+        return settings.journal.key.encode()
+    if not settings.journal.url:
+        return secrets.token_bytes(32)
+    path = settings.base / KEY_FILE
+    try:
+        with contextlib.suppress(FileExistsError):
+            _write_once(path, secrets.token_hex(32))
+        return path.read_bytes()
+    except OSError as cause:
+        raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Make a file that only its owner may read, whole or not at all, and never over another one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def open_journal(settings: Settings) -> Journal:
+    """Open the configured journal; SQLite's path is relative to the file.
+
+    Raises:
+        ConfigurationError: the database cannot be used, or the extra `sql` is not installed.
+    """
+    url = settings.journal.url
+    if not url:
+        _log.warning("payhub.journal_in_memory", hint="orders are forgotten when the process ends; set [journal] url")
+        return MemoryJournal()
+    try:
+        from payhub.journal.sql import SqlJournal  # noqa: PLC0415 - needs the extra `sql`
+    except ImportError as cause:
+        raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub[sql]'") from cause
+    try:
+        return SqlJournal(_absolute(url, settings.base), settings.journal.prefix)
+    except JournalFailed as cause:
+        raise ConfigurationError(str(cause)) from cause
+
+
+def _absolute(url: str, base: Path) -> str:
+    path = url.removeprefix("sqlite:///")
+    return f"sqlite:///{base / path}" if path != url and path != ":memory:" else url
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:

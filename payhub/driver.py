@@ -33,7 +33,7 @@ class Call(Shown, frozen=True, kw_only=True):
     request and the answer; their masks decide what a log shows, and without one nothing is shown.
 
     Raises:
-        ValueError: a header that cannot be sent as one line; its value is not quoted.
+        ValueError: a method or header that cannot be sent as one line; its value is not quoted.
     """
 
     operation: Clear[str]
@@ -48,7 +48,9 @@ class Call(Shown, frozen=True, kw_only=True):
     promised: type[msgspec.Struct] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse headers that could smuggle in another line."""
+        """Refuse what could smuggle in another line."""
+        if not _TOKEN.fullmatch(self.method):
+            raise ValueError("method: not a valid name")
         for name, value in self.headers.items():
             if not _TOKEN.fullmatch(name):
                 raise ValueError("header: not a valid name")
@@ -126,6 +128,18 @@ class Creating(Shown, frozen=True, kw_only=True):
     repeated_order_id: Clear[Literal["unknown", "refused", "returned", "duplicated"]] = "unknown"
 
 
+class Schedule(Shown, frozen=True, kw_only=True):
+    """Say when an open order is asked for: after `first` seconds, then after growing pauses.
+
+    No pause is longer than `longest`; when the order is older than `until`, a person has to look.
+    """
+
+    first: Clear[float] = 5.0
+    growth: Clear[float] = 1.7
+    longest: Clear[float] = 3600.0
+    until: Clear[float] = 7 * 24 * 3600.0
+
+
 class Asking(Shown, frozen=True, kw_only=True):
     """Say how a provider can be asked for a status, and whether "not found" proves absence."""
 
@@ -148,6 +162,7 @@ class Capabilities(Shown, frozen=True, kw_only=True):
     list_payments: Clear[bool] = False
     read_notification: Clear[bool] = False
     exponents: Clear[Mapping[str, int]] = msgspec.field(default_factory=dict)
+    schedule: Clear[Schedule] = Schedule()
 
 
 class AccountConfig(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,7 +233,10 @@ class ProviderInfo(Shown, frozen=True, kw_only=True):
 
 def insecure(url: str) -> str | None:
     """Return why nothing may be sent to a URL, or `None`: https anywhere, http to this machine only."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "not a URL"
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return "not an http or https URL"
     if parts.scheme == "http" and not _is_loopback(parts.hostname):

@@ -20,6 +20,8 @@ is not an error: it is returned, with `status=UNKNOWN`.
 
 from collections.abc import Mapping
 
+from payhub.masking import sweep
+
 
 class PayhubError(Exception):
     """Begin every error of payhub; raised while creating, it means that no money moved."""
@@ -74,15 +76,15 @@ class Declined(PayhubError):
     """Report that the provider refused for good and nothing moved.
 
     `code` is the provider's code or the HTTP status, `text` its words, `errors` its complaints
-    by field.
+    by field; a card number in them is truncated.
     """
 
     def __init__(self, text: str, *, code: str = "", errors: Mapping[str, tuple[str, ...]] | None = None) -> None:
         """Keep what the provider said."""
-        super().__init__(text)
-        self.text = text
+        super().__init__(sweep(text))
+        self.text = sweep(text)
         self.code = code
-        self.errors = dict(errors or {})
+        self.errors = {sweep(name): tuple(map(sweep, texts)) for name, texts in (errors or {}).items()}
 
     def __str__(self) -> str:
         """Show the provider's text and its complaints by field."""

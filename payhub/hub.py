@@ -5,11 +5,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import anyio.to_thread
+
 from payhub import config
 from payhub.config import Settings
-from payhub.models import AccountInfo, Balance, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
+from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.money import Money
+from payhub.plan import Plan
 from payhub.registry import Registry
+from payhub.resolver import reported
 from payhub.runner import AsyncRunner, Runner
 
 
@@ -19,6 +23,7 @@ class _Hub:
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Load the plugins and take the configuration; nothing is opened or connected yet."""
         self.registry = Registry(settings, plugins)
+        self.journal = config.open_journal(settings)
 
     @classmethod
     def from_file(cls, path: str | Path | None = None, *, plugins: Iterable[object] = ()) -> Self:
@@ -50,7 +55,7 @@ class Hub(_Hub):
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Open the pool of connections; see `from_file` and `from_mapping`."""
         super().__init__(settings, plugins)
-        self._runner = Runner(settings.transport, self.registry.plugins.observers())
+        self._runner = Runner(settings.transport, self.registry.plugins.observers(), self.journal)
 
     def __enter__(self) -> Self:
         """Return the hub."""
@@ -61,8 +66,9 @@ class Hub(_Hub):
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections and the journal."""
         self._runner.close()
+        self.journal.close()
 
     def create_payment(self, account: str, order: PaymentOrder) -> Payment:
         """Create a payment; if this raises a `PayhubError`, no money moved.
@@ -114,6 +120,28 @@ class Hub(_Hub):
         ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return self._runner.run(self.registry.account(account).fetch_payout(ref))
 
+    def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
+        """Take an order as far as it can go now: ask the provider about it, never send it again.
+
+        Safe to call at any time, any number of times, from any process.
+
+        Raises:
+            UnknownAccount: the journal does not know the order.
+        """
+        plan: Plan[Payment | Payout] = self.registry.account(account).advance(kind, order_id)
+        return self._runner.run(plan)
+
+    def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
+        """Advance the orders that are due, `limit` at most, and return what is known of them then.
+
+        An order whose account cannot be used, or that cannot be asked about, is due again later.
+        """
+        swept: list[Payment | Payout] = []
+        for record in self.journal.claim(limit, self.registry.lease):
+            with reported(record):
+                swept.append(self.advance(*record.facts.key))
+        return tuple(swept)
+
     def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance.
 
@@ -149,7 +177,7 @@ class AsyncHub(_Hub):
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Open the pool of connections; see `from_file` and `from_mapping`."""
         super().__init__(settings, plugins)
-        self._runner = AsyncRunner(settings.transport, self.registry.plugins.observers())
+        self._runner = AsyncRunner(settings.transport, self.registry.plugins.observers(), self.journal)
 
     async def __aenter__(self) -> Self:
         """Return the hub."""
@@ -160,8 +188,9 @@ class AsyncHub(_Hub):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections and the journal."""
         await self._runner.close()
+        self.journal.close()
 
     async def create_payment(self, account: str, order: PaymentOrder) -> Payment:
         """Create a payment; see `Hub.create_payment`."""
@@ -184,6 +213,19 @@ class AsyncHub(_Hub):
         """Ask for a payout's status; see `Hub.fetch_payout`."""
         ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return await self._runner.run(self.registry.account(account).fetch_payout(ref))
+
+    async def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
+        """Take an order as far as it can go now; see `Hub.advance`."""
+        plan: Plan[Payment | Payout] = self.registry.account(account).advance(kind, order_id)
+        return await self._runner.run(plan)
+
+    async def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
+        """Advance the orders that are due; see `Hub.sweep`."""
+        swept: list[Payment | Payout] = []
+        for record in await anyio.to_thread.run_sync(self.journal.claim, limit, self.registry.lease):
+            with reported(record):
+                swept.append(await self.advance(*record.facts.key))
+        return tuple(swept)
 
     async def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance; see `Hub.fetch_balance`."""

@@ -7,6 +7,7 @@ not declare, is hidden but named. What is shown is swept for card numbers all th
 
 import enum
 import functools
+import itertools
 import re
 import typing
 from collections.abc import Callable, Iterator
@@ -50,20 +51,22 @@ def truncate(number: str) -> str:
     return "*" * (len(number) - 4) + number[-4:] if len(number) >= 9 else "*" * len(number)
 
 
-_RUN = re.compile(r"\d(?:[ .\-]{0,2}\d){12,}")
-_GROUP = re.compile(r"\d+")
+_RUN = re.compile(r"\d(?:[ .\-]{0,2}\d){12,}", re.ASCII)
+_GROUP = re.compile(r"\d+", re.ASCII)
+_LENGTHS = range(13, 20)  # ISO/IEC 7812
 # First digits of the card schemes in use, national ones (Mir, UzCard, Humo, RuPay, Troy) included.
 _SCHEME = re.compile(r"2[0-7]|3|4|5|6|8[126]|9[1789]")
+_TWICE = str.maketrans("0123456789", "0246813579")  # the digit sum of each digit doubled
 
 
 def is_card_number(digits: str) -> bool:
     """Tell whether a run of digits may be a card number: 13 to 19 digits, a scheme's prefix, Luhn."""
-    return 13 <= len(digits) <= 19 and _SCHEME.match(digits) is not None and _luhn(digits)
+    return len(digits) in _LENGTHS and _SCHEME.match(digits) is not None and _luhn(digits)
 
 
 def _luhn(digits: str) -> bool:
-    doubled = (sum(divmod(2 * int(d), 10)) for d in digits[-2::-2])
-    return (sum(doubled) + sum(int(d) for d in digits[-1::-2])) % 10 == 0
+    summed = digits[-1::-2] + digits[-2::-2].translate(_TWICE)
+    return (sum(summed.encode()) - len(summed) * ord("0")) % 10 == 0
 
 
 def sweep(text: str) -> str:
@@ -72,24 +75,32 @@ def sweep(text: str) -> str:
 
 
 def _sweep_run(run: str) -> str:
-    for start, end in _card_spans(run):
-        digits = re.sub(r"\D", "", run[start:end])
-        return run[:start] + truncate(digits) + sweep(run[end:])
-    return run
+    """Hide, in place, every digit that any card number in the run hides."""
+    shown = list(run)
+    for places in _card_numbers(run):
+        for place in places[6:-4]:
+            shown[place] = "*"
+    return "".join(shown)
 
 
-def _card_spans(run: str) -> Iterator[tuple[int, int]]:
-    """Find the whole groups of digits that together make a card number, longest first."""
-    groups = [m.span() for m in _GROUP.finditer(run)]
-    for first in range(len(groups)):
-        for last in reversed(range(first, len(groups))):
-            start, end = groups[first][0], groups[last][1]
-            if is_card_number(re.sub(r"\D", "", run[start:end])):
-                yield start, end
+def _card_numbers(run: str) -> Iterator[list[int]]:
+    """Find the whole groups of digits that together may be a card number; they may overlap."""
+    places = [place for place, character in enumerate(run) if character.isdigit()]
+    digits = "".join(run[place] for place in places)
+    borders = [0, *itertools.accumulate(len(group) for group in _GROUP.findall(run))]
+    ends = set(borders)
+    for start in borders[:-1]:
+        if _SCHEME.match(digits, start):
+            for end in (start + length for length in _LENGTHS):
+                if end in ends and _luhn(digits[start:end]):
+                    yield places[start:end]
 
 
 def _show_link(value: object) -> object:
-    parts = urlsplit(str(value))
+    try:
+        parts = urlsplit(str(value))
+    except ValueError:
+        return HIDDEN
     host = parts.netloc.rpartition("@")[2]
     query = HIDDEN if parts.query else ""
     return sweep(urlunsplit((parts.scheme, host, parts.path, query, "")))

@@ -19,7 +19,7 @@ Presentation = Literal["hosted", "direct"]
 Kind = Literal["payment", "payout"]
 """Which way the money goes: to you, or from you."""
 
-OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 
 
 class Status(enum.StrEnum):

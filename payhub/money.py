@@ -3,11 +3,13 @@
 import functools
 import re
 from decimal import Context, Decimal
+from typing import TYPE_CHECKING
 
 import msgspec
 from iso4217 import Currency
 
-_PLAIN_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
+_PLACES = 18  # before the point, and after it
+_plain = re.compile(rf"-?\d{{1,{_PLACES}}}(\.\d{{1,{_PLACES}}})?", re.ASCII).fullmatch
 _EXACT = Context(prec=60)  # not the application's context, which may round
 
 
@@ -43,6 +45,11 @@ class Money(msgspec.Struct, frozen=True, eq=False):
     currency: str
     exponent: int | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, amount: Decimal | str | int, currency: str, exponent: int | None = None) -> None:
+            """Take the amount in any exact form."""
+
     def __post_init__(self) -> None:
         """Check the amount and give it the digits of its currency."""
         standard = exponent(self.currency)
@@ -51,7 +58,7 @@ class Money(msgspec.Struct, frozen=True, eq=False):
         digits = _digits(amount)
         if digits > allowed:
             raise ValueError(f"amount: {self.currency} has {allowed} digits after the point, {digits} were given")
-        step = Decimal(1).scaleb(-max(digits, min(standard, allowed)))
+        step = Decimal(1).scaleb(-max(digits, min(standard, allowed)), context=_EXACT)
         msgspec.structs.force_setattr(self, "amount", amount.quantize(step, context=_EXACT))
 
     def __eq__(self, other: object) -> bool:
@@ -78,11 +85,11 @@ def _exact(amount: object) -> Decimal:
     match amount:
         case bool() | float():
             raise TypeError(f"amount: a {type(amount).__name__} is not exact; give a text or a Decimal")
-        case str() if _PLAIN_NUMBER.fullmatch(amount):
+        case str() if _plain(amount):
             return Decimal(amount)
-        case int() if abs(amount) < 10**18:
+        case int() if abs(amount) < 10**_PLACES:
             return Decimal(amount)
-        case Decimal() if amount.is_finite() and _PLAIN_NUMBER.fullmatch(f"{amount:f}"):
+        case Decimal() if amount.is_finite() and abs(amount.adjusted()) < _PLACES and _plain(f"{amount:f}"):
             return amount
         case str() | int() | Decimal():
             raise ValueError("amount: not a plain decimal number, as 1000.44")

@@ -7,14 +7,14 @@ returned value.
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from payhub.driver import Call, Creating, Flow, Response, Unreadable, exact
 from payhub.errors import Declined, InvalidOrder, NotSent, PayhubError, Unavailable
 from payhub.masking import Clear, Shown
-from payhub.models import Payment, PaymentOrder, Payout, PayoutOrder, Phase, Ref, Status
+from payhub.models import Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Phase, Ref, Status
 from payhub.money import Money, exponent
 
 T = TypeVar("T")
@@ -28,9 +28,26 @@ class Reply(Shown, frozen=True, kw_only=True):
     phase: Clear[Phase]
     response: Clear[Response | None] = None
     problem: Clear[str | None] = None
+    exchange: Clear[Exchange | None] = None
 
 
 Steps = Generator[Call, Reply, T]
+
+
+class Do(NamedTuple):
+    """Ask the runner for one act on the journal: one transaction."""
+
+    act: Callable[[Any], Any]
+
+
+class Pause(NamedTuple):
+    """Ask the runner to wait, in seconds."""
+
+    seconds: float
+
+
+Recorded = Generator[Call | Do | Pause, Any, T]
+"""Steps with journal entries among them: yields calls, acts and pauses."""
 
 
 class Plan(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -38,7 +55,7 @@ class Plan(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     account: str
     provider: str
-    steps: Steps[T]
+    steps: Recorded[T]
 
 
 def reading(flow: Flow[T]) -> Steps[T]:
@@ -80,7 +97,10 @@ def creating(flow: Flow[Result], capabilities: Creating, unknown: Result) -> Ste
         if call.moves_money and target in sent:
             _abandon(flow)
             return _unknown(unknown, "the driver wanted to send it again")
-        reply = yield call
+        try:
+            reply = yield call
+        except Exception as cause:  # noqa: BLE001 - a runner that fails leaves open how far the call got
+            reply = Reply(phase=Phase.MAYBE_SENT, problem=f"{type(cause).__name__} in the runner")
         definite = not sent and reply.response is not None and reply.response.status in capabilities.refusals
         if call.moves_money and reply.phase is not Phase.NOT_SENT:
             sent.add(target)
@@ -128,6 +148,8 @@ def _reason(cause: Exception, response: Response) -> str:
 
 def _believed(result: Result, response: Response, unknown: Result, *, definite: bool) -> Result:
     """Let a failure stand only where the answer can prove one."""
+    if not isinstance(result, type(unknown)):
+        return _unknown(unknown, f"HTTP {response.status}: {type(result).__name__} from the driver")
     doubtful = result.status in {Status.FAILED, Status.CANCELED} and response.status // 100 != 2  # noqa: PLR2004
     if doubtful and not definite:
         return _unknown(unknown, f"HTTP {response.status}: does not prove a failure")
@@ -135,15 +157,17 @@ def _believed(result: Result, response: Response, unknown: Result, *, definite: 
 
 
 def compared(result: Result, asked: PaymentOrder | PayoutOrder | Ref) -> Result:
-    """Compare an answer with what was asked; fill in what it does not say, flag what it contradicts."""
+    """Compare an answer with what was asked: what was asked stands, what contradicts it is flagged.
+
+    The contradicting values themselves are in `raw`.
+    """
     expected: dict[str, object] = {"order_id": asked.order_id, "requested": asked.amount}
     if isinstance(asked, Ref):
         expected["provider_id"] = asked.provider_id
     known = {name: value for name, value in expected.items() if value is not None}
-    wrong = [name for name, value in known.items() if getattr(result, name) not in {None, value}]
+    wrong = [name for name, value in known.items() if getattr(result, name) not in (None, value)]
     wrong += _other_currencies(result, asked.amount)
-    filled = {name: value for name, value in known.items() if getattr(result, name) is None}
-    result = msgspec.structs.replace(result, **filled)
+    result = msgspec.structs.replace(result, **known)
     if not wrong:
         return result
     reason = f"the answer contradicts the order: {', '.join(wrong)}"

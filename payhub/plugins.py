@@ -1,6 +1,6 @@
 """Find, load and register plugins; a broken one costs only itself and is named."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -14,6 +14,9 @@ from payhub.errors import BrokenPlugin, ConfigurationError, UnknownProvider
 from payhub.models import Exchange
 
 _log = structlog.get_logger("payhub")
+
+Observer = tuple[str, Callable[..., object]]
+"""Name an observer, and call it with `event=`."""
 
 OPERATIONS = tuple(
     name.removeprefix("payhub_")
@@ -70,16 +73,22 @@ class Plugins:
             _log.warning("payhub.plugin_broken", plugin=point.name, distribution=origin, error=type(cause).__name__)
 
     def _register_own(self, plugin: object) -> None:
-        name = f"{type(plugin).__name__}:{id(plugin)}"
+        name = getattr(plugin, "__name__", type(plugin).__name__)
+        if isinstance(plugin, type):
+            raise ConfigurationError(f"plugin {name}: give an object, not its class")
         try:
-            self._register(plugin, name, "the application")
-        except (pluggy.PluginValidationError, ValueError) as cause:
-            raise ConfigurationError(f"plugin {getattr(plugin, '__name__', type(plugin).__name__)}: {cause}") from cause
+            self._register(plugin, f"{name}:{id(plugin)}", "the application")
+        except Exception as cause:
+            raise ConfigurationError(f"plugin {name}: {cause}") from cause
 
     def _register(self, plugin: object, name: str, origin: str) -> None:
+        if self._manager.is_registered(plugin):  # the same object under a second name
+            return
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
+            if not self._manager.get_hookcallers(plugin):
+                raise ValueError("implements no hook; mark its functions with @payhub.hookimpl")
             self._refuse_stray_operations(plugin)
             found = [Provider(info=info, plugin=plugin, origin=origin) for info in self._introduce(plugin)]
         except BaseException:
@@ -91,10 +100,10 @@ class Plugins:
     def _introduce(self, plugin: object) -> list[ProviderInfo]:
         if not self._implements(plugin, "payhub_provider"):
             return []
-        infos = self._only(plugin, "payhub_provider")()
-        if not all(isinstance(info, ProviderInfo) for info in infos):
+        infos = list(self._only(plugin, "payhub_provider")())
+        if [type(info) for info in infos] != [ProviderInfo]:
             raise ValueError("payhub_provider did not return a ProviderInfo")
-        return list(infos)
+        return infos
 
     def _refuse_stray_operations(self, plugin: object) -> None:
         """Refuse a plugin that would answer for every driver: it must be a driver, or wrap."""
@@ -148,13 +157,13 @@ class Plugins:
         drivers = [p.plugin for p in self.providers if p.plugin is not provider.plugin]
         return self._manager.subset_hook_caller(hook, drivers)
 
-    def observers(self) -> Iterator[tuple[str, pluggy.HookCaller]]:
+    def observers(self) -> Iterator[Observer]:
         """Return one caller for each observer, so that one cannot stop another."""
         for impl in self._manager.hook.payhub_event.get_hookimpls():
             yield impl.plugin_name, self._only(impl.plugin, "payhub_event")
 
 
-def tell(observers: Iterable[tuple[str, pluggy.HookCaller]], event: Exchange) -> None:
+def tell(observers: Iterable[Observer], event: Exchange) -> None:
     """Tell every observer of an event; one that raises is logged and changes nothing."""
     for name, caller in observers:
         try:

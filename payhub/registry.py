@@ -1,18 +1,20 @@
 """Open accounts: a driver, its configuration, and who is asked for each operation."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 import pluggy
 
-from payhub.config import Settings, account_config
+from payhub.config import Settings, account_config, journal_key
 from payhub.driver import Account, Capabilities
 from payhub.errors import ConfigurationError, UnknownAccount, UnsupportedOperation
-from payhub.models import AccountInfo, Balance, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
+from payhub.journal import Facts, Key, Record
+from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.plan import (
     Plan,
+    Recorded,
     Steps,
     checked,
     compared,
@@ -23,18 +25,24 @@ from payhub.plan import (
     unknown_payout,
 )
 from payhub.plugins import OPERATIONS, Plugins, Provider
+from payhub.recording import Terms, facts, noticed, recorded, result_of
+from payhub.resolver import advancing
 
 R = TypeVar("R", bound=msgspec.Struct)
+
+_REPORTING = 30.0  # seconds that a sender has to report, beyond the deadline of its call
 
 
 class OpenAccount:
     """Make the plans of one account; it holds this account's driver and the wrappers, no other driver."""
 
-    def __init__(self, provider: Provider, account: Account, plugins: Plugins) -> None:
+    def __init__(self, provider: Provider, account: Account, plugins: Plugins, terms: Terms, key: bytes) -> None:
         """Make, once, the caller of each operation."""
         self.name = account.name
         self.provider = provider
         self.driver = account
+        self._terms = terms
+        self._key = key
         callers = {operation: plugins.caller(provider, operation) for operation in OPERATIONS}
         self._callers = {operation: caller for operation, caller in callers.items() if caller}
 
@@ -50,7 +58,8 @@ class OpenAccount:
             raise self._unsupported("create_payment")
         order = checked(_expect(order, PaymentOrder), self.capabilities.exponents)
         steps = creating(call(account=self.driver, order=order), can, unknown_payment(order))
-        return self._plan(finished(steps, lambda payment: self._named(compared(payment, order))))
+        steps = finished(steps, lambda payment: self._named(compared(payment, order)))
+        return self._plan(recorded(steps, self._facts(order), self._terms, Payment))
 
     def create_payout(self, order: PayoutOrder) -> Plan[Payout]:
         """Plan a payout."""
@@ -59,17 +68,36 @@ class OpenAccount:
             raise self._unsupported("create_payout")
         order = checked(_expect(order, PayoutOrder), self.capabilities.exponents)
         steps = creating(call(account=self.driver, order=order), can, unknown_payout(order))
-        return self._plan(finished(steps, lambda payout: self._named(compared(payout, order))))
+        steps = finished(steps, lambda payout: self._named(compared(payout, order)))
+        return self._plan(recorded(steps, self._facts(order), self._terms, Payout))
 
     def fetch_payment(self, ref: Ref) -> Plan[Payment]:
-        """Plan to ask for a payment's status."""
+        """Plan to ask for a payment's status, and to keep the answer where the order is known."""
+        return self._plan(noticed(self._payment_status, self._journaled("payment", ref), ref, self._terms))
+
+    def _payment_status(self, ref: Ref) -> Steps[Payment]:
         steps = reading(self._caller("fetch_payment")(account=self.driver, ref=_one_id(ref)))
-        return self._plan(finished(steps, lambda payment: self._named(compared(payment, ref))))
+        return finished(steps, lambda payment: self._named(compared(payment, ref)))
 
     def fetch_payout(self, ref: Ref) -> Plan[Payout]:
-        """Plan to ask for a payout's status."""
+        """Plan to ask for a payout's status, and to keep the answer where the order is known."""
+        return self._plan(noticed(self._payout_status, self._journaled("payout", ref), ref, self._terms))
+
+    def _payout_status(self, ref: Ref) -> Steps[Payout]:
         steps = reading(self._caller("fetch_payout")(account=self.driver, ref=_one_id(ref)))
-        return self._plan(finished(steps, lambda payout: self._named(compared(payout, ref))))
+        return finished(steps, lambda payout: self._named(compared(payout, ref)))
+
+    def advance(self, kind: Kind, order_id: str) -> Plan[Payment] | Plan[Payout]:
+        """Plan to take an order as far as it can go now."""
+        ask, result = _RESULTS[kind]
+        steps = advancing(Key(self.name, kind, order_id), getattr(self, ask), self._terms)
+        return self._plan(_as_result(steps, result))
+
+    def _journaled(self, kind: Kind, ref: Ref) -> Key | None:
+        return Key(self.name, kind, ref.order_id) if ref.order_id else None
+
+    def _facts(self, order: PaymentOrder | PayoutOrder) -> Facts:
+        return facts(self.name, self.provider.info.name, order, self._key)
 
     def fetch_balance(self) -> Plan[Balance]:
         """Plan to ask for the balance."""
@@ -101,6 +129,16 @@ class OpenAccount:
         return msgspec.structs.replace(result, account=self.name, provider=self.provider.info.name)
 
 
+_RESULTS: Mapping[Kind, tuple[str, type[Any]]] = {
+    "payment": ("_payment_status", Payment),
+    "payout": ("_payout_status", Payout),
+}
+
+
+def _as_result(steps: Recorded[Record], kind: type[Any]) -> Recorded[Any]:
+    return result_of((yield from steps), kind)
+
+
 def _expect(order: Any, kind: type[Any]) -> Any:
     if not isinstance(order, kind):
         raise ConfigurationError(f"a {kind.__name__} is needed, not {type(order).__name__}")
@@ -120,8 +158,14 @@ class Registry:
         """Load the plugins; no account is opened yet."""
         self.settings = settings
         self.plugins = Plugins(extra)
+        self._key = journal_key(settings)
         self._open: dict[str, OpenAccount] = {}
         self._lock = threading.Lock()
+
+    @property
+    def lease(self) -> float:
+        """Return for how long, in seconds, whoever takes an order is trusted to report."""
+        return self.settings.journal.lease or self.settings.transport.deadline + _REPORTING
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -153,4 +197,9 @@ class Registry:
     def _opened(self, name: str) -> OpenAccount:
         provider = self.provider(name)
         config = account_config(self.settings, name, provider.info.config)
-        return OpenAccount(provider, provider.info.connect(config), self.plugins)
+        terms = Terms(
+            lease=self.lease,
+            patience=self.settings.transport.deadline,
+            schedule=provider.info.capabilities.schedule,
+        )
+        return OpenAccount(provider, provider.info.connect(config), self.plugins, terms, self._key)

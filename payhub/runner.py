@@ -5,39 +5,47 @@ redirected, no proxy or certificate comes from the environment, an answer has a 
 deadline. How far a call got is observed on the connection itself, not guessed from the error.
 """
 
+import contextlib
 import contextvars
 import datetime as dt
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Self, TypeVar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Annotated, Any, Self, TypeVar
 
 import anyio
+import anyio.to_thread
 import certifi
 import httpcore
 import httpx
 import msgspec
-import pluggy
 import tenacity
 
 from payhub import transcript
 from payhub.driver import Call, Response, insecure
 from payhub.models import Phase
-from payhub.plan import Plan, Reply
+from payhub.journal import Journal
+from payhub.journal.memory import MemoryJournal
+from payhub.plan import Do, Pause, Plan, Reply
+from payhub.plugins import Observer
 
 T = TypeVar("T")
-Observers = tuple[tuple[str, pluggy.HookCaller], ...]
 
 MAX_BODY = 1024 * 1024
 _SENDING = "http11.send_request_headers.started"
 
 
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+"""Count seconds: more than none, an hour at most."""
+
+
 class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limit every call, in seconds: `deadline` is total, from name resolution to the last byte."""
 
-    deadline: float = 30.0
-    connect_timeout: float = 5.0
-    read_timeout: float = 30.0
+    deadline: Seconds = 30.0
+    connect_timeout: Seconds = 5.0
+    read_timeout: Seconds = 30.0
 
 
 class _Refused(Exception):  # noqa: N818
@@ -110,7 +118,9 @@ def _check_size(size: int) -> None:
 
 
 def _request(client: httpx.Client | httpx.AsyncClient, call: Call, trace: object) -> httpx.Request:
-    headers = {"accept": "application/json", **call.headers, "accept-encoding": "identity"}
+    headers = httpx.Headers({"accept": "application/json"})
+    headers.update(call.headers)
+    headers["accept-encoding"] = "identity"
     return client.build_request(
         call.method, call.url, content=call.body, headers=headers, extensions={"trace": trace}
     )
@@ -123,7 +133,8 @@ def _client_options(transport: Transport) -> dict[str, Any]:
         read=min(transport.read_timeout, transport.deadline),
         pool=min(transport.connect_timeout, transport.deadline),
     )
-    return {"timeout": timeout, "follow_redirects": False, "trust_env": False}
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return {"timeout": timeout, "follow_redirects": False, "trust_env": False, "cookies": no_cookies}
 
 
 def _tls() -> ssl.SSLContext:
@@ -137,7 +148,7 @@ def _repeating(deadline: float) -> dict[str, Any]:
     """Say when a read is repeated: not sent or 5xx, with growing jittered pauses, within the deadline."""
     return {
         "retry": tenacity.retry_if_result(_worth_repeating),
-        "wait": tenacity.wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.3),
+        "wait": tenacity.wait_random_exponential(multiplier=0.4, max=5.0),
         "stop": tenacity.stop_before_delay(deadline) | tenacity.stop_after_attempt(4),
         "retry_error_callback": lambda state: state.outcome.result(),
     }
@@ -152,32 +163,51 @@ def _worth_repeating(reply: Reply) -> bool:
 class _Runner:
     """Share what both runners know: the limits and the observers."""
 
-    def __init__(self, transport: Transport, observers: Iterable[tuple[str, pluggy.HookCaller]] = ()) -> None:
+    def __init__(self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None) -> None:
         self._transport = transport
-        self._observers: Observers = tuple(observers)
+        self._observers = tuple(observers)
+        self._journal = journal or MemoryJournal()
 
-    def _publish(self, plan: Plan[Any], call: Call, reply: Reply, watch: _Watch) -> None:
-        exchange = transcript.record(plan, call, reply, watch.started_at, watch.duration())
-        transcript.publish(exchange, self._observers)
+    def _publish(self, plan: Plan[Any], call: Call, reply: Reply, watch: _Watch) -> Reply:
+        """Log what happened, and add it to the reply; a log that fails must not change what happens to money."""
+        with contextlib.suppress(Exception):
+            exchange = transcript.record(plan, call, reply, watch.started_at, watch.duration())
+            transcript.publish(exchange, self._observers)
+            return msgspec.structs.replace(reply, exchange=exchange)
+        return reply
 
 
 class Runner(_Runner):
     """Carry plans out in the calling thread, over one pool of connections."""
 
-    def __init__(self, transport: Transport, observers: Iterable[tuple[str, pluggy.HookCaller]] = ()) -> None:
+    def __init__(self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None) -> None:
         """Open the pool; nothing is connected yet."""
-        super().__init__(transport, observers)
+        super().__init__(transport, observers, journal)
         self._client = httpx.Client(transport=_DeadlineTransport(), **_client_options(transport))
 
     def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
         try:
-            call = next(plan.steps)
+            step = next(plan.steps)
             while True:
-                call = plan.steps.send(self._send(plan, call))
-        except StopIteration as done:
-            result: T = done.value
+                try:
+                    done = self._do(plan, step)
+                except Exception as cause:  # noqa: BLE001 - the plan knows what it means
+                    step = plan.steps.throw(cause)
+                else:
+                    step = plan.steps.send(done)
+        except StopIteration as ended:
+            result: T = ended.value
             return result
+
+    def _do(self, plan: Plan[Any], step: Call | Do | Pause) -> object:
+        match step:
+            case Call():
+                return self._send(plan, step)
+            case Pause():
+                return time.sleep(step.seconds)
+            case Do():
+                return step.act(self._journal)
 
     def _send(self, plan: Plan[Any], call: Call) -> Reply:
         deadline = time.monotonic() + self._transport.deadline
@@ -196,8 +226,7 @@ class Runner(_Runner):
             raise
         finally:
             _deadline.reset(token)
-        self._publish(plan, call, reply, watch)
-        return reply
+        return self._publish(plan, call, reply, watch)
 
     def _exchange(self, call: Call, watch: _Watch, deadline: float) -> Reply:
         if problem := insecure(call.url):
@@ -224,20 +253,34 @@ class Runner(_Runner):
 class AsyncRunner(_Runner):
     """Carry plans out in an event loop (asyncio or trio), over one pool of connections."""
 
-    def __init__(self, transport: Transport, observers: Iterable[tuple[str, pluggy.HookCaller]] = ()) -> None:
+    def __init__(self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None) -> None:
         """Open the pool; nothing is connected yet."""
-        super().__init__(transport, observers)
+        super().__init__(transport, observers, journal)
         self._client = httpx.AsyncClient(verify=_tls(), **_client_options(transport))
 
     async def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
         try:
-            call = next(plan.steps)
+            step = next(plan.steps)
             while True:
-                call = plan.steps.send(await self._send(plan, call))
-        except StopIteration as done:
-            result: T = done.value
+                try:
+                    done = await self._do(plan, step)
+                except Exception as cause:  # noqa: BLE001 - the plan knows what it means
+                    step = plan.steps.throw(cause)
+                else:
+                    step = plan.steps.send(done)
+        except StopIteration as ended:
+            result: T = ended.value
             return result
+
+    async def _do(self, plan: Plan[Any], step: Call | Do | Pause) -> object:
+        match step:
+            case Call():
+                return await self._send(plan, step)
+            case Pause():
+                return await anyio.sleep(step.seconds)
+            case Do():
+                return await anyio.to_thread.run_sync(step.act, self._journal)
 
     async def _send(self, plan: Plan[Any], call: Call) -> Reply:
         deadline = time.monotonic() + self._transport.deadline
@@ -254,8 +297,7 @@ class AsyncRunner(_Runner):
         except BaseException as cause:
             self._publish(plan, call, watch.failed(cause), watch)
             raise
-        self._publish(plan, call, reply, watch)
-        return reply
+        return self._publish(plan, call, reply, watch)
 
     async def _exchange(self, call: Call, watch: _Watch, deadline: float) -> Reply:
         if problem := insecure(call.url):

@@ -1,12 +1,12 @@
 """Turn what was sent and answered into masked records, and log each as one event."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
-import pluggy
 import structlog
 
 from payhub.driver import Call
@@ -14,7 +14,7 @@ from payhub.masking import Mask, masked, show, sweep
 
 from payhub.models import Exchange
 from payhub.plan import Plan, Reply
-from payhub.plugins import tell
+from payhub.plugins import Observer, tell
 
 _log = structlog.get_logger("payhub")
 _json = msgspec.json.Decoder(float_hook=str)
@@ -27,10 +27,10 @@ def record(plan: Plan[Any], call: Call, reply: Reply, started_at: dt.datetime, d
         account=plan.account,
         provider=plan.provider,
         operation=call.operation,
-        order_id=call.order_id,
-        provider_id=call.provider_id,
+        order_id=call.order_id and sweep(call.order_id),
+        provider_id=call.provider_id and sweep(call.provider_id),
         method=call.method,
-        url=call.url,
+        url=str(show(call.url, Mask.LINK)),
         phase=reply.phase,
         status=response.status if response else None,
         problem=reply.problem,
@@ -44,17 +44,16 @@ def record(plan: Plan[Any], call: Call, reply: Reply, started_at: dt.datetime, d
     )
 
 
-def publish(exchange: Exchange, observers: Iterable[tuple[str, pluggy.HookCaller]]) -> None:
+def publish(exchange: Exchange, observers: Iterable[Observer]) -> None:
     """Log an exchange as the structlog event `payhub.exchange`, and tell the observers."""
-    _log.info("payhub.exchange", **_event(exchange))
+    with contextlib.suppress(Exception):  # a log that fails must not change what happens to money
+        _log.info("payhub.exchange", **_event(exchange))
     tell(observers, exchange)
 
 
 def _event(exchange: Exchange) -> dict[str, object]:
     fields = msgspec.structs.asdict(exchange)
     fields.update(
-        url=show(exchange.url, Mask.LINK),
-        order_id=exchange.order_id and sweep(exchange.order_id),
         phase=str(exchange.phase),
         started_at=exchange.started_at.isoformat(timespec="milliseconds"),
         server_time=exchange.server_time and exchange.server_time.isoformat(),
@@ -74,5 +73,5 @@ def _body(body: bytes, shape: type[msgspec.Struct] | None) -> object:
 def _date(header: str | None) -> dt.datetime | None:
     try:
         return parsedate_to_datetime(header) if header else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

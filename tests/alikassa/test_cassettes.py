@@ -1,6 +1,6 @@
 """Conversations recorded against the sandbox replay without it, and hold nothing that must not be kept.
 
-To record them anew: `pytest tests/alikassa/test_cassettes.py --record-mode=rewrite -k "not async"`.
+To record them anew, delete `cassettes/*.yaml` and run `pytest tests/alikassa/test_cassettes.py --record-mode=once -k "not async"`.
 """
 
 import datetime as dt
@@ -16,10 +16,10 @@ import yaml
 
 from payhub import Declined, Money, NotFound, Status
 from payhub.masking import is_card_number, masked
-from payhub_alikassa import models
+from payhub_alikassa import AliKassaPayment, models
 from payhub_alikassa.sandbox import Sandbox
 from tests.alikassa.conftest import ACCOUNT, open_hub
-from tests.alikassa.orders import BANK, TO_BANK_ACCOUNT, TO_CARD, TO_PHONE, UUID, payment, payout
+from tests.alikassa.orders import TO_BANK_ACCOUNT, TO_CARD, TO_PHONE, UUID, payment, payout
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 SHAPES: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
@@ -118,9 +118,8 @@ def test_payouts(hub: Any, settle: Settle) -> None:
 @pytest.mark.vcr
 @pytest.mark.default_cassette("refusals")
 def test_refusals(hub: Any) -> None:
-    """A repeated order, an unknown one, and a payout larger than the balance."""
-    order = payment(order_id="in-twice", presentation="direct", bank_code=BANK)
-    hub.create_payment(ACCOUNT, order)
+    """A service that nobody has, an unknown order, and a payout larger than the balance."""
+    order = payment(order_id="in-strange", extra=AliKassaPayment(service="nobodys"))
     with pytest.raises(Declined):
         hub.create_payment(ACCOUNT, order)
     with pytest.raises(NotFound):

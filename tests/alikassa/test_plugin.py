@@ -24,7 +24,7 @@ from payhub import (
 )
 from payhub.driver import Call, Response
 from payhub.models import Period, Ref
-from payhub_alikassa import models, plugin
+from payhub_alikassa import AliKassaPayment, AliKassaPayout, models, plugin
 from payhub_alikassa.account import AliKassaAccount
 from payhub_alikassa.sandbox import Sandbox
 from tests.alikassa.conftest import ACCOUNT, open_hub, openssl
@@ -116,16 +116,11 @@ def test_what_the_provider_does_not_know_is_not_found(hub: Any) -> None:
 
 def test_a_refused_payment_is_declined_and_a_refused_payout_is_unknown(hub: Any) -> None:
     """Rule 6: HTTP 400 with complaints refuses a payment for good, and leaves a payout unknown."""
-    hub.create_payment(ACCOUNT, payment())
-    hub.create_payout(ACCOUNT, payout())
     with pytest.raises(Declined) as error:
-        hub.create_payment(ACCOUNT, payment())
-    assert (error.value.code, list(error.value.errors)) == ("400", ["order_id"])
-    second = hub.create_payout(ACCOUNT, payout())
-    assert (second.status, second.reason) == (
-        Status.UNKNOWN,
-        "HTTP 400: The given data was invalid. (order_id: The order id has already been taken.)",
-    )
+        hub.create_payment(ACCOUNT, payment(extra=AliKassaPayment(service="nobodys")))
+    assert (error.value.code, list(error.value.errors)) == ("400", ["service"])
+    refused = hub.create_payout(ACCOUNT, payout(extra=AliKassaPayout(service="nobodys")))
+    assert (refused.status, refused.reason) == (Status.UNKNOWN, f"HTTP 400: {error.value}")
 
 
 def test_an_invalid_order_never_leaves(hub: Any, sandbox: Sandbox) -> None:

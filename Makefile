@@ -1,0 +1,82 @@
+# Everything runs in a virtual environment made here; nothing but Python >= 3.11 and make is needed.
+#
+#   make demo         the whole way of money on this machine, against the sandbox
+#   make test         the tests, with coverage
+#   make test-wheel   the tests against the built wheel, away from the sources
+#   make lint         ruff and mypy
+#   make format       let ruff put the files in form
+#   make docs         the documentation, into site/
+#   make bench        the promised rates; fails if one is missed
+#
+# PYTHON chooses the interpreter, VENV the place of the environment, ARGS goes to pytest.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+WHEEL := build/wheel
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_NO_INPUT = 1
+export NO_MKDOCS_2_WARNING = 1
+
+.PHONY: demo test test-wheel lint format docs bench venv clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	@$(BIN)/payhub demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in site/index.html"
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.bench
+
+# The tests run on a copy that has no payhub/ and no payhub_alikassa/, so only the wheel can serve
+# them. build makes the wheel out of the source distribution, which is thereby tested too.
+test-wheel: $(VENV)/.installed-dev
+	@rm -rf $(WHEEL) && mkdir -p $(WHEEL)/copy
+	@echo "Building the wheel ..."
+	@$(BIN)/python -m build --quiet --outdir $(WHEEL)/dist
+	@$(PYTHON) -m venv $(WHEEL)/venv
+	@$(WHEEL)/venv/bin/pip install --quiet "$$(ls $(CURDIR)/$(WHEEL)/dist/*.whl)[dev]"
+	@for path in tests bench cassettes docs README.md CHANGELOG.md LICENSE Makefile mkdocs.yml pyproject.toml; do \
+		if [ -e $$path ]; then cp -r $$path $(WHEEL)/copy/; fi; done
+	@if [ -d ../shared ]; then ln -sfn $(abspath ../shared) $(WHEEL)/shared; fi
+	@cd $(WHEEL)/copy && ../venv/bin/python -Pc 'import payhub, payhub_alikassa as a; \
+		assert all("site-packages" in m.__file__ for m in (payhub, a)), payhub.__file__; print("Testing", payhub.__file__)'
+	cd $(WHEEL)/copy && ../venv/bin/pytest $(ARGS)
+
+venv: $(VENV)/.installed-dev
+
+clean:
+	rm -rf build dist site .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then echo "payhub needs Python 3.11 or newer; say where it is: make PYTHON=/path/to/python" >&2; exit 2; fi
+	@echo "Making $(VENV) with $(PYTHON) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing payhub and what it needs ..."
+	@$(BIN)/pip install --quiet --editable '.[cli,server]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing payhub and what its development needs ..."
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $(VENV)/.installed $@

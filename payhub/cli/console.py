@@ -1,0 +1,167 @@
+"""Share what every command does: its options, its answer on stdout, its log on stderr."""
+
+import enum
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import msgspec
+import structlog
+import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from payhub.config import Settings, read_file
+from payhub.errors import PayhubError
+from payhub.hub import Hub
+from payhub.masking import sweep
+
+WIDTH = 100
+"""The columns of output that does not go to a terminal."""
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration; else $PAYHUB_CONFIG, else ./payhub.toml."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Log every exchange with the provider, masked, on stderr.")
+]
+
+
+class ExitCode(enum.IntEnum):
+    """Tell a script what it may conclude."""
+
+    DONE = 0
+    DEFECT = 1
+    USAGE = 2
+    REFUSED = 3
+    UNKNOWN = 4
+
+
+class UsageError(Exception):
+    """Report a command line that says too little, too much, or something unknown; no value is quoted."""
+
+
+class OutcomeUnknown(Exception):
+    """Report that a payment or payout may have been created, and nobody here can tell."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold what the options of every command say."""
+
+    config: Path | None
+    as_json: bool
+
+    @classmethod
+    def begin(cls, config: Path | None, as_json: bool, verbose: bool) -> Self:  # noqa: FBT001 - as typer gives them
+        """Begin a command: logs go to stderr from now on, as much as was asked for."""
+        log_to_stderr(logging.INFO if verbose else logging.WARNING)
+        return cls(config=config, as_json=as_json)
+
+    def settings(self) -> Settings:
+        """Read the configuration."""
+        return read_file(self.config)
+
+    def hub(self, *plugins: object) -> Hub:
+        """Open a hub on the configuration."""
+        return Hub(self.settings(), plugins)
+
+    def answer(self, values: Mapping[str, object], *shown: RenderableType) -> None:
+        """Print the command's answer: as one JSON object, or for a person."""
+        if self.as_json:
+            write_json(values)
+            return
+        console = stdout()
+        for each in shown:
+            console.print(each, soft_wrap=isinstance(each, Text))  # an address or a command must stay one line
+        sys.stdout.flush()
+
+    @contextmanager
+    def creating(self, kind: str, account: str, order_id: str) -> Iterator[str]:
+        """Say what to do if creating is interrupted; give the command that asks for the outcome.
+
+        Raises:
+            OutcomeUnknown: anything but payhub's own errors, which say that no money moved.
+        """
+        words = ["payhub", "status", account, kind, "--order-id", order_id]
+        ask = shlex.join(words + (["--config", str(self.config)] if self.config else []))
+        try:
+            yield ask
+        except PayhubError:
+            raise
+        except (Exception, KeyboardInterrupt) as cause:
+            raise OutcomeUnknown(
+                f"interrupted by {type(cause).__name__}; the outcome of the {kind} may be unknown: "
+                f"do not create it again, ask: {ask}"
+            ) from cause
+
+
+def log_to_stderr(level: int) -> None:
+    """Configure structlog: for a person on a terminal, else one JSON object a line."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # on INFO it prints URLs
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+    ]
+    terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[*shared, *(_for_people() if terminal else _for_machines())],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _for_people() -> list[structlog.typing.Processor]:
+    # Not rich's traceback, which shows local variables.
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return [structlog.processors.StackInfoRenderer(), renderer]
+
+
+def _for_machines() -> list[structlog.typing.Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def stdout() -> Console:
+    """Return a console on stdout that shows text as it is, without markup or guessed colours."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
+    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+
+
+def write_json(values: Mapping[str, object]) -> None:
+    """Print one JSON object on one line of stdout."""
+    sys.stdout.write(json.dumps(values, ensure_ascii=not _speaks_unicode()) + "\n")
+    sys.stdout.flush()
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().startswith("utf")
+
+
+def printable(text: str) -> str:
+    """Replace what could steer a terminal: a provider's words are shown, not obeyed."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Make text for a table of a value; a dash where there is none. Long text is folded, not cut."""
+    return Text("-" if value is None else printable(str(value)), style=style, overflow="fold")
+
+
+def one_line(text: str) -> str:
+    """Make text fit for an error: one line, no card number, nothing that steers a terminal."""
+    return sweep(printable(" ".join(text.split())))
+
+
+def listed(words: Iterable[Any]) -> str:
+    """List words for a message."""
+    return ", ".join(str(word) for word in words) or "none"

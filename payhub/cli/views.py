@@ -1,0 +1,159 @@
+"""Show results: as plain values for JSON, as panels and tables for a person."""
+
+import datetime as dt
+import enum
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from payhub.cli.console import cell, one_line, printable
+from payhub.models import Balance, Payment, Payout, Status
+from payhub.money import Money
+
+STYLES: Mapping[Status, str] = {
+    Status.PENDING: "yellow",
+    Status.SUCCEEDED: "green",
+    Status.CANCELED: "red",
+    Status.FAILED: "red",
+    Status.UNKNOWN: "bold red",
+    Status.REVERSED: "magenta",
+}
+
+_PAYMENT = {
+    "account": "account",
+    "order_id": "order",
+    "provider_id": "provider id",
+    "requested": "asked",
+    "paid": "paid",
+    "credited": "credited",
+    "commission": "commission",
+    "created_at": "created",
+}
+_LABELS = {"payment": _PAYMENT, "payout": _PAYMENT | {"credited": "from balance"}}
+_REQUISITES = {"number": "number", "holder": "holder", "bank": "bank", "bic": "BIC"}
+_BALANCE = {"available": "available", "held": "held", "reserved": "reserved", "pending_payouts": "pending payouts"}
+
+
+@functools.singledispatch
+def plain(value: Any) -> Any:
+    """Turn a model into what JSON can say; an amount is a text. `raw` stays out: it may hold anything."""
+    return value
+
+
+@plain.register
+def _(value: msgspec.Struct) -> dict[str, Any]:
+    return _fields(value)
+
+
+@plain.register
+def _(value: Money) -> dict[str, Any]:
+    return {"amount": f"{value.amount:f}", "currency": value.currency}
+
+
+@plain.register(Payment)
+@plain.register(Payout)
+def _(value: Payment | Payout) -> dict[str, Any]:
+    return {"kind": kind(value), **_fields(value), "final": value.status.final, "reason": _reason(value)}
+
+
+@plain.register
+def _(value: enum.Enum) -> Any:
+    return value.value
+
+
+@plain.register
+def _(value: dt.date) -> str:
+    return value.isoformat()
+
+
+@plain.register(Mapping)
+def _(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): plain(item) for key, item in value.items()}
+
+
+@plain.register(list)
+@plain.register(tuple)
+def _(value: Sequence[Any]) -> list[Any]:
+    return [plain(item) for item in value]
+
+
+def _fields(value: msgspec.Struct) -> dict[str, Any]:
+    return {name: plain(getattr(value, name)) for name in value.__struct_fields__ if name != "raw"}
+
+
+def kind(result: Payment | Payout) -> str:
+    """Name which of both a result is."""
+    return "payment" if isinstance(result, Payment) else "payout"
+
+
+def _reason(result: Payment | Payout) -> str | None:
+    return one_line(result.reason) if result.reason else None
+
+
+def status(result: Payment | Payout) -> Text:
+    """Show a status by its colour."""
+    return cell(result.status, STYLES[result.status])
+
+
+def result(found: Payment | Payout) -> Iterator[RenderableType]:
+    """Show all that is known of a payment or payout, and what the payer needs.
+
+    The requisites are shown in full: they are what the payer has to be told, the answer to the
+    command. A log never has them so.
+    """
+    yield Panel(_facts(found), title=cell(kind(found)), title_align="left", expand=False)
+    if isinstance(found, Payment) and found.redirect_url:
+        yield Text(f"Send the payer to this page:\n{printable(found.redirect_url)}")
+
+
+def _facts(found: Payment | Payout) -> Table:
+    facts = _grid()
+    word = f" (provider: {found.provider_status})" if found.provider_status else ""
+    final = ", final" if found.status.final else ", not final"
+    facts.add_row("status", Text.assemble(status(found), printable(f"{final}{word}")))
+    _add(facts, found, _LABELS[kind(found)])
+    if found.partial:
+        facts.add_row("partly paid", cell("yes: another amount than asked for"))
+    if found.mismatches:
+        facts.add_row("contradicts", cell(", ".join(found.mismatches), "bold red"))
+    if reason := _reason(found):
+        facts.add_row("reason", cell(reason))
+    if isinstance(found, Payment) and found.requisites:
+        facts.add_row("pay to", cell(found.requisites.kind.replace("_", " ")))
+        _add(facts, found.requisites, _REQUISITES)
+    return facts
+
+
+def _add(facts: Table, value: msgspec.Struct, labels: Mapping[str, str]) -> None:
+    for name, label in labels.items():
+        if (found := getattr(value, name)) not in {None, ""}:
+            facts.add_row(label, cell(found))
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def balance(found: Balance) -> RenderableType:
+    """Show what an account has."""
+    facts = _grid()
+    _add(facts, found, _BALANCE)
+    return Panel(facts, title=cell(f"balance of {found.account}"), title_align="left", expand=False)
+
+
+def table(*columns: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
+    """Make a table whose cells are folded, never cut; `numbers` are columns aligned to the right."""
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return made

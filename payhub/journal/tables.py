@@ -1,0 +1,142 @@
+"""Describe a journal's tables, under the prefix that the application chose."""
+
+import functools
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from payhub.journal.states import EDGES, State
+
+_Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in INTEGER columns only
+_Time = BigInteger  # microseconds since 1970, UTC: the same in every database, and sorts
+
+
+class Tables:
+    """Hold the tables of one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        """Describe them; nothing is created."""
+        self.prefix = prefix
+        self.metadata = MetaData(
+            naming_convention={
+                "pk": f"pk_%(table_name)s",
+                "uq": f"uq_%(table_name)s_%(column_0_name)s",
+                "fk": f"fk_%(table_name)s_%(column_0_name)s",
+                "ix": f"ix_%(table_name)s_%(column_0_name)s",
+                "ck": f"ck_%(table_name)s_%(constraint_name)s",
+            }
+        )
+        self.orders = Table(
+            f"{prefix}orders",
+            self.metadata,
+            Column("id", _Id, primary_key=True),
+            Column("account", String(255), nullable=False),
+            Column("provider", String(255), nullable=False),
+            Column("kind", String(16), nullable=False),
+            Column("order_id", String(255), nullable=False),
+            Column("method", String(32), nullable=False),
+            Column("amount", String(64), nullable=False),
+            Column("currency", String(3), nullable=False),
+            Column("fingerprint", String(64), nullable=False),
+            Column("state", String(16), nullable=False),
+            Column("provider_id", String(255)),
+            Column("provider_status", Text),
+            Column("paid", String(64)),
+            Column("credited", String(64)),
+            Column("commission", String(64)),
+            Column("partial", Boolean),
+            Column("reason", Text),
+            Column("mismatches", Text),
+            Column("redirect_url", Text),
+            Column("contradicted", Boolean, nullable=False),
+            Column("attempts", Integer, nullable=False),
+            Column("checks", Integer, nullable=False),
+            Column("lease_until", _Time),
+            Column("due_at", _Time),
+            Column("created_at", _Time, nullable=False),
+            Column("updated_at", _Time, nullable=False),
+            UniqueConstraint("account", "kind", "order_id"),
+            CheckConstraint(f"state IN ({_quoted(State)})", name="state"),
+            CheckConstraint("kind IN ('payment', 'payout')", name="kind"),
+            Index(f"ix_{prefix}orders_due_at", "due_at"),
+            Index(f"ix_{prefix}orders_order_id", "order_id"),
+            Index(f"ix_{prefix}orders_provider_id", "provider_id"),
+            Index(f"ix_{prefix}orders_state", "state", "updated_at"),
+        )
+        self.attempts = self._entries(
+            "attempts", Column("number", Integer, nullable=False), Column("lease_until", _Time, nullable=False)
+        )
+        self.exchanges = self._entries("exchanges", Column("body", Text, nullable=False))
+        self.evidence = self._entries(
+            "evidence",
+            Column("body", Text, nullable=False),
+            Column("contradicts", Boolean, nullable=False),
+            Column("times", Integer, nullable=False),
+            Column("last_at", _Time, nullable=False),
+        )
+        self.acts = self._entries(
+            "acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False)
+        )
+
+    def _entries(self, name: str, *columns: Column[object]) -> Table:
+        """Describe a table of things that happened to an order, in order."""
+        return Table(
+            f"{self.prefix}{name}",
+            self.metadata,
+            Column("id", _Id, primary_key=True),
+            Column("order", _Id, ForeignKey(self.orders.c.id), nullable=False, index=True),
+            Column("at", _Time, nullable=False),
+            *columns,
+        )
+
+
+@functools.cache
+def tables(prefix: str) -> Tables:
+    """Return the tables of a prefix."""
+    return Tables(prefix)
+
+
+def _quoted(words: object) -> str:
+    return ", ".join(f"'{word}'" for word in words)  # type: ignore[attr-defined]
+
+
+def legal_steps() -> str:
+    """Return the state machine's steps as SQL texts, `'new>sending', …`, for the triggers."""
+    return _quoted(sorted(f"{now}>{then}" for now, steps in EDGES.items() for then in steps))
+
+
+def triggers(prefix: str, dialect: str) -> tuple[str, ...]:
+    """Return the statements that let the database itself refuse illegal steps."""
+    name, table, steps = f"{prefix}orders_step", f"{prefix}orders", legal_steps()
+    if dialect == "sqlite":
+        return (
+            f"CREATE TRIGGER {name} BEFORE UPDATE OF state ON {table} "
+            f"WHEN OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN ({steps}) "
+            "BEGIN SELECT RAISE(ABORT, 'payhub: illegal step of an order'); END",
+            f"CREATE TRIGGER {name}_new BEFORE INSERT ON {table} WHEN NEW.state <> 'new' "
+            "BEGIN SELECT RAISE(ABORT, 'payhub: an order begins as new'); END",
+            f"CREATE TRIGGER {name}_kept BEFORE DELETE ON {table} "
+            "BEGIN SELECT RAISE(ABORT, 'payhub: an order is never deleted'); END",
+        )
+    return (
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF TG_OP = 'INSERT' THEN IF NEW.state <> 'new' THEN "
+        "RAISE EXCEPTION 'payhub: an order begins as new'; END IF; RETURN NEW; END IF; "
+        "IF TG_OP = 'DELETE' THEN RAISE EXCEPTION 'payhub: an order is never deleted'; END IF; "
+        f"IF OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN ({steps}) THEN "
+        "RAISE EXCEPTION 'payhub: illegal step of an order'; END IF; RETURN NEW; END $$",
+        f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE OR DELETE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {name}()",
+    )

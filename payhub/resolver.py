@@ -1,0 +1,85 @@
+"""Find out what became of open orders: ask the provider, never send again.
+
+`advancing` takes one order as far as it can go now. It may run at any time, any number of times,
+in any number of processes: all it does to the provider is ask, and all it does to the journal is
+add evidence.
+"""
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import structlog
+
+from payhub.driver import Call
+from payhub.errors import NotFound, PayhubError, UnknownAccount
+from payhub.journal import Evidence, Key, Record, Source, State
+from payhub.journal.records import overdue_sender, past_schedule
+from payhub.journal.states import evidence
+from payhub.models import Exchange, Ref
+from payhub.plan import Do, Recorded, Reply
+from payhub.recording import Terms
+
+_log = structlog.get_logger("payhub")
+
+Asking = Callable[[Ref], Generator[Call, Reply, Any]]
+"""Make the steps that ask for a status; see `payhub.plan.reading`."""
+
+
+@contextlib.contextmanager
+def reported(record: Record) -> Iterator[None]:
+    """Log an order of a sweep that could not be advanced; the others go on, and it is due again later."""
+    facts = record.facts
+    try:
+        yield
+    except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
+        _log.error("payhub.sweep_failed", account=facts.account, kind=facts.kind, error=type(cause).__name__)
+
+
+def advancing(key: Key, ask: Asking, terms: Terms) -> Recorded[Record]:
+    """Take one order as far as it can go now, and return what is known then.
+
+    Raises:
+        UnknownAccount: the journal does not know the order.
+    """
+    record: Record | None = yield Do(lambda journal: journal.find(key))
+    if record is None:
+        raise UnknownAccount(f"the journal of account {key.account!r} has no such {key.kind}")
+    now = dt.datetime.now(dt.UTC)
+    if ended := overdue_sender(record, now):
+        record = yield from _add(key, ended, terms)
+    if record.state is State.SENDING or not record.state.open and record.state is not State.NEEDS_ATTENTION:
+        return record
+    if past_schedule(record, now, terms.schedule):
+        reason = "not settled within the time the schedule allows; ask the provider's support"
+        found = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, reason=reason)
+        record = yield from _add(key, found, terms)
+    record = yield from _asked(record, ask, terms)
+    return record
+
+
+def _add(key: Key, found: Evidence, terms: Terms, exchange: Exchange | None = None) -> Recorded[Record]:
+    record: Record = yield Do(lambda journal: journal.settle(key, found, terms.schedule, exchange))
+    return record
+
+
+def _asked(record: Record, ask: Asking, terms: Terms) -> Recorded[Record]:
+    """Ask by the provider's id where it is known, else by ours; no answer leaves the order as it is."""
+    facts = record.facts
+    by_ours = None if record.provider_id else facts.order_id
+    steps = ask(Ref(order_id=by_ours, provider_id=record.provider_id, amount=facts.amount))
+    exchange: Exchange | None = None
+    try:
+        call = next(steps)
+        while True:
+            reply: Reply = yield call
+            exchange = reply.exchange
+            call = steps.send(reply)
+    except StopIteration as done:
+        found = evidence(done.value, Source.STATUS)
+    except PayhubError as cause:
+        words = "not found, which proves nothing" if isinstance(cause, NotFound) else str(cause)
+        found = Evidence(source=Source.STATUS, state=record.state, reason=words)
+    changed = yield from _add(facts.key, found, terms, exchange)
+    return changed

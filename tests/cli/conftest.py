@@ -1,0 +1,103 @@
+import json
+import sys
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+import structlog
+
+from payhub.cli import main
+from payhub_alikassa.sandbox import Sandbox, Settings
+
+ACCOUNT = "alikassa-rub"
+CARD = "4111111111111111"
+PAYER = ("--payer-id", "u-881", "--payer-ip", "203.0.113.24")
+
+
+class Done(NamedTuple):
+    """Hold what a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Return the one JSON object on stdout."""
+        return json.loads(self.out)
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def payhub(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[..., Done]]:
+    """Run commands through the entry point, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PAYHUB_CONFIG", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*arguments: object, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "stdin", StringIO(stdin))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        code = end.value.code
+        assert isinstance(code, int)
+        return Done(code, captured.out, captured.err)
+
+    yield run
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Serve one sandbox for the session."""
+    with Sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(served: Sandbox, monkeypatch: pytest.MonkeyPatch, payhub: Command) -> Sandbox:
+    """Give a fresh sandbox, whose payhub.toml the commands find."""
+    served.configure(**msgspec.to_builtins(Settings(payout_delay=None)))
+    served.reset()
+    monkeypatch.setenv("PAYHUB_CONFIG", str(served.config))
+    return served
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put a distribution with entry points on the path, as pip would."""
+
+    def installed(name: str, version: str, source: str = "", **points: str) -> None:
+        module = name.replace("-", "_")
+        site = tmp_path / f"site-{module}"
+        metadata = site / f"{module}-{version}.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
+        lines = [f"{point} = {target}" for point, target in points.items()]
+        (metadata / "entry_points.txt").write_text("\n".join(["[payhub]", *lines, ""]), "utf-8")
+        (site / f"{module}.py").write_text(source, "utf-8")
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return installed
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a payhub.toml into the directory of the commands."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "payhub.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write

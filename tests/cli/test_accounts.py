@@ -1,0 +1,253 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from payhub_alikassa.sandbox import Sandbox
+
+from ..raw_server import RawServer, answer
+from .conftest import ACCOUNT, Command
+
+RIGHTS = {"payments": True, "payouts": True}
+Write = Callable[[str], Path]
+Install = Callable[..., None]
+
+
+def test_providers(payhub: Command) -> None:
+    """The installed driver is listed with what it can do; no configuration is needed."""
+    done = payhub("providers", "--json")
+    (alikassa,) = [row for row in done.json["providers"] if row["name"] == "alikassa"]
+    assert alikassa["title"] == "AliKassa"
+    assert alikassa["distribution"].startswith("payhub ")
+    assert "create_payout" in alikassa["operations"]
+    assert "service" in alikassa["payment_fields"]
+    assert alikassa["sandbox"] is True
+    shown = payhub("providers")
+    assert shown.code == 0
+    assert "payhub payout --set, alikassa: service, " in shown.out
+
+
+def test_providers_of_other_distributions(payhub: Command, install: Install) -> None:
+    """A third-party driver appears; a broken one is named with its cause, and costs only itself."""
+    install("payhub-fake", "2.0", fake="payhub.testing.fake")
+    install("payhub-worse", "0.1", "raise RuntimeError('card 4111111111111111')", worse="payhub_worse")
+    done = payhub("providers", "--json")
+    assert done.code == 0
+    assert {"alikassa", "fake"} == {row["name"] for row in done.json["providers"]}
+    cause = "RuntimeError: card 411111******1111"
+    assert done.json["broken"] == [{"name": "worse", "distribution": "payhub-worse 0.1", "cause": cause}]
+    assert "payhub.plugin_broken" in done.err
+    assert f"✗ worse: broken: {cause}\n" in payhub("providers").out
+
+
+def test_a_name_claimed_twice_is_shown(payhub: Command, install: Install) -> None:
+    """Two distributions with one provider name are both shown, with the problem."""
+    install("payhub-one", "1.0", fake="payhub.testing.fake")
+    install("payhub-two", "1.0", "from payhub.testing.fake import *", fake="payhub_two")
+    rows = [row for row in payhub("providers", "--json").json["providers"] if row["name"] == "fake"]
+    assert {row["problem"] for row in rows} == {"more than one distribution claims the name; uninstall all but one"}
+    assert "✗ fake: more than one distribution" in payhub("providers").out
+
+
+def test_accounts(payhub: Command, sandbox: Sandbox) -> None:
+    """An account that can be opened is ok; nothing is sent."""
+    done = payhub("accounts", "--json")
+    account = {"name": ACCOUNT, "provider": "alikassa", "opened": True, "problem": None}
+    assert done.json == {"accounts": [account]}
+    assert ACCOUNT in payhub("accounts").out
+    assert sandbox.requests("/v1/account/info") == 0
+
+
+def test_accounts_that_cannot_be_opened(payhub: Command, write_config: Write) -> None:
+    """Each account says why it cannot be opened."""
+    write_config('[accounts.a]\nprovider = "nobody"\n[accounts.b]\n')
+    done = payhub("accounts", "--json")
+    assert done.code == 0
+    a, b = done.json["accounts"]
+    assert (a["opened"], a["provider"]) == (False, "nobody")
+    assert "no installed driver speaks to 'nobody'" in a["problem"]
+    assert (b["opened"], b["provider"]) == (False, None)
+    assert "the key 'provider' is missing" in b["problem"]
+    assert "nobody" in payhub("accounts").out
+
+
+def states(done: object) -> dict[str, str]:
+    """Return the state of every check by its name."""
+    return {check["name"]: check["state"] for check in done.json["checks"]}  # type: ignore[attr-defined]
+
+
+def test_doctor_finds_all_well(payhub: Command, sandbox: Sandbox) -> None:
+    """A good account passes every check, and no money is moved."""
+    done = payhub("doctor", "--json")
+    assert done.code == 0
+    assert done.json["ok"] is True
+    assert states(done) == dict.fromkeys(
+        (
+            "configuration",
+            "plugin",
+            "keys",
+            "address",
+            "account information",
+            "clock",
+            "services",
+            "payment requests",
+            "payout requests",
+        ),
+        "ok",
+    )
+    shown = payhub("doctor", ACCOUNT)
+    assert shown.code == 0
+    assert {line[0] for line in shown.out.splitlines()} == {"✓"}
+    assert sandbox.requests("/v1/payment") == sandbox.requests("/v1/payout") == 0
+
+
+def test_doctor_without_a_configuration(payhub: Command) -> None:
+    """Without a configuration nothing else can be examined: exit 2, and what to do."""
+    done = payhub("doctor")
+    assert done.code == 2
+    assert done.out.startswith("✗ configuration: ")
+    assert "\n    → " in done.out
+
+
+def test_doctor_without_accounts(payhub: Command, write_config: Write) -> None:
+    """A configuration without accounts is not well."""
+    write_config("")
+    done = payhub("doctor", "--json")
+    assert (done.code, states(done)) == (2, {"configuration": "ok", "accounts": "failed"})
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_doctor_of_an_unknown_account(payhub: Command) -> None:
+    """An unknown account lists the known ones."""
+    done = payhub("doctor", "alikasa")
+    assert done.code == 2
+    assert "known: alikassa-rub" in done.out
+
+
+def test_doctor_names_unusable_keys(payhub: Command, sandbox: Sandbox, write_config: Write) -> None:
+    """Keys that cannot be loaded are named with their folder; other accounts are examined all the same."""
+    good = sandbox.config.read_text("utf-8").replace('"cert', f'"{sandbox.config.parent}/cert')
+    write_config(good + good.replace(ACCOUNT, "wrong").replace("cert/payment", "cert/nothing"))
+    done = payhub("doctor", "--config", "payhub.toml")
+    assert done.code == 2
+    assert "✗ wrong keys: " in done.out
+    assert "cert/nothing" in done.out
+    assert "✓ alikassa-rub payout requests" in done.out
+
+
+def test_doctor_warns_of_broken_plugins(payhub: Command, install: Install, sandbox: Sandbox) -> None:
+    """A broken plugin that no account needs is a warning."""
+    install("payhub-worse", "0.1", "import nothing_like_this", worse="payhub_worse")
+    done = payhub("doctor")
+    assert done.code == 0
+    assert "! plugin: worse (payhub-worse 0.1): ModuleNotFoundError" in done.out
+
+
+def test_doctor_of_an_unreachable_provider(payhub: Command, sandbox: Sandbox) -> None:
+    """An unreachable provider is exit 3, with what to check."""
+    sandbox.arm("refuse", seconds=None)
+    done = payhub("doctor", "--json")
+    sandbox.disarm()
+    assert done.code == 3
+    assert states(done)["account information"] == "failed"
+    (failed,) = [check for check in done.json["checks"] if check["state"] == "failed"]
+    assert "firewall" in failed["advice"]
+
+
+def test_doctor_of_refused_keys(payhub: Command, sandbox: Sandbox) -> None:
+    """Keys that the provider does not accept are exit 3, and the clock is still compared."""
+    sandbox.arm("status", path="/v1/account/info", status=403, body={"message": "Invalid signature."})
+    done = payhub("doctor")
+    assert done.code == 3
+    assert "✗ alikassa-rub account information: " in done.out
+    assert "→ check the account's id, its keys and the digest" in done.out
+    assert "✓ alikassa-rub clock" in done.out
+
+
+def test_doctor_tries_the_keys_of_payments_too(payhub: Command, sandbox: Sandbox) -> None:
+    """Account information proves one pair of keys only; a question about a payment proves the other."""
+    sandbox.arm("status", path="/v1/payment/status", status=403, body={"message": "Invalid signature."})
+    done = payhub("doctor")
+    assert done.code == 3
+    assert "✗ alikassa-rub payment requests: " in done.out
+    assert "✓ alikassa-rub payout requests: " in done.out
+
+
+def test_doctor_knows_an_account_for_payouts_only(payhub: Command, sandbox: Sandbox, write_config: Write) -> None:
+    """An account that has no keys for payments is not ill."""
+    text = sandbox.config.read_text("utf-8").replace('payment_cert = "cert/payment"\n', "")
+    write_config(text.replace('"cert', f'"{sandbox.config.parent}/cert'))
+    done = payhub("doctor", "--config", "payhub.toml")
+    assert done.code == 0
+    assert "! alikassa-rub payment requests: not examined: " in done.out
+
+
+@pytest.mark.parametrize(
+    ("code", "detail"),
+    [("payment_card_sbp_rub_card", "not active"), ("another_rub_card", "the provider does not list it")],
+)
+def test_doctor_compares_services(
+    payhub: Command, sandbox: Sandbox, write_config: Write, code: str, detail: str
+) -> None:
+    """A service that the configuration names must be active."""
+    sandbox.configure(inactive_services=["payment_card_sbp_rub_card"])
+    text = sandbox.config.read_text("utf-8").replace('"cert', f'"{sandbox.config.parent}/cert')
+    services = 'card_hosted = "payment_card_number_rub_hpp"'
+    write_config(f'{text}\n[accounts.{ACCOUNT}.payment_services]\n{services}\nsbp_direct = "{code}"\n')
+    done = payhub("doctor", "--config", "payhub.toml")
+    assert done.code == 3
+    assert f"✗ alikassa-rub payment service {code}: {detail}\n    → " in done.out
+    assert "✓ alikassa-rub payment service payment_card_number_rub_hpp: active" in done.out
+
+
+@pytest.fixture
+def shop(install: Install, write_config: Write, serve: Callable[..., RawServer]) -> Callable[..., None]:
+    """Configure an account whose provider answers as told."""
+
+    def configured(*script: bytes) -> None:
+        install("payhub-fake", "1.0", fake="payhub.testing.fake")
+        server = serve(*script)
+        write_config(f'[accounts.shop]\nprovider = "fake"\nbase_url = "{server.url}"\n')
+
+    return configured
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000"])
+def test_doctor_warns_of_a_wrong_clock(payhub: Command, shop: Callable[..., None], zone: str) -> None:
+    """A clock more than 30 seconds off is a warning."""
+    shop(answer(RIGHTS, Date=f"Wed, 21 Oct 2015 07:28:00 {zone}"), answer({}, 404))
+    done = payhub("doctor")
+    assert done.code == 0
+    assert "! shop clock: " in done.out
+    assert "→ set this machine's clock" in done.out
+
+
+def test_doctor_without_a_date(payhub: Command, shop: Callable[..., None]) -> None:
+    """Without a Date header there is no clock to compare with; missing rights are warnings."""
+    shop(answer({"payments": False, "payouts": False}), answer({}, 404))
+    done = payhub("doctor", "--json")
+    assert done.code == 0
+    assert "clock" not in states(done)
+    assert (states(done)["payments"], states(done)["payouts"]) == ("warning", "warning")
+
+
+SMALL_DRIVER = """
+from payhub.testing import fake
+from payhub.testing.fake import hookimpl
+
+payhub_provider = fake.payhub_provider
+{more}
+"""
+
+
+@pytest.mark.parametrize("more", ["", "payhub_fetch_account_info = fake.payhub_fetch_account_info"])
+def test_doctor_of_a_small_driver(
+    payhub: Command, install: Install, write_config: Write, serve: Callable[..., RawServer], more: str
+) -> None:
+    """What a driver cannot do is not examined."""
+    install("payhub-small", "1.0", SMALL_DRIVER.format(more=more), fake="payhub_small")
+    write_config(f'[accounts.shop]\nprovider = "fake"\nbase_url = "{serve(answer(RIGHTS)).url}"\n')
+    done = payhub("doctor", "--json")
+    assert done.code == 0
+    assert "payment requests" not in states(done)
+    assert ("connection" in states(done)) == (not more)

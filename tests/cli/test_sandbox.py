@@ -1,0 +1,136 @@
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from payhub_alikassa.sandbox import Sandbox
+
+from .conftest import ACCOUNT, Command
+
+PROGRAM = Path(sys.executable).with_name("payhub")
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["for people", "json"])
+def test_sandbox_serves_until_interrupted(payhub: Command, tmp_path: Path, form: tuple[str, ...]) -> None:
+    """The sandbox writes a payhub.toml with which the other commands work, and ends well on Ctrl-C."""
+    command = [PROGRAM, "sandbox", "alikassa", "--dir", tmp_path / "sb", *form]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        first = running.stdout.readline()
+        config = tmp_path / "sb" / "payhub.toml"
+        doctor = payhub("doctor", "--config", config)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert (running.returncode, err, doctor.code) == (0, "", 0)
+    if form:
+        url = tomllib.loads(config.read_text("utf-8"))["accounts"][ACCOUNT]["base_url"]
+        assert json.loads(first + out) == {
+            "provider": "alikassa",
+            "url": url,
+            "config": str(config),
+            "account": ACCOUNT,
+            "pid": running.pid,
+        }
+    else:
+        assert f"  payhub doctor {ACCOUNT} --config {config}\n" in out
+
+
+def test_sandbox_of_an_unknown_provider(payhub: Command) -> None:
+    """An unknown provider lists the known ones."""
+    done = payhub("sandbox", "alikasa", "--dir", "sb")
+    assert done.code == 2
+    assert "known: alikassa" in done.err
+
+
+def test_provider_without_a_sandbox(payhub: Command, install: Callable[..., None]) -> None:
+    """A provider that ships no sandbox lists those that do."""
+    install("payhub-fake", "1.0", fake="payhub.testing.fake")
+    done = payhub("sandbox", "fake", "--dir", "sb")
+    assert (done.code, done.err) == (2, "payhub: provider 'fake' ships no sandbox; these do: alikassa\n")
+
+
+def test_without_the_extra(payhub: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra `server` the sandbox says which one to install."""
+    for name in [name for name in sys.modules if name.startswith("payhub_alikassa.sandbox")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    done = payhub("sandbox", "alikassa", "--dir", "sb")
+    assert (done.code, done.err) == (2, "payhub: the sandbox needs uvicorn: pip install 'payhub[server]'\n")
+
+
+def test_port_in_use(payhub: Command) -> None:
+    """A port that is taken is named."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = payhub("sandbox", "alikassa", "--dir", "sb", "--port", port)
+    assert done.code == 2
+    assert f"port {port}: Address already in use" in done.err
+
+
+def test_directory_that_cannot_be_used(payhub: Command, tmp_path: Path) -> None:
+    """A directory that cannot be written is named."""
+    (tmp_path / "sb").write_text("a file", "utf-8")
+    done = payhub("sandbox", "alikassa", "--dir", "sb")
+    assert done.code == 2
+    assert "the sandbox cannot start: sb: " in done.err
+
+
+def test_demo(payhub: Command) -> None:
+    """The demonstration takes payments, makes payouts and shows all of it in one table, without a full number."""
+    done = payhub("demo")
+    assert (done.code, done.err) == (0, "")
+    for method in ("card, hosted", "sbp, direct", "to card", "to phone (SBP)", "to bank account"):
+        assert method in done.out
+    assert done.out.count("succeeded") == 5
+    assert "101061.63 RUB" in done.out
+    assert "411111******1111" in done.out
+    assert "4111111111111111" not in done.out
+    assert max(map(len, done.out.splitlines())) <= 100
+
+
+def test_demo_in_json(payhub: Command) -> None:
+    """A program gets the same: orders, balance and the masked exchanges of one payout."""
+    found = payhub("demo", "--json").json
+    assert set(found) == {"provider", "account", "orders", "balance", "exchanges"}
+    assert {order["status"] for order in found["orders"]} == {"succeeded"}
+    assert found["exchanges"][0]["request"]["number"] == "411111******1111"
+    assert found["exchanges"][0]["phase"] == "answered"
+
+
+IMPATIENT_DRIVER = """
+from pathlib import Path
+import msgspec
+from payhub import hookimpl
+from payhub_alikassa import plugin
+from payhub_alikassa.plugin import *
+from payhub_alikassa.sandbox import Sandbox, Settings
+
+def sandbox(directory, port):
+    return Sandbox(directory, port, settings=Settings(payout_delay={delay}))
+
+@hookimpl
+def payhub_provider():
+    return msgspec.structs.replace(plugin.payhub_provider(), name="other", sandbox=sandbox)
+"""
+
+
+def test_demo_of_another_provider_that_never_ends(
+    payhub: Command, install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A payout that does not become final ends the demonstration with exit 3."""
+    install("payhub-other", "1.0", IMPATIENT_DRIVER.format(delay=None), other="payhub_other")
+    monkeypatch.setattr("payhub.cli.demo.PATIENCE", 0.5)
+    done = payhub("demo", "other")
+    assert done.code == 3
+
+
+def test_demo_leaves_nothing_running(payhub: Command, served: Sandbox) -> None:
+    """Another sandbox is not touched by the demonstration."""
+    payhub("demo")
+    assert served.accepted("payout", "demo-out-1") == 0

@@ -1,0 +1,87 @@
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from payhub import AsyncHub, Hub, hookimpl
+from payhub.models import Exchange
+from payhub.testing import fake
+
+from .raw_server import Act, RawServer, serving
+
+hypothesis.settings.register_profile("payhub", deadline=None, max_examples=100, derandomize=True)
+hypothesis.settings.load_profile("payhub")
+
+
+class Observer:
+    """Remember every exchange."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+
+    @hookimpl
+    def payhub_event(self, event: Exchange) -> None:
+        self.exchanges.append(event)
+
+
+class Awaited:
+    """Call an `AsyncHub` from a test that does not await: each method runs in the portal's event loop."""
+
+    def __init__(self, hub: AsyncHub, portal: BlockingPortal) -> None:
+        self.hub = hub
+        self.portal = portal
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self.hub, name)
+        return lambda *args, **kwargs: self.portal.call(functools.partial(method, *args, **kwargs))
+
+
+@pytest.fixture(params=["sync", "async"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """Run a test twice: with `Hub`, and with `AsyncHub`."""
+    return str(request.param)
+
+
+@pytest.fixture
+def observer() -> Observer:
+    return Observer()
+
+
+@pytest.fixture
+def open_hub(mode: str, observer: Observer) -> Iterator[Callable[..., Any]]:
+    """Open hubs of either kind, whose methods are called without awaiting, and close them at the end.
+
+    The account `shop` speaks to the fake provider at a URL; other tables and plugins may be given.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def opened(url: str = "http://127.0.0.1:9", plugins: tuple[object, ...] = (), **tables: Any) -> Any:
+            accounts = {"shop": {"provider": "fake", "base_url": url}, **tables.pop("accounts", {})}
+            made = {"tables": {"accounts": accounts, **tables}, "plugins": (fake, observer, *plugins)}
+            if mode == "sync":
+                return stack.enter_context(Hub.from_mapping(**made))
+            portal = stack.enter_context(start_blocking_portal())
+            hub = portal.call(lambda: _made_in_loop(made))
+            stack.enter_context(portal.wrap_async_context_manager(hub))
+            return Awaited(hub, portal)
+
+        yield opened
+
+
+async def _made_in_loop(made: dict[str, Any]) -> AsyncHub:
+    return AsyncHub.from_mapping(**made)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., RawServer]]:
+    """Start raw servers, and stop them at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def served(*script: Act, **options: Any) -> RawServer:
+            return stack.enter_context(serving(*script, **options))
+
+        yield served

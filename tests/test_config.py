@@ -1,0 +1,172 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from payhub import ConfigurationError
+from payhub.config import Settings, account_config, read_file, read_mapping
+from payhub.driver import AccountConfig
+from payhub.masking import Clear
+from payhub.runner import Transport
+
+SECRET = "sesame-open"
+
+
+class Config(AccountConfig, frozen=True, kw_only=True):
+    """Stand for a driver's configuration."""
+
+    shop: Clear[str]
+    password: str = ""
+    key: Path | None = None
+    retries: int = 0
+    digest: str = "sha1"
+
+
+def account(table: dict[str, Any], base: str | Path = ".") -> Any:
+    return account_config(read_mapping({"accounts": {"a": {"provider": "p", **table}}}, base), "a", Config)
+
+
+TOML = """
+[transport]
+deadline = 7
+
+[accounts.a]
+provider = "p"
+shop = "1"
+key = "cert/private.pem"
+"""
+
+
+def test_file_is_read(tmp_path: Path) -> None:
+    """A configuration file gives its accounts and limits; what it does not say has its default."""
+    path = tmp_path / "payhub.toml"
+    path.write_text(TOML)
+    settings = read_file(path)
+    assert (["a"], Transport(deadline=7.0)) == (list(settings.accounts), settings.transport)
+
+
+def test_file_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PAYHUB_CONFIG` names the file; the one that is given wins; `payhub.toml` here is the default."""
+    for name in ("given", "named", "payhub"):
+        (tmp_path / f"{name}.toml").write_text(f'[accounts.{name}]\nprovider = "p"\n')
+    monkeypatch.chdir(tmp_path)
+    default = list(read_file().accounts)
+    monkeypatch.setenv("PAYHUB_CONFIG", str(tmp_path / "named.toml"))
+    assert (["payhub"], ["named"], ["given"]) == (
+        default,
+        list(read_file().accounts),
+        list(read_file(tmp_path / "given.toml").accounts),
+    )
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is relative to the file that names it, not to where the program runs."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "payhub.toml").write_text(TOML)
+    monkeypatch.chdir(tmp_path)
+    config = account_config(read_file("etc/payhub.toml"), "a", Config)
+    assert tmp_path / "etc" / "cert" / "private.pem" == config.key  # type: ignore[attr-defined]
+
+
+def test_absolute_paths_stay(tmp_path: Path) -> None:
+    """An absolute path is taken as it is."""
+    assert tmp_path / "key.pem" == account({"shop": "1", "key": str(tmp_path / "key.pem")}, "/elsewhere").key
+
+
+def test_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text may be the value of an environment variable."""
+    monkeypatch.setenv("SHOP_PASSWORD", SECRET)
+    assert SECRET == account({"shop": "1", "password": {"env": "SHOP_PASSWORD"}}).password
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_secret_from_a_file(tmp_path: Path, end: str) -> None:
+    """A text may be a file's content, without the end of its line."""
+    (tmp_path / "password.txt").write_bytes(f"{SECRET}{end}".encode())
+    assert SECRET == account({"shop": "1", "password": {"file": "password.txt"}}, tmp_path).password
+
+
+def test_a_path_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that the environment names is relative to the file as well."""
+    monkeypatch.setenv("KEY", "key.pem")
+    assert tmp_path / "key.pem" == account({"shop": "1", "key": {"env": "KEY"}}, tmp_path).key
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"shop": "1", "pasword": SECRET}, "accounts.a: unknown key 'pasword'; did you mean 'password'?"),
+        ({"shop": "1", "zzz": SECRET}, "accounts.a: unknown key 'zzz'; known: name, provider, shop, password, key, retries, digest"),
+        ({}, "accounts.a: Object missing required field `shop`"),
+        ({"shop": 1}, "accounts.a.shop: Expected `str`, got `int`"),
+        ({"shop": "1", "retries": SECRET}, "accounts.a.retries: Expected `int`, got `str`"),
+        ({"shop": "1", "password": {"env": "NO_SUCH_VARIABLE"}},
+         "accounts.a.password: the environment variable NO_SUCH_VARIABLE is not set"),
+        ({"shop": "1", "password": {"file": "none"}}, "accounts.a.password: none cannot be read: FileNotFoundError"),
+        ({"shop": "1", "password": {"file": "."}}, "accounts.a.password: . cannot be read: IsADirectoryError"),
+        ({"shop": "1", "password": {"env": "A", "file": SECRET}}, "accounts.a.password: Expected `str`, got `object`"),
+        ({"shop": "1", "key": 5}, "accounts.a.key: Expected `Path`, got `int`"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_key_and_quote_no_value(table: dict[str, Any], message: str) -> None:
+    """Rule 11: an error names the key, and the nearest known name, and never quotes a configured value."""
+    with pytest.raises(ConfigurationError) as caught:
+        account(table)
+    assert (message, False) == (str(caught.value), SECRET in str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"acounts": {}}, "the configuration: unknown key 'acounts'; did you mean 'accounts'?"),
+        ({"accounts": [SECRET]}, "accounts: each account is a table [accounts.NAME]"),
+        ({"accounts": {"a": SECRET}}, "accounts: each account is a table [accounts.NAME]"),
+        ({"transport": SECRET}, "transport: must be a table"),
+        ({"transport": {"dedline": 1}}, "transport: unknown key 'dedline'; did you mean 'deadline'?"),
+        ({"transport": {"deadline": SECRET}}, "transport.deadline: Expected `float`, got `str`"),
+        ({"transport": {"deadline": 0}}, "transport.deadline: Expected `float` > 0.0"),
+        ({"transport": {"deadline": float("nan")}}, "transport.deadline: Expected `float` > 0.0"),
+        ({"transport": {"connect_timeout": -1}}, "transport.connect_timeout: Expected `float` > 0.0"),
+        ({"transport": {"read_timeout": float("inf")}}, "transport.read_timeout: Expected `float` <= 3600.0"),
+    ],
+)
+def test_tables_are_checked(tables: dict[str, Any], message: str) -> None:
+    """A table that is unknown or not one, and a time that is none, is refused by its name."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_mapping(tables)
+    assert message == str(caught.value)
+
+
+def test_file_that_is_missing(tmp_path: Path) -> None:
+    """A file that is not there is refused by its name, with what to do about it."""
+    with pytest.raises(ConfigurationError, match=r"none\.toml: no such file; write one, name it with --config or PAYHUB_CONFIG"):
+        read_file(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("content", [b"x = [", b"\xff", f'a = "{SECRET}'.encode(), f"password = {SECRET}".encode()])
+def test_file_that_is_not_toml(tmp_path: Path, content: bytes) -> None:
+    """A file that is not TOML is refused by its name, and not quoted."""
+    path = tmp_path / "payhub.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"payhub\.toml: cannot be read") as caught:
+        read_file(path)
+    assert SECRET not in str(caught.value)
+
+
+def test_directory_is_no_file(tmp_path: Path) -> None:
+    """A directory in the place of the file is refused by its name."""
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_file(tmp_path)
+
+
+def test_rule_11_settings_show_no_secret() -> None:
+    """Rule 11: the settings of a hub show no configured value in their repr."""
+    settings = read_mapping({"accounts": {"a": {"provider": "p", "password": SECRET}}})
+    assert (Settings, False) == (type(settings), SECRET in repr(settings))
+
+
+def test_rule_11_a_configuration_error_has_no_quoting_cause() -> None:
+    """Rule 11: the traceback of a configuration error shows no error that quotes a value."""
+    with pytest.raises(ConfigurationError) as caught:
+        account({"shop": "1", "retries": SECRET})
+    assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)

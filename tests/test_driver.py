@@ -1,0 +1,111 @@
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payhub.driver import AccountConfig, Asking, Call, Capabilities, Creating, Offer, Response, insecure
+from payhub.plugins import OPERATIONS
+
+SECRET = "sesame-open"
+
+
+def call(**fields: object) -> Call:
+    return Call(**{"operation": "create_payout", "url": "https://pay.example/x", "moves_money": True, **fields})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "ä", "a\x00"])
+def test_header_names_are_tokens(name: str) -> None:
+    """A header name that could smuggle in another line is refused."""
+    with pytest.raises(ValueError, match=r"^header: not a valid name$"):
+        call(headers={name: "x"})
+
+
+@pytest.mark.parametrize("value", ["", " ", " x", "x ", "a\r\nX: b", "a\nb", "a\rb", "a\x00b", "ä", "a\tb", "x\n"])
+def test_header_values_are_one_line(value: str) -> None:
+    """A header value that could smuggle in another line is refused, and not quoted."""
+    with pytest.raises(ValueError, match=r"^header authorization: the value is empty or has characters that a header"):
+        call(headers={"authorization": value})
+
+
+@pytest.mark.parametrize("method", ["", "PO ST", "GET / HTTP/1.1\r\nHost: x", "GET\n"])
+def test_methods_are_tokens(method: str) -> None:
+    """A method that could smuggle in another line is refused."""
+    with pytest.raises(ValueError, match=r"^method: not a valid name$"):
+        call(method=method)
+
+
+@given(st.text(), st.text())
+def test_a_call_has_no_header_of_two_lines(name: str, value: str) -> None:
+    """Whatever a driver puts into a header, it is one line of printable ASCII or refused."""
+    try:
+        made = call(headers={name: value})
+    except ValueError:
+        return
+    allowed = set(string.printable) - set("\t\r\n\x0b\x0c")
+    assert ({name: value}, True) == (made.headers, set(name + value) <= allowed)
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        call(headers={"sign": SECRET}, body=SECRET.encode(), url=f"https://u:{SECRET}@pay.example/?k={SECRET}"),
+        Response(status=200, headers={"set-cookie": SECRET}, body=SECRET.encode()),
+    ],
+    ids=["call", "response"],
+)
+def test_rule_11_no_repr_shows_what_is_sent(thing: object) -> None:
+    """Rule 11: neither headers nor bodies show in the repr of a call or a response."""
+    assert SECRET not in repr(thing)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://pay.example/x", None),
+        ("http://127.0.0.1:8000", None),
+        ("http://127.8.9.1", None),
+        ("http://[::1]:8000", None),
+        ("http://localhost:1", None),
+        ("http://pay.example", "plain http is allowed to this machine only; use https"),
+        ("http://127.0.0.1@pay.example", "plain http is allowed to this machine only; use https"),
+        ("http://127.0.0.1.pay.example", "plain http is allowed to this machine only; use https"),
+        ("http://localhost.pay.example", "plain http is allowed to this machine only; use https"),
+        ("http://10.0.0.1", "plain http is allowed to this machine only; use https"),
+        ("http://0.0.0.0", "plain http is allowed to this machine only; use https"),
+        ("http://2130706433", "plain http is allowed to this machine only; use https"),
+        ("ftp://127.0.0.1", "not an http or https URL"),
+        ("file:///etc/passwd", "not an http or https URL"),
+        ("https://", "not an http or https URL"),
+        ("pay.example", "not an http or https URL"),
+        ("", "not an http or https URL"),
+        ("https://[", "not a URL"),
+    ],
+)
+def test_where_bytes_may_go(url: str, expected: str | None) -> None:
+    """Bytes go by https anywhere, and by plain http to this machine only."""
+    assert expected == insecure(url)
+
+
+@given(st.text())
+def test_any_url_is_judged(url: str) -> None:
+    """Whatever is configured as a URL is judged, and never raises."""
+    assert insecure(url) is None or isinstance(insecure(url), str)
+
+
+def test_capabilities_default_to_the_unsafe_reading() -> None:
+    """What a driver does not say is not supported, refuses nothing for good, and proves nothing."""
+    offer = Offer(method="card", currencies=frozenset({"RUB"}))
+    creating, asking = Creating(offers=(offer,)), Asking(by=frozenset({"order_id"}))
+    expected = (set(), frozenset(), "unknown", False)
+    supported = {operation for operation in OPERATIONS if getattr(Capabilities(), operation)}
+    assert expected == (supported, creating.refusals, creating.repeated_order_id, asking.absence_proven)
+
+
+def test_rule_11_fields_of_a_configuration_are_hidden_unless_declared() -> None:
+    """Rule 11: a driver's configuration shows only the fields that it declares clear."""
+
+    class Config(AccountConfig, frozen=True, kw_only=True):
+        password: str
+
+    assert "Config(name='a', provider='p', password='[hidden]')" == repr(Config(name="a", provider="p", password=SECRET))

@@ -1,0 +1,160 @@
+import decimal
+import pickle
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payhub import Money, PayhubError
+from payhub.money import exponent
+
+CURRENCIES = {"JPY": 0, "KRW": 0, "RUB": 2, "EUR": 2, "USD": 2, "KZT": 2, "UZS": 2, "KWD": 3, "BHD": 3, "CLF": 4}
+currencies = st.sampled_from(sorted(CURRENCIES))
+
+
+@st.composite
+def amounts(draw: st.DrawFn) -> Money:
+    """Draw any amount that its currency can have."""
+    currency = draw(currencies)
+    units = draw(st.integers(-(10**15), 10**15))
+    return Money(Decimal(units).scaleb(-CURRENCIES[currency]), currency)
+
+
+@pytest.mark.parametrize(("currency", "digits"), CURRENCIES.items())
+def test_digits_are_those_of_iso_4217(currency: str, digits: int) -> None:
+    """A currency has the digits after the point that the standard gives it."""
+    assert digits == exponent(currency)
+
+
+@pytest.mark.parametrize("code", ["XXX", "XAU", "rub", "RUR", "", "R", "RUBLE", "₽", "RUB "])
+def test_what_is_no_currency_is_refused(code: str) -> None:
+    """A code that stands for no money is refused, and the field is named."""
+    with pytest.raises(ValueError, match=r"^currency: "):
+        Money("1", code)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("1000.44", "1000.44"), ("1000.4", "1000.40"), ("0", "0.00"), (7, "7.00"), (Decimal("1E+2"), "100.00"),
+     ("10.000000000", "10.00"), ("-5", "-5.00"), (Decimal("0E-9"), "0.00")],
+)  # fmt: skip
+def test_amount_has_the_digits_of_its_currency(given: Any, expected: str) -> None:
+    """An exact amount is kept with the currency's digits, however it was written."""
+    assert f"{expected} RUB" == str(Money(given, "RUB"))
+
+
+@pytest.mark.parametrize("inexact", [1.5, 1000.0, float("nan"), True, None, b"1", [], object()])
+def test_rule_12_no_floats(inexact: Any) -> None:
+    """Rule 12: a float, or any type that is not exact, is refused and the field is named."""
+    with pytest.raises(TypeError, match=r"^amount: "):
+        Money(inexact, "RUB")
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    ["", " 1", "1 ", "1,5", "1e3", "+1", ".5", "5.", "0x10", "NaN", "inf", "1_000", "١٢", "1\n", "9" * 19,
+     10**18, Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("1E+18"), Decimal("1E-19"),
+     Decimal("1E+999999999"), Decimal("1E-999999999")],
+)  # fmt: skip
+def test_what_is_no_plain_number_is_refused(malformed: Any) -> None:
+    """What is not a plain decimal number is refused at once, the field is named, and the value is not quoted."""
+    with pytest.raises(ValueError, match=r"^amount: not a plain decimal number, as 1000.44$"):
+        Money(malformed, "RUB")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "allowed", "given"),
+    [("1000.444", "RUB", 2, 3), ("0.5", "JPY", 0, 1), ("1.2345", "KWD", 3, 4)],
+)
+def test_rule_12_excess_digits_are_refused(amount: str, currency: str, allowed: int, given: int) -> None:
+    """Rule 12: more digits than the currency has are refused, not rounded."""
+    with pytest.raises(ValueError, match=f"^amount: {currency} has {allowed} digits after the point, {given} were given$"):
+        Money(amount, currency)
+
+
+def test_provider_may_count_finer() -> None:
+    """Where a provider counts more digits than ISO 4217, they may be given."""
+    assert Decimal("0.12345678") == Money("0.12345678", "RUB", 8).amount
+
+
+def test_provider_may_count_coarser() -> None:
+    """Where a provider counts fewer digits than ISO 4217, more are refused."""
+    with pytest.raises(ValueError, match=r"^amount: KZT has 0 digits after the point, 2 were given$"):
+        Money("1.25", "KZT", 0)
+
+
+def test_digits_allowed_do_not_matter_to_equality() -> None:
+    """Amounts are equal if amount and currency are; how many digits were allowed does not matter."""
+    assert {Money("1.5", "RUB")} == {Money("1.50", "RUB", 8), Money(Decimal("1.500"), "RUB")}
+
+
+@pytest.mark.parametrize("other", [Money("1.51", "RUB"), Money("1.5", "EUR"), Decimal("1.5"), "1.50 RUB", None])
+def test_unequal(other: object) -> None:
+    """Another amount, another currency, and what is no money at all are different."""
+    assert Money("1.5", "RUB") != other
+
+
+@given(amounts())
+def test_repr_makes_the_same_amount(money: Money) -> None:
+    """The repr of an amount makes it again."""
+    assert money == eval(repr(money), {"Money": Money})  # noqa: S307 - our own repr
+
+
+@given(amounts())
+def test_json_keeps_the_amount(money: Money) -> None:
+    """An amount written as JSON and read back is the same, digits included."""
+    assert str(money) == str(msgspec.json.decode(msgspec.json.encode(money), type=Money))
+
+
+@given(amounts())
+def test_pickle_keeps_the_amount(money: Money) -> None:
+    """An amount sent to another process is the same, digits included."""
+    assert str(money) == str(pickle.loads(pickle.dumps(money)))  # noqa: S301 - our own bytes
+
+
+@given(amounts())
+def test_nothing_is_lost_on_the_way_to_text(money: Money) -> None:
+    """An amount shows every digit of its currency, and reading that gives the same amount."""
+    amount, currency = str(money).split()
+    assert (money, CURRENCIES[currency]) == (Money(amount, currency), len(amount.partition(".")[2]))
+
+
+@given(st.floats(), currencies)
+def test_rule_12_no_float_whatever_its_value(inexact: float, currency: str) -> None:
+    """Rule 12: no float is money, not even one that is whole."""
+    with pytest.raises(TypeError, match=r"^amount: a float is not exact"):
+        Money(inexact, currency)  # type: ignore[arg-type]
+
+
+@given(st.text() | st.decimals() | st.integers(), st.text(max_size=4) | currencies, st.none() | st.integers(0, 18))
+def test_money_is_exact_or_refused(amount: Any, currency: str, digits: int | None) -> None:
+    """Whatever is given, the amount is kept exactly or refused with `ValueError`; never rounded, never else."""
+    try:
+        money = Money(amount, currency, digits)
+    except ValueError:
+        return
+    assert Decimal(amount) == money.amount
+
+
+HOSTILE = decimal.Context(
+    prec=1, rounding=decimal.ROUND_UP, Emin=0, Emax=0, capitals=0, clamp=1,
+    traps=[decimal.Inexact, decimal.Rounded, decimal.Subnormal, decimal.Overflow, decimal.Clamped, decimal.FloatOperation],
+)  # fmt: skip
+
+
+@given(amounts())
+def test_application_context_does_not_matter(money: Money) -> None:
+    """An application that rounds its decimals, or traps what they do, changes no amount."""
+    with decimal.localcontext(HOSTILE):
+        again = Money(f"{money.amount:f}", money.currency)
+        assert (str(money), True, hash(money)) == (str(again), money == again, hash(again))
+
+
+def test_refusals_are_plain_errors() -> None:
+    """An amount that cannot be is the programmer's `ValueError`: no payment began, so no `PayhubError`."""
+    with pytest.raises(ValueError, match="amount") as caught:
+        Money("x", "RUB")
+    assert not isinstance(caught.value, PayhubError)

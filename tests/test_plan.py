@@ -1,0 +1,433 @@
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payhub import (
+    ConfigurationError,
+    Declined,
+    InvalidOrder,
+    Money,
+    NotFound,
+    NotSent,
+    Payer,
+    Payout,
+    PayoutOrder,
+    Status,
+    ToCard,
+    Unavailable,
+)
+from payhub.driver import Call, Creating, Flow, Response, Unreadable
+from payhub.models import Phase, Ref
+from payhub.plan import Reply, checked, compared, creating, finished, reading, unknown_payment, unknown_payout
+from payhub.testing import answer, play
+
+from .samples import CARD, PAYMENT, PAYOUT
+
+CAN = Creating(offers=(), refusals=frozenset({400, 422}))
+NOT_SENT = Reply(phase=Phase.NOT_SENT, problem="no connection")
+MAYBE_SENT = Reply(phase=Phase.MAYBE_SENT, problem="the connection was cut")
+KNOWN = Payout(order_id="po-1", provider_id="7", status=Status.PENDING)
+
+
+def answered(status: int = 200) -> Reply:
+    return Reply(phase=Phase.ANSWERED, response=answer({}, status))
+
+
+def call(url: str = "https://pay.example/payouts", *, moves_money: bool = True) -> Call:
+    return Call(operation="create_payout", url=url, moves_money=moves_money)
+
+
+def flow(*calls: Call, end: Payout | Exception | type[Exception] | None = KNOWN) -> Flow[Any]:
+    """Make these calls, whatever is answered, and end so."""
+    for each in calls:
+        yield each
+    if isinstance(end, Exception) or (isinstance(end, type) and issubclass(end, Exception)):
+        raise end
+    return end
+
+
+def created(driver: Flow[Any], *replies: Reply) -> Payout:
+    result: Payout = play(creating(driver, CAN, unknown_payout(PAYOUT)), *replies).result
+    return result
+
+
+def test_an_answer_is_believed() -> None:
+    """What the driver reads in the promised answer is the result."""
+    assert KNOWN == created(flow(call()), answered())
+
+
+def test_rule_2_not_sent_is_an_error() -> None:
+    """Rule 2: what provably did not leave raises, so that another provider may be used."""
+    with pytest.raises(NotSent, match=r"^no connection \(not sent\)$"):
+        created(flow(call()), NOT_SENT)
+
+
+def test_rule_2_maybe_sent_is_a_result() -> None:
+    """Rule 2: what may have left is returned as UNKNOWN, with the order's own fields and the reason."""
+    expected = Payout(order_id="po-1", requested=PAYOUT.amount, status=Status.UNKNOWN,
+                      reason="the connection was cut (maybe sent)")  # fmt: skip
+    assert expected == created(flow(call()), MAYBE_SENT)
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("x"), InvalidOrder("to", "x"), Declined("x"), ValueError("x")])
+def test_rule_2_before_anything_was_sent_every_error_passes(error: Exception) -> None:
+    """Rule 2: what a driver raises before it sent anything reaches the caller as it is."""
+    with pytest.raises(type(error)) as caught:
+        created(flow(end=error))
+    assert error is caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Unreadable("not the promised one"), "HTTP 200: not the promised one"),
+        (Declined("no funds"), "HTTP 200: no funds"),
+        (NotFound("nobody knows"), "HTTP 200: nobody knows"),
+        (NotSent("it says"), "HTTP 200: it says"),
+        (ValueError(f"cannot parse {CARD}"), "HTTP 200: ValueError in the driver"),
+        (KeyError(CARD), "HTTP 200: KeyError in the driver"),
+        (RecursionError("deep"), "HTTP 200: RecursionError in the driver"),
+    ],
+)
+def test_rule_2_after_sending_no_error_passes(error: Exception, reason: str) -> None:
+    """Rule 2: whatever a driver raises after money may have moved becomes UNKNOWN, and quotes no stray value."""
+    result = created(flow(call(), end=error), answered(200))
+    assert (Status.UNKNOWN, reason) == (result.status, result.reason)
+
+
+@pytest.mark.parametrize("status", sorted(CAN.refusals))
+def test_a_declared_refusal_passes(status: int) -> None:
+    """`Declined` passes when the answer has a status that the capabilities call a refusal."""
+    with pytest.raises(Declined, match=r"^no funds$"):
+        created(flow(call(), end=Declined("no funds")), answered(status))
+
+
+@pytest.mark.parametrize("status", [200, 201, 301, 401, 403, 404, 409, 429, 500, 502, 503, 504])
+def test_rule_6_a_refusal_that_is_not_declared_is_unknown(status: int) -> None:
+    """Rule 6: `Declined` under any other status is UNKNOWN: do not cancel on your side."""
+    assert Status.UNKNOWN is created(flow(call(), end=Declined("no funds")), answered(status)).status
+
+
+@pytest.mark.parametrize("status", [100, 199, 200, 400, 422, 500, 599])
+def test_rule_6_without_declared_refusals_nothing_is_declined(status: int) -> None:
+    """Rule 6: a provider whose capabilities name no refusal, as AliKassa's payouts, cannot refuse for good."""
+    steps = creating(flow(call(), end=Declined("no")), Creating(offers=()), unknown_payout(PAYOUT))
+    assert Status.UNKNOWN is play(steps, answered(status)).result.status
+
+
+def test_a_refusal_after_another_call_moved_money_is_unknown() -> None:
+    """`Declined` passes only if nothing else that moves money was sent."""
+    driver = flow(call(), call("https://pay.example/confirm"), end=Declined("no"))
+    assert Status.UNKNOWN is created(driver, answered(), answered(422)).status
+
+
+def test_a_refusal_of_a_first_question_passes() -> None:
+    """A driver that asks first (for a token, say) may be refused there: no money moved."""
+    with pytest.raises(Declined):
+        created(flow(call(moves_money=False), end=Declined("no")), answered(500))
+
+
+@pytest.mark.parametrize("reply", [NOT_SENT, MAYBE_SENT], ids=["not sent", "maybe sent"])
+def test_a_first_question_without_an_answer_is_not_sent(reply: Reply) -> None:
+    """If a question before the money gets no answer, nothing that moves money was sent."""
+    with pytest.raises(NotSent):
+        created(flow(call(moves_money=False), call()), reply)
+
+
+@pytest.mark.parametrize("reply", [NOT_SENT, MAYBE_SENT], ids=["not sent", "maybe sent"])
+@pytest.mark.parametrize("moves_money", [True, False])
+def test_a_second_call_without_an_answer_is_unknown(reply: Reply, moves_money: bool) -> None:
+    """If money may have moved, a later call that was not sent proves nothing."""
+    second = call("https://pay.example/confirm", moves_money=moves_money)
+    assert Status.UNKNOWN is created(flow(call(), second), answered(), reply).status
+
+
+@pytest.mark.parametrize("first", [answered(), answered(500), answered(422)])
+def test_rule_3_a_money_call_is_never_sent_again(first: Reply) -> None:
+    """Rule 3: a driver that wants to send the same money call again is stopped, and the outcome is UNKNOWN."""
+    played = play(creating(flow(call(), call()), CAN, unknown_payout(PAYOUT)), first)
+    assert (Status.UNKNOWN, "the driver wanted to send it again", 1) == (
+        played.result.status, played.result.reason, len(played.calls)
+    )  # fmt: skip
+
+
+def test_rule_3_a_stopped_driver_cannot_object() -> None:
+    """Rule 3: a driver that ignores being closed, and yields on, changes nothing."""
+
+    def stubborn() -> Flow[Payout]:
+        while True:
+            try:
+                yield call()
+            except GeneratorExit:
+                yield call()
+
+    assert Status.UNKNOWN is created(stubborn(), MAYBE_SENT).status
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELED])
+@pytest.mark.parametrize(
+    ("http", "believed"), [(200, True), (201, True), (299, True), (422, True), (199, False), (300, False), (404, False), (500, False)]
+)
+def test_a_failure_needs_proof(status: Status, http: int, believed: bool) -> None:
+    """A driver's FAILED or CANCELED stands after 2xx or a declared refusal; elsewhere it is UNKNOWN."""
+    result = created(flow(call(), end=Payout(status=status)), answered(http))
+    assert (status if believed else Status.UNKNOWN) is result.status
+
+
+@pytest.mark.parametrize("nothing", [None, "paid", {}, unknown_payment(PAYMENT)], ids=lambda value: type(value).__name__)
+def test_what_is_no_result_is_unknown(nothing: Any) -> None:
+    """A driver that returns something else after sending has lost the answer: UNKNOWN."""
+    assert Status.UNKNOWN is created(flow(call(), end=nothing), answered()).status
+
+
+def test_a_flow_without_calls_ends_at_once() -> None:
+    """A flow that needs no call, as a wrapper's may, gives its result."""
+    assert KNOWN == created(flow())
+
+
+REPLIES = st.one_of(st.just(NOT_SENT), st.just(MAYBE_SENT), st.integers(100, 599).map(answered), st.sampled_from([200, 400, 422]).map(answered))
+CALLS = st.builds(call, st.sampled_from(["https://a.example/1", "https://a.example/2"]), moves_money=st.booleans())
+ENDS: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from(Status).map(lambda status: Payout(status=status)),
+    st.sampled_from([Declined("x"), NotFound("x"), Unreadable("x"), InvalidOrder("x", "x"), NotSent("x"), KeyError("x")]),
+    st.none(),
+)
+
+
+def endless(replies: list[Reply]) -> Iterator[Reply]:
+    while True:
+        yield from replies
+
+
+@given(st.lists(CALLS, max_size=5), ENDS, st.lists(REPLIES, min_size=1, max_size=6))
+def test_rules_2_and_3_hold_for_every_driver_and_every_answer(calls: list[Call], end: Any, replies: list[Reply]) -> None:
+    """Rules 2 and 3: whatever a driver does and whatever happens, an error means that no money moved.
+
+    And no money call that may have been sent is made again, and no failure stands without proof.
+    """
+    steps = creating(flow(*calls, end=end), CAN, unknown_payout(PAYOUT))
+    sent: list[tuple[Call, Reply]] = []
+    last: Reply | None = None
+    given_replies = endless(replies)
+    try:
+        made = next(steps)
+        while True:
+            assert made.url not in [before.url for before, _ in sent] or not made.moves_money
+            last = next(given_replies)
+            if made.moves_money and last.phase is not Phase.NOT_SENT:
+                sent.append((made, last))
+            made = steps.send(last)
+    except StopIteration as done:
+        result = done.value
+        if sent:
+            assert isinstance(result, Payout)
+            failed = result.status in {Status.FAILED, Status.CANCELED}
+            proof = last is not None and last.response is not None and last.response.status in {*range(200, 300), *CAN.refusals}
+            assert proof or not failed
+    except Declined:
+        assert all(len(sent) == 1 and reply.response and reply.response.status in CAN.refusals for _, reply in sent)
+    except Exception:  # noqa: BLE001 - any other error
+        assert [] == sent
+
+
+# Reads
+
+
+def read(driver: Flow[Any], *replies: Reply) -> Any:
+    return play(reading(driver), *replies).result
+
+
+def test_a_read_gives_what_the_driver_reads() -> None:
+    """A read returns what the driver makes of the answers, all of them."""
+    ask = call(moves_money=False)
+    assert KNOWN == read(flow(ask, ask, ask), answered(), answered(), answered())
+
+
+@pytest.mark.parametrize("reply", [NOT_SENT, MAYBE_SENT], ids=["not sent", "maybe sent"])
+def test_a_read_without_an_answer_is_unavailable(reply: Reply) -> None:
+    """Without an answer a read says nothing about money: ask again later."""
+    with pytest.raises(Unavailable, match=f"{reply.problem} .{reply.phase}."):
+        read(flow(call(moves_money=False)), reply)
+
+
+@pytest.mark.parametrize("error", [Unreadable("not it"), Unavailable("later")])
+def test_a_read_that_is_not_the_promised_one_is_unavailable(error: Exception) -> None:
+    """An answer that is not the promised one is none."""
+    with pytest.raises(Unavailable, match=r"not it|later"):
+        read(flow(call(moves_money=False), end=error), answered())
+
+
+def test_a_read_may_find_nothing() -> None:
+    """`NotFound` passes: the provider does not know it, which proves nothing about money."""
+    with pytest.raises(NotFound, match="nobody"):
+        read(flow(call(moves_money=False), end=NotFound("nobody")), answered(404))
+
+
+def test_a_read_without_calls_ends_at_once() -> None:
+    """A read that needs no call gives its result."""
+    assert KNOWN == read(flow())
+
+
+# Comparing
+
+
+RUB = Money("10", "RUB")
+
+
+@pytest.mark.parametrize(
+    ("fields", "mismatches"),
+    [
+        ({}, ()),
+        ({"order_id": "po-1", "requested": PAYOUT.amount}, ()),
+        ({"paid": Money("1", "RUB"), "credited": Money("1", "RUB"), "commission": Money("1", "RUB")}, ()),
+        ({"order_id": "po-2"}, ("order_id",)),
+        ({"order_id": ""}, ("order_id",)),
+        ({"requested": RUB}, ("requested",)),
+        ({"requested": Money("1000.44", "EUR")}, ("requested",)),
+        ({"paid": Money("1", "EUR")}, ("paid",)),
+        ({"credited": Money("1", "EUR")}, ("credited",)),
+        ({"commission": Money("1", "EUR")}, ("commission",)),
+        ({"order_id": "po-2", "requested": RUB, "paid": Money("0", "EUR")}, ("order_id", "requested", "paid")),
+    ],
+)
+@pytest.mark.parametrize("status", [Status.PENDING, Status.SUCCEEDED, Status.FAILED])
+def test_rule_9_answers_are_compared_with_the_order(fields: dict[str, Any], mismatches: tuple[str, ...], status: Status) -> None:
+    """Rule 9: an answer about another order or amount, or in another currency, is UNKNOWN and says why."""
+    result = compared(Payout(status=status, **fields), PAYOUT)
+    reason = f"the answer contradicts the order: {', '.join(mismatches)}" if mismatches else None
+    expected = (mismatches, Status.UNKNOWN if mismatches else status, reason)
+    assert expected == (result.mismatches, result.status, result.reason)
+
+
+def test_rule_9_what_was_paid_is_not_what_was_asked() -> None:
+    """Rule 9: `paid` is what the provider says, never filled from the order."""
+    result = compared(Payout(status=Status.SUCCEEDED), PAYOUT)
+    assert (PAYOUT.amount, None, "po-1") == (result.requested, result.paid, result.order_id)
+
+
+@pytest.mark.parametrize(
+    ("ref", "mismatches"),
+    [
+        (Ref(order_id="po-1"), ()),
+        (Ref(provider_id="7"), ()),
+        (Ref(provider_id="7", amount=RUB), ()),
+        (Ref(order_id="po-2"), ("order_id",)),
+        (Ref(provider_id="8"), ("provider_id",)),
+        (Ref(order_id="po-1", amount=Money("11", "RUB")), ("requested",)),
+        (Ref(order_id="po-1", amount=Money("10", "EUR")), ("requested", "paid")),
+    ],
+)
+def test_rule_9_answers_are_compared_with_the_question(ref: Ref, mismatches: tuple[str, ...]) -> None:
+    """Rule 9: the answer to a question is compared with the ids and the amount that were asked for."""
+    found = Payout(order_id="po-1", provider_id="7", requested=RUB, paid=RUB, status=Status.SUCCEEDED)
+    assert mismatches == compared(found, ref).mismatches
+
+
+# Checking
+
+
+def order(**fields: Any) -> PayoutOrder:
+    return msgspec.structs.replace(PAYOUT, **fields)
+
+
+def test_a_good_order_is_returned_as_it_is() -> None:
+    """An order that can be sent is not changed, and its `extra` is the very object given."""
+    extra = object()
+    given_order = order(extra=extra)
+    assert (True, extra) == (given_order == checked(given_order, {}), checked(given_order, {}).extra)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"order_id": ""}, "order_id"),
+        ({"order_id": "x" * 256}, "order_id"),
+        ({"order_id": "po\n1"}, "order_id"),
+        ({"order_id": "po-1\n"}, "order_id"),
+        ({"order_id": "po\x7f1"}, "order_id"),
+        ({"order_id": 1}, "order_id"),
+        ({"order_id": None}, "order_id"),
+        ({"amount": 10.5}, "amount"),
+        ({"amount": "10"}, "amount"),
+        ({"amount": None}, "amount"),
+        ({"amount": Money("0", "RUB")}, "amount"),
+        ({"amount": Money("-1", "RUB")}, "amount"),
+        ({"to": ToCard(4111111111111111)}, "to.number"),  # type: ignore[arg-type]
+        ({"to": ToCard(CARD, birth_date="1990-13-45")}, "to.birth_date"),  # type: ignore[arg-type]
+        ({"to": Payer(id="1")}, "to"),
+        ({"to": None}, "to"),
+        ({"to": CARD}, "to"),
+    ],
+)
+def test_a_bad_order_is_refused_by_its_field(fields: dict[str, Any], field: str) -> None:
+    """An order that cannot be is refused before anything is sent; the field is named and no value quoted."""
+    with pytest.raises(InvalidOrder) as caught:
+        checked(order(**fields), {})
+    assert (field, False) == (caught.value.field, "4111" in str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"method": "cash"}, "method: not one of the values allowed"),
+        ({"presentation": "popup"}, "presentation: not one of the values allowed"),
+        ({"payer": Payer(phone=79161234567)}, "payer.phone: Expected `str | null`, got `int`"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_wrong_word_is_refused_by_its_field(fields: dict[str, Any], message: str) -> None:
+    """A word that is not known, or a number in its place, is refused by the field's name and not quoted."""
+    with pytest.raises(InvalidOrder) as caught:
+        checked(msgspec.structs.replace(PAYMENT, **fields), {})
+    assert message == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("amount", "exponents", "message"),
+    [
+        (Money("0.5", "RUB"), {"RUB": 0}, "amount: RUB has 0 digits after the point, 1 were given"),
+        (Money("0.12345678", "RUB", 8), {}, "amount: RUB has 2 digits after the point, 8 were given"),
+        (Money("0.12345678", "RUB", 8), {"RUB": 8}, None),
+        (Money("1", "RUB"), {"RUB": 0}, None),
+        (Money("1.5", "KWD"), {"RUB": 0}, None),
+    ],
+)
+def test_rule_12_digits_are_those_of_the_provider(amount: Money, exponents: dict[str, int], message: str | None) -> None:
+    """Rule 12: a provider may count finer or coarser than ISO 4217; excess digits are refused, not rounded."""
+    try:
+        checked(order(amount=amount), exponents)
+        refused = None
+    except InvalidOrder as error:
+        refused = str(error)
+    assert message == refused
+
+
+@given(st.text(), st.text())
+def test_any_text_is_sent_or_refused(order_id: str, number: str) -> None:
+    """Whatever text an application puts into an order, it is sent as it is or refused as `InvalidOrder`."""
+    given_order = order(order_id=order_id, to=ToCard(number))
+    try:
+        exact = checked(given_order, {})
+    except InvalidOrder:
+        return
+    assert (given_order, []) == (exact, [c for c in order_id if ord(c) < 32 or ord(c) == 127])
+
+
+def test_a_finish_is_applied_to_the_end() -> None:
+    """What a plan ends with is changed by its finish, and its calls are not."""
+    played = play(finished(reading(flow(call(moves_money=False))), lambda result: result.provider_id), answered())
+    assert ("7", 1) == (played.result, len(played.calls))
+
+
+def test_responses_reach_the_driver_as_they_came() -> None:
+    """A driver is sent the very response that came."""
+
+    def driver() -> Flow[Payout]:
+        response = yield call()
+        return Payout(status=Status.PENDING, raw={"response": response})
+
+    response = Response(status=200, headers={"date": "now"}, body=b"\x00\xff")
+    assert response is created(driver(), Reply(phase=Phase.ANSWERED, response=response)).raw["response"]

@@ -1,0 +1,240 @@
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+
+from payhub import (
+    ConfigurationError,
+    InvalidOrder,
+    Money,
+    NotSent,
+    Payout,
+    PayoutOrder,
+    Status,
+    UnknownAccount,
+    UnknownProvider,
+    UnsupportedOperation,
+    hookimpl,
+)
+from payhub.config import read_mapping
+from payhub.driver import Capabilities, ProviderInfo
+from payhub.models import Period, Phase, Ref
+from payhub.plan import Reply
+from payhub.registry import Registry
+from payhub.testing import answer, fake, play
+
+from .samples import CARD, PAYMENT, PAYOUT, known
+
+SHOP = {"provider": "fake", "base_url": "https://pay.example", "token": "sesame"}
+
+
+def registry(*plugins: object, **accounts: dict[str, Any]) -> Registry:
+    return Registry(read_mapping({"accounts": accounts or {"shop": SHOP}}), (fake, *plugins))
+
+
+def answered(body: object) -> Reply:
+    return Reply(phase=Phase.ANSWERED, response=answer(body))
+
+
+def test_unknown_account_lists_the_known() -> None:
+    """An account that is not configured is refused with those that are."""
+    with pytest.raises(UnknownAccount, match=r"^no account 'shp' in the configuration; known: b, shop$"):
+        registry(shop=SHOP, b=SHOP).account("shp")
+
+
+def test_unknown_account_of_an_empty_configuration() -> None:
+    """Where no account is configured, the error says so."""
+    with pytest.raises(UnknownAccount, match=r"known: none$"):
+        Registry(read_mapping({})).account("shop")
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "message"),
+    [
+        ({}, ConfigurationError, "accounts.shop: the key 'provider' is missing"),
+        ({"provider": 5}, ConfigurationError, "accounts.shop: the key 'provider' is missing"),
+        ({"provider": "fak"}, UnknownProvider, "no installed driver speaks to 'fak'; known: alikassa, fake"),
+        ({"provider": "fake"}, ConfigurationError, "accounts.shop: Object missing required field `base_url`"),
+        ({**SHOP, "tokn": "sesame"}, ConfigurationError, "accounts.shop: unknown key 'tokn'; did you mean 'token'?"),
+        ({**SHOP, "token": "ses\name"}, ConfigurationError, "accounts.shop.token: cannot be sent in a header"),
+        ({**SHOP, "base_url": "http://pay.example"}, ConfigurationError,
+         "accounts.shop.base_url: plain http is allowed to this machine only; use https"),
+    ],
+)  # fmt: skip
+def test_an_account_that_cannot_be_opened_says_why(table: dict[str, Any], kind: type[Exception], message: str) -> None:
+    """A mistake in an account's table is found when the account is opened, by the name of the key."""
+    with pytest.raises(kind) as caught:
+        registry(shop=table).account("shop")
+    assert message == str(caught.value)
+
+
+def test_a_broken_account_costs_only_itself() -> None:
+    """Accounts are opened when first needed: one that cannot be opened does not stop the others."""
+    assert registry(shop=SHOP, other={"provider": "none"}).account("shop").name == "shop"
+
+
+def test_an_account_is_opened_once() -> None:
+    """Keys are loaded once, however many threads ask first."""
+    opened: list[str] = []
+
+    class Counting:
+        @hookimpl
+        def payhub_provider(self) -> ProviderInfo:
+            def connect(config: Any) -> Any:
+                opened.append(config.name)
+                return fake.connect(config)
+
+            return msgspec.structs.replace(fake.payhub_provider(), name="counting", connect=connect)
+
+    accounts = registry(Counting(), shop={**SHOP, "provider": "counting"})
+    threads = [threading.Thread(target=accounts.account, args=("shop",)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opened == ["shop"]
+
+
+def test_names_are_sorted() -> None:
+    """The names of the accounts come sorted, none of them opened."""
+    assert registry(c=SHOP, a={}, b={"provider": "none"}).names == ("a", "b", "c")
+
+
+class Lame:
+    """Speak to a provider that can do nothing, though it has a hook."""
+
+    @hookimpl
+    def payhub_provider(self) -> ProviderInfo:
+        return msgspec.structs.replace(fake.payhub_provider(), name="lame", capabilities=Capabilities())
+
+    @hookimpl
+    def payhub_create_payout(self, account: Any, order: Any) -> Any:
+        return fake.payhub_create_payout(account, order)
+
+
+@pytest.mark.parametrize(
+    ("operation", "argument"),
+    [("create_payment", PAYMENT), ("create_payout", PAYOUT), ("fetch_payment", Ref(order_id="1")),
+     ("fetch_payout", Ref(order_id="1")), ("list_payments", Period), ("fetch_balance", None), ("fetch_account_info", None)],
+)  # fmt: skip
+def test_what_a_driver_does_not_have_is_refused(operation: str, argument: object) -> None:
+    """An operation that the driver does not have, or does not declare, is refused by its name."""
+    account = registry(Lame(), shop={**SHOP, "provider": "lame"}).account("shop")
+    with pytest.raises(UnsupportedOperation, match=f"^account 'shop': provider 'lame' has no {operation}$"):
+        play(getattr(account, operation)(*([argument] if argument else [])).steps)
+
+
+@pytest.mark.parametrize(("operation", "order"), [("create_payment", PAYOUT), ("create_payout", PAYMENT), ("create_payout", {})])
+def test_the_wrong_kind_of_order_is_refused(operation: str, order: object) -> None:
+    """A payout is not created from a payment's order, nor from a mapping."""
+    with pytest.raises(ConfigurationError, match=f"is needed, not {type(order).__name__}$"):
+        getattr(registry().account("shop"), operation)(order)
+
+
+@pytest.mark.parametrize("ref", [Ref(), Ref(order_id="1", provider_id="2"), Ref(order_id=""), Ref(order_id="", provider_id="")])
+@pytest.mark.parametrize("operation", ["fetch_payment", "fetch_payout"])
+def test_one_id_is_needed(operation: str, ref: Ref) -> None:
+    """A status is asked for by one id: none, or two, cannot be meant."""
+    with pytest.raises(ConfigurationError, match=r"^give order_id or provider_id, one of them$"):
+        play(getattr(registry().account("shop"), operation)(ref).steps)
+
+
+def test_a_bad_order_is_refused_before_the_driver_sees_it() -> None:
+    """An order that cannot be is refused here, and makes no plan."""
+    with pytest.raises(InvalidOrder, match=r"^amount: must be more than zero$"):
+        registry().account("shop").create_payout(msgspec.structs.replace(PAYOUT, amount=Money("0", "RUB")))
+
+
+@pytest.mark.parametrize(
+    ("operation", "argument", "body"),
+    [("create_payment", PAYMENT, known(PAYMENT)), ("create_payout", PAYOUT, known(PAYOUT)),
+     ("fetch_payment", Ref(order_id="in-1"), known(PAYMENT)), ("fetch_payout", Ref(provider_id="7"), known(PAYOUT))],
+)  # fmt: skip
+def test_results_name_account_and_provider(operation: str, argument: Any, body: Any) -> None:
+    """A result names the account and the provider it comes from."""
+    plan = getattr(registry().account("shop"), operation)(argument)
+    result = play(plan.steps, answered(body)).result
+    assert (result.account, result.provider, result.provider_id, result.status) == ("shop", "fake", "7", Status.PENDING)
+
+
+def test_rule_9_a_result_about_another_order_needs_a_person() -> None:
+    """Rule 9: an answer about another amount is UNKNOWN, though the provider says it is done."""
+    plan = registry().account("shop").create_payout(PAYOUT)
+    result = play(plan.steps, answered(known(PAYOUT, amount="1.00", status="done"))).result
+    assert (result.status, result.mismatches) == (Status.UNKNOWN, ("requested",))
+
+
+class Wrapper:
+    """Wrap payouts as an application's plugin does."""
+
+    def __init__(self, wrap: Any) -> None:
+        self.wrap = wrap
+
+    @hookimpl(wrapper=True)
+    def payhub_create_payout(self, account: Any, order: PayoutOrder) -> Any:
+        flow = yield
+        return self.wrap(flow, order)
+
+
+def test_a_wrapper_may_veto() -> None:
+    """A wrapper that refuses an order stops it before anything is sent."""
+
+    def veto(flow: Any, order: PayoutOrder) -> Any:
+        raise InvalidOrder("amount", "is above the limit")
+
+    with pytest.raises(InvalidOrder, match=r"^amount: is above the limit$"):
+        registry(Wrapper(veto)).account("shop").create_payout(PAYOUT)
+
+
+def test_a_wrapper_may_change_the_result() -> None:
+    """A wrapper may change what a flow ends with; the calls stay the driver's."""
+
+    def noted(flow: Any, order: PayoutOrder) -> Any:
+        result = yield from flow
+        return msgspec.structs.replace(result, reason="approved by Ann")
+
+    plan = registry(Wrapper(noted)).account("shop").create_payout(PAYOUT)
+    played = play(plan.steps, answered(known(PAYOUT)))
+    assert (played.result.reason, played.result.provider_id, len(played.calls)) == ("approved by Ann", "7", 1)
+
+
+def test_rule_2_a_wrapper_that_fails_after_sending_changes_nothing() -> None:
+    """Rule 2: what a wrapper raises after the money may have moved is UNKNOWN, not an error."""
+
+    def late(flow: Any, order: PayoutOrder) -> Any:
+        yield from flow
+        raise InvalidOrder("amount", "is above the limit")
+
+    plan = registry(Wrapper(late)).account("shop").create_payout(PAYOUT)
+    assert Status.UNKNOWN is play(plan.steps, answered(known(PAYOUT))).result.status
+
+
+def test_rule_2_a_wrapper_cannot_hide_what_was_sent() -> None:
+    """Rule 2: a wrapper that loses the result after sending leaves it UNKNOWN, never `None`."""
+
+    def lose(flow: Any, order: PayoutOrder) -> Any:
+        yield from flow
+
+    plan = registry(Wrapper(lose)).account("shop").create_payout(PAYOUT)
+    result = play(plan.steps, answered(known(PAYOUT))).result
+    assert (Payout, Status.UNKNOWN, "po-1") == (type(result), result.status, result.order_id)
+
+
+def test_rule_2_no_answer_in_a_wrapped_flow() -> None:
+    """Rule 2: around a wrapped flow the rules are the same."""
+
+    def plain(flow: Any, order: PayoutOrder) -> Any:
+        return (yield from flow)
+
+    plan = registry(Wrapper(plain)).account("shop").create_payout(PAYOUT)
+    with pytest.raises(NotSent):
+        play(plan.steps, Reply(phase=Phase.NOT_SENT, problem="no connection"))
+
+
+def test_rule_11_an_open_account_shows_no_secret() -> None:
+    """Rule 11: neither the account nor what it is made of shows a secret."""
+    accounts = registry()
+    account = accounts.account("shop")
+    shown = f"{account!r} {account.driver!r} {vars(account)} {vars(accounts)} {account.provider!r}"
+    assert ("sesame" in shown, CARD in shown) == (False, False)

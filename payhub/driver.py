@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -169,11 +169,13 @@ class AccountConfig(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Begin a driver's configuration: one table `[accounts.NAME]` of payhub.toml.
 
     A driver's own struct adds its fields. A `pathlib.Path` is taken relative to the file; a text
-    may also be given as `{ env = "NAME" }` or `{ file = "path" }`.
+    may also be given as `{ env = "NAME" }` or `{ file = "path" }`. `max_per_second` keeps the
+    account's calls, reads included, under the provider's rate limit.
     """
 
     name: Clear[str]
     provider: Clear[str]
+    max_per_second: Clear[Annotated[float, msgspec.Meta(gt=0, le=1000)] | None] = None
 
 
 class Account(Protocol):

@@ -3,18 +3,24 @@
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anyio.to_thread
 
 from payhub import config
 from payhub.config import Settings
+from payhub.journal import State
+from payhub.limits import Limits
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.money import Money
 from payhub.plan import Plan
 from payhub.registry import Registry
 from payhub.resolver import reported
 from payhub.runner import AsyncRunner, Runner
+
+
+Outcome = Literal["succeeded", "failed"]
+"""What a person can find out about an order."""
 
 
 class _Hub:
@@ -24,6 +30,7 @@ class _Hub:
         """Load the plugins and take the configuration; nothing is opened or connected yet."""
         self.registry = Registry(settings, plugins)
         self.journal = config.open_journal(settings)
+        self._limits = Limits(settings.journal.url, settings.journal.prefix)
 
     @classmethod
     def from_file(cls, path: str | Path | None = None, *, plugins: Iterable[object] = ()) -> Self:
@@ -55,7 +62,7 @@ class Hub(_Hub):
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Open the pool of connections; see `from_file` and `from_mapping`."""
         super().__init__(settings, plugins)
-        self._runner = Runner(settings.transport, self.registry.plugins.observers(), self.journal)
+        self._runner = Runner(settings.transport, self.registry.plugins.observers(), self.journal, self._limits)
 
     def __enter__(self) -> Self:
         """Return the hub."""
@@ -69,6 +76,7 @@ class Hub(_Hub):
         """Close the connections and the journal."""
         self._runner.close()
         self.journal.close()
+        self._limits.close()
 
     def create_payment(self, account: str, order: PaymentOrder) -> Payment:
         """Create a payment; if this raises a `PayhubError`, no money moved.
@@ -131,6 +139,22 @@ class Hub(_Hub):
         plan: Plan[Payment | Payout] = self.registry.account(account).advance(kind, order_id)
         return self._runner.run(plan)
 
+    def resolve(
+        self, account: str, kind: Kind, order_id: str, outcome: Outcome, *, reason: str, by: str
+    ) -> Payment | Payout:
+        """Settle an order by what a person found out, with the provider's support say; kept for ever.
+
+        `reason` says how it was found out, `by` who says so. Only an order that is unknown or needs
+        attention can be settled so.
+
+        Raises:
+            UnknownAccount: the journal does not know the order.
+            IllegalStep: the order is in another state; nothing is changed.
+        """
+        plan: Plan[Payment | Payout]
+        plan = self.registry.account(account).resolve(kind, order_id, State(outcome), reason, by)
+        return self._runner.run(plan)
+
     def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
         """Advance the orders that are due, `limit` at most, and return what is known of them then.
 
@@ -177,7 +201,7 @@ class AsyncHub(_Hub):
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Open the pool of connections; see `from_file` and `from_mapping`."""
         super().__init__(settings, plugins)
-        self._runner = AsyncRunner(settings.transport, self.registry.plugins.observers(), self.journal)
+        self._runner = AsyncRunner(settings.transport, self.registry.plugins.observers(), self.journal, self._limits)
 
     async def __aenter__(self) -> Self:
         """Return the hub."""
@@ -191,6 +215,7 @@ class AsyncHub(_Hub):
         """Close the connections and the journal."""
         await self._runner.close()
         self.journal.close()
+        self._limits.close()
 
     async def create_payment(self, account: str, order: PaymentOrder) -> Payment:
         """Create a payment; see `Hub.create_payment`."""
@@ -217,6 +242,14 @@ class AsyncHub(_Hub):
     async def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
         """Take an order as far as it can go now; see `Hub.advance`."""
         plan: Plan[Payment | Payout] = self.registry.account(account).advance(kind, order_id)
+        return await self._runner.run(plan)
+
+    async def resolve(
+        self, account: str, kind: Kind, order_id: str, outcome: Outcome, *, reason: str, by: str
+    ) -> Payment | Payout:
+        """Settle an order by what a person found out; see `Hub.resolve`."""
+        plan: Plan[Payment | Payout]
+        plan = self.registry.account(account).resolve(kind, order_id, State(outcome), reason, by)
         return await self._runner.run(plan)
 
     async def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:

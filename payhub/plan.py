@@ -56,6 +56,7 @@ class Plan(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     account: str
     provider: str
     steps: Recorded[T]
+    max_per_second: float | None = None
 
 
 def reading(flow: Flow[T]) -> Steps[T]:

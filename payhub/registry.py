@@ -8,9 +8,9 @@ import msgspec
 import pluggy
 
 from payhub.config import Settings, account_config, journal_key
-from payhub.driver import Account, Capabilities
+from payhub.driver import AccountConfig, Capabilities
 from payhub.errors import ConfigurationError, UnknownAccount, UnsupportedOperation
-from payhub.journal import Facts, Key, Record
+from payhub.journal import Facts, Key, Record, State
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.plan import (
     Plan,
@@ -26,7 +26,7 @@ from payhub.plan import (
 )
 from payhub.plugins import OPERATIONS, Plugins, Provider
 from payhub.recording import Terms, facts, noticed, recorded, result_of
-from payhub.resolver import advancing
+from payhub.resolver import advancing, resolving
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -36,9 +36,13 @@ _REPORTING = 30.0  # seconds that a sender has to report, beyond the deadline of
 class OpenAccount:
     """Make the plans of one account; it holds this account's driver and the wrappers, no other driver."""
 
-    def __init__(self, provider: Provider, account: Account, plugins: Plugins, terms: Terms, key: bytes) -> None:
-        """Make, once, the caller of each operation."""
+    def __init__(
+        self, provider: Provider, config: AccountConfig, plugins: Plugins, terms: Terms, key: bytes
+    ) -> None:
+        """Load the keys and make the caller of each operation, once."""
+        account = provider.info.connect(config)
         self.name = account.name
+        self._max_per_second = config.max_per_second
         self.provider = provider
         self.driver = account
         self._terms = terms
@@ -93,6 +97,11 @@ class OpenAccount:
         steps = advancing(Key(self.name, kind, order_id), getattr(self, ask), self._terms)
         return self._plan(_as_result(steps, result))
 
+    def resolve(self, kind: Kind, order_id: str, state: State, reason: str, by: str) -> Plan[Payment] | Plan[Payout]:
+        """Plan to write down what a person found out about an order."""
+        steps = resolving(Key(self.name, kind, order_id), state, reason, by, self._terms)
+        return self._plan(_as_result(steps, _RESULTS[kind][1]))
+
     def _journaled(self, kind: Kind, ref: Ref) -> Key | None:
         return Key(self.name, kind, ref.order_id) if ref.order_id else None
 
@@ -123,7 +132,9 @@ class OpenAccount:
         return UnsupportedOperation(f"account {self.name!r}: provider {self.provider.info.name!r} has no {operation}")
 
     def _plan(self, steps: Steps[Any]) -> Plan[Any]:
-        return Plan(account=self.name, provider=self.provider.info.name, steps=steps)
+        return Plan(
+            account=self.name, provider=self.provider.info.name, steps=steps, max_per_second=self._max_per_second
+        )
 
     def _named(self, result: R) -> R:
         return msgspec.structs.replace(result, account=self.name, provider=self.provider.info.name)
@@ -202,4 +213,4 @@ class Registry:
             patience=self.settings.transport.deadline,
             schedule=provider.info.capabilities.schedule,
         )
-        return OpenAccount(provider, provider.info.connect(config), self.plugins, terms, self._key)
+        return OpenAccount(provider, config, self.plugins, terms, self._key)

@@ -59,6 +59,20 @@ def advancing(key: Key, ask: Asking, terms: Terms) -> Recorded[Record]:
     return record
 
 
+def resolving(key: Key, state: State, reason: str, by: str, terms: Terms) -> Recorded[Record]:
+    """Write down what a person found out about an order that nobody else can settle; it is kept with the name.
+
+    Raises:
+        UnknownAccount: the journal does not know the order.
+        IllegalStep: the order is neither unknown nor in need of attention.
+    """
+    if (yield Do(lambda journal: journal.find(key))) is None:
+        raise UnknownAccount(f"the journal of account {key.account!r} has no such {key.kind}")
+    found = Evidence(source=Source.OPERATOR, state=state, reason=reason)
+    record: Record = yield Do(lambda journal: journal.settle(key, found, terms.schedule, by=by))
+    return record
+
+
 def _add(key: Key, found: Evidence, terms: Terms, exchange: Exchange | None = None) -> Recorded[Record]:
     record: Record = yield Do(lambda journal: journal.settle(key, found, terms.schedule, exchange))
     return record

@@ -24,9 +24,11 @@ import tenacity
 
 from payhub import transcript
 from payhub.driver import Call, Response, insecure
+from payhub.errors import PayhubError
 from payhub.models import Phase
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
+from payhub.limits import Limits
 from payhub.plan import Do, Pause, Plan, Reply
 from payhub.plugins import Observer
 
@@ -79,7 +81,7 @@ class _Watch:
     def failed(self, cause: BaseException) -> Reply:
         """Say what happened in words that quote nothing of the request."""
         status = f" after HTTP {self.status}" if self.status else ""
-        words = str(cause) if isinstance(cause, _Refused) else _words(cause)
+        words = str(cause) if isinstance(cause, _Refused | PayhubError) else _words(cause)
         return Reply(phase=self.phase, problem=f"{words}{status}")
 
 
@@ -163,10 +165,24 @@ def _worth_repeating(reply: Reply) -> bool:
 class _Runner:
     """Share what both runners know: the limits and the observers."""
 
-    def __init__(self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        observers: Iterable[Observer] = (),
+        journal: Journal | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self._transport = transport
         self._observers = tuple(observers)
         self._journal = journal or MemoryJournal()
+        self._limits = limits or Limits(None, "")
+
+    def _paced(self, plan: Plan[Any], deadline: float) -> str | None:
+        """Wait for the account's rate limit, if it has one; return why the call must not leave."""
+        if plan.max_per_second is None:
+            return None
+        passed = self._limits.acquire(plan.account, plan.max_per_second, deadline - time.monotonic())
+        return None if passed else "the account's rate limit left no room within the time allowed"
 
     def _publish(self, plan: Plan[Any], call: Call, reply: Reply, watch: _Watch) -> Reply:
         """Log what happened, and add it to the reply; a log that fails must not change what happens to money."""
@@ -180,9 +196,15 @@ class _Runner:
 class Runner(_Runner):
     """Carry plans out in the calling thread, over one pool of connections."""
 
-    def __init__(self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        observers: Iterable[Observer] = (),
+        journal: Journal | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         """Open the pool; nothing is connected yet."""
-        super().__init__(transport, observers, journal)
+        super().__init__(transport, observers, journal, limits)
         self._client = httpx.Client(transport=_DeadlineTransport(), **_client_options(transport))
 
     def run(self, plan: Plan[T]) -> T:
@@ -220,7 +242,7 @@ class Runner(_Runner):
         watch = _Watch()
         token = _deadline.set(deadline)
         try:
-            reply = self._exchange(call, watch, deadline)
+            reply = self._exchange(plan, call, watch, deadline)
         except BaseException as cause:
             self._publish(plan, call, watch.failed(cause), watch)
             raise
@@ -228,10 +250,10 @@ class Runner(_Runner):
             _deadline.reset(token)
         return self._publish(plan, call, reply, watch)
 
-    def _exchange(self, call: Call, watch: _Watch, deadline: float) -> Reply:
-        if problem := insecure(call.url):
-            return Reply(phase=Phase.NOT_SENT, problem=problem)
+    def _exchange(self, plan: Plan[Any], call: Call, watch: _Watch, deadline: float) -> Reply:
         try:
+            if problem := insecure(call.url) or self._paced(plan, deadline):
+                return Reply(phase=Phase.NOT_SENT, problem=problem)
             response = self._client.send(_request(self._client, call, watch), stream=True)
             try:
                 _head(watch, response)
@@ -253,9 +275,15 @@ class Runner(_Runner):
 class AsyncRunner(_Runner):
     """Carry plans out in an event loop (asyncio or trio), over one pool of connections."""
 
-    def __init__(self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        observers: Iterable[Observer] = (),
+        journal: Journal | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         """Open the pool; nothing is connected yet."""
-        super().__init__(transport, observers, journal)
+        super().__init__(transport, observers, journal, limits)
         self._client = httpx.AsyncClient(verify=_tls(), **_client_options(transport))
 
     async def run(self, plan: Plan[T]) -> T:
@@ -293,16 +321,19 @@ class AsyncRunner(_Runner):
     async def _once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
         watch = _Watch()
         try:
-            reply = await self._exchange(call, watch, deadline)
+            reply = await self._exchange(plan, call, watch, deadline)
         except BaseException as cause:
             self._publish(plan, call, watch.failed(cause), watch)
             raise
         return self._publish(plan, call, reply, watch)
 
-    async def _exchange(self, call: Call, watch: _Watch, deadline: float) -> Reply:
-        if problem := insecure(call.url):
-            return Reply(phase=Phase.NOT_SENT, problem=problem)
+    async def _exchange(self, plan: Plan[Any], call: Call, watch: _Watch, deadline: float) -> Reply:
         try:
+            problem = insecure(call.url)
+            if problem is None and plan.max_per_second is not None:
+                problem = await anyio.to_thread.run_sync(self._paced, plan, deadline)
+            if problem:
+                return Reply(phase=Phase.NOT_SENT, problem=problem)
             with anyio.fail_after(deadline - time.monotonic()):
                 response = await self._client.send(_request(self._client, call, watch.asynchronous), stream=True)
                 try:

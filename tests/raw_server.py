@@ -90,15 +90,15 @@ def _received(connection: socket.socket) -> bytes:
 class RawServer:
     """Answer each request with the next act of the script; the last act repeats."""
 
-    def __init__(self, *script: Act, tls: ssl.SSLContext | None = None) -> None:
-        """Listen; with `tls`, behind a certificate."""
+    def __init__(self, *script: Act, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+        """Listen on any free port, or on this one; with `tls`, behind a certificate."""
         self.script = list(script) or [answer({})]
         self.requests: list[Request] = []
         self.connections = 0
         self.requested = threading.Event()
         self._tls = tls
         self._stopped = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -167,9 +167,9 @@ def _requests(connection: socket.socket, number: int) -> Iterator[Request]:
 
 
 @contextlib.contextmanager
-def serving(*script: Act, tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
+def serving(*script: Act, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[RawServer]:
     """Serve a script for the length of a block."""
-    server = RawServer(*script, tls=tls)
+    server = RawServer(*script, tls=tls, port=port)
     try:
         yield server
     finally:

@@ -18,6 +18,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from payhub import Hub, Money, Payer, PayhubError, PaymentOrder, errors, hookspecs
+from payhub.config import JournalSettings
 from payhub.driver import AccountConfig
 from payhub.runner import Transport
 from payhub_alikassa import AliKassaPayment, AliKassaPayout, mapping
@@ -156,7 +157,7 @@ def test_no_heading_without_a_hook() -> None:
     assert headings == list(signatures())
 
 
-CONFIGURATION = (Transport, AccountConfig, AliKassaConfig, PaymentServices, PayoutServices)
+CONFIGURATION = (Transport, JournalSettings, AccountConfig, AliKassaConfig, PaymentServices, PayoutServices)
 
 
 @pytest.mark.parametrize("shape", [*CONFIGURATION, AliKassaPayment, AliKassaPayout], ids=lambda shape: shape.__name__)

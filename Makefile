@@ -52,7 +52,7 @@ test-wheel: $(VENV)/.installed-dev
 	@echo "Building the wheel ..."
 	@$(BIN)/python -m build --quiet --outdir $(WHEEL)/dist
 	@$(PYTHON) -m venv $(WHEEL)/venv
-	@$(WHEEL)/venv/bin/pip install --quiet "$$(ls $(CURDIR)/$(WHEEL)/dist/*.whl)[dev]"
+	@$(WHEEL)/venv/bin/pip install -qq "$$(ls $(CURDIR)/$(WHEEL)/dist/*.whl)[dev]"
 	@for path in tests bench cassettes docs README.md CHANGELOG.md LICENSE Makefile mkdocs.yml pyproject.toml; do \
 		if [ -e $$path ]; then cp -r $$path $(WHEEL)/copy/; fi; done
 	@if [ -d ../shared ]; then ln -sfn $(abspath ../shared) $(WHEEL)/shared; fi
@@ -73,10 +73,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing payhub and what it needs ..."
-	@$(BIN)/pip install --quiet --editable '.[cli,server]'
+	@$(BIN)/pip install -qq --editable '.[cli,server,sql]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing payhub and what its development needs ..."
-	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@$(BIN)/pip install -qq --editable '.[dev]'
 	@touch $(VENV)/.installed $@

@@ -113,7 +113,7 @@ def journal_key(settings: Settings) -> bytes:
 def _write_once(path: Path, text: str) -> None:
     """Make a file that only its owner may read, whole or not at all, and never over another one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -145,7 +145,7 @@ def open_journal(settings: Settings) -> Journal:
 
 def _absolute(url: str, base: Path) -> str:
     path = url.removeprefix("sqlite:///")
-    return f"sqlite:///{base / path}" if path != url and path != ":memory:" else url
+    return f"sqlite:///{base / path}" if path not in {url, ":memory:"} else url
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:

@@ -70,7 +70,7 @@ Flow = Generator[Call, Response, T]
 """A driver's conversation: yields calls, is sent responses, returns a model."""
 
 
-class Unreadable(Exception):  # noqa: N818 - it describes the answer, as the names in payhub.errors do
+class Unreadable(Exception):
     """Report, from a flow, an answer that is not the promised one.
 
     After a call that moves money the outcome is then unknown; a read becomes `Unavailable`.

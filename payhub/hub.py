@@ -13,11 +13,9 @@ from payhub.journal import State
 from payhub.limits import Limits
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.money import Money
-from payhub.plan import Plan
 from payhub.registry import Registry
 from payhub.resolver import reported
 from payhub.runner import AsyncRunner, Runner
-
 
 Outcome = Literal["succeeded", "failed"]
 """What a person can find out about an order."""
@@ -41,9 +39,7 @@ class _Hub:
         return cls(config.read_file(path), plugins)
 
     @classmethod
-    def from_mapping(
-        cls, tables: Mapping[str, Any], *, base: str | Path = ".", plugins: Iterable[object] = ()
-    ) -> Self:
+    def from_mapping(cls, tables: Mapping[str, Any], *, base: str | Path = ".", plugins: Iterable[object] = ()) -> Self:
         """Make a hub from a mapping of the same form as payhub.toml; paths are relative to `base`."""
         return cls(config.read_mapping(tables, base), plugins)
 
@@ -136,8 +132,7 @@ class Hub(_Hub):
         Raises:
             UnknownAccount: the journal does not know the order.
         """
-        plan: Plan[Payment | Payout] = self.registry.account(account).advance(kind, order_id)
-        return self._runner.run(plan)
+        return self._runner.run(self.registry.account(account).advance(kind, order_id))
 
     def resolve(
         self, account: str, kind: Kind, order_id: str, outcome: Outcome, *, reason: str, by: str
@@ -151,9 +146,8 @@ class Hub(_Hub):
             UnknownAccount: the journal does not know the order.
             IllegalStep: the order is in another state; nothing is changed.
         """
-        plan: Plan[Payment | Payout]
-        plan = self.registry.account(account).resolve(kind, order_id, State(outcome), reason, by)
-        return self._runner.run(plan)
+        opened = self.registry.account(account)
+        return self._runner.run(opened.resolve(kind, order_id, State(outcome), reason, by))
 
     def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
         """Advance the orders that are due, `limit` at most, and return what is known of them then.
@@ -241,16 +235,14 @@ class AsyncHub(_Hub):
 
     async def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
         """Take an order as far as it can go now; see `Hub.advance`."""
-        plan: Plan[Payment | Payout] = self.registry.account(account).advance(kind, order_id)
-        return await self._runner.run(plan)
+        return await self._runner.run(self.registry.account(account).advance(kind, order_id))
 
     async def resolve(
         self, account: str, kind: Kind, order_id: str, outcome: Outcome, *, reason: str, by: str
     ) -> Payment | Payout:
         """Settle an order by what a person found out; see `Hub.resolve`."""
-        plan: Plan[Payment | Payout]
-        plan = self.registry.account(account).resolve(kind, order_id, State(outcome), reason, by)
-        return await self._runner.run(plan)
+        opened = self.registry.account(account)
+        return await self._runner.run(opened.resolve(kind, order_id, State(outcome), reason, by))
 
     async def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
         """Advance the orders that are due; see `Hub.sweep`."""

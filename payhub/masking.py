@@ -46,9 +46,12 @@ def truncate(number: str) -> str:
     From 13 characters on (card and account numbers) the first six and last four stay;
     from 9 on (phones) the last four; anything shorter is hidden whole.
     """
-    if len(number) >= 13:
+    if len(number) >= _LONG:
         return number[:6] + "*" * (len(number) - 10) + number[-4:]
-    return "*" * (len(number) - 4) + number[-4:] if len(number) >= 9 else "*" * len(number)
+    return "*" * (len(number) - 4) + number[-4:] if len(number) >= _SHORT else "*" * len(number)
+
+
+_LONG, _SHORT = 13, 9
 
 
 _RUN = re.compile(r"\d(?:[ .\-]{0,2}\d){12,}", re.ASCII)
@@ -185,9 +188,9 @@ class Shown(msgspec.Struct, frozen=True):
         """Show the type and the fields, each by its mask."""
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._shown())})"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show rich the same as `repr` does."""
-        yield from self._shown()
+        return list(self._shown())
 
     def _shown(self) -> Iterator[tuple[str, object]]:
         for field in _fields(type(self)).values():
@@ -195,4 +198,16 @@ class Shown(msgspec.Struct, frozen=True):
             yield field.name, value if isinstance(value, Shown) else show(value, field.mask)
 
 
-__all__ = ["HIDDEN", "Clear", "Link", "Mask", "Shown", "Truncated", "is_card_number", "masked", "show", "sweep", "truncate"]
+__all__ = [
+    "HIDDEN",
+    "Clear",
+    "Link",
+    "Mask",
+    "Shown",
+    "Truncated",
+    "is_card_number",
+    "masked",
+    "show",
+    "sweep",
+    "truncate",
+]

@@ -229,7 +229,7 @@ class Balance(Shown, frozen=True, kw_only=True):
 
 
 class Phase(enum.StrEnum):
-    """Name how far a call got: did it leave this machine, was it answered?"""
+    """Name how far a call got: whether it left this machine, whether it was answered."""
 
     NOT_SENT = "not sent"
     MAYBE_SENT = "maybe sent"

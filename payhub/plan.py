@@ -75,10 +75,12 @@ def reading(flow: Flow[T]) -> Steps[T]:
         try:
             call = flow.send(reply.response)
         except StopIteration as done:
-            return _value(done)
+            result: T = done.value
+            return result
         except (Unreadable, Declined) as cause:
             raise Unavailable(f"HTTP {reply.response.status}: {cause}") from cause
-    return answer
+    value: T = answer
+    return value
 
 
 def creating(flow: Flow[Result], capabilities: Creating, unknown: Result) -> Steps[Result]:
@@ -113,24 +115,22 @@ def creating(flow: Flow[Result], capabilities: Creating, unknown: Result) -> Ste
         try:
             call = flow.send(reply.response)
         except StopIteration as done:
-            return _believed(_value(done), reply.response, unknown, definite=definite)
+            result: Result = done.value
+            return _believed(result, reply.response, unknown, definite=definite)
         except Exception as cause:
             if not sent or (definite and isinstance(cause, Declined)):
                 raise
             return _unknown(unknown, _reason(cause, reply.response))
-    return answer
+    value: Result = answer
+    return value
 
 
-def _first(flow: Flow[T]) -> tuple[Call, None] | tuple[None, T]:
+def _first(flow: Flow[Any]) -> tuple[Call | None, Any]:
     """Start a flow; one that needs no call ends at once."""
     try:
         return next(flow), None
     except StopIteration as done:
-        return None, _value(done)
-
-
-def _value(done: StopIteration) -> Any:
-    return done.value
+        return None, done.value
 
 
 def _abandon(flow: Flow[Any]) -> None:

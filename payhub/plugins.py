@@ -68,7 +68,7 @@ class Plugins:
         origin = _origin(point)
         try:
             self._register(point.load(), f"{origin}:{point.name}", origin)
-        except (Exception, SystemExit) as cause:  # whatever a module does when imported
+        except (Exception, SystemExit) as cause:  # noqa: BLE001 - whatever a module does when imported
             self.broken.append(Broken(name=point.name, origin=origin, cause=cause))
             _log.warning("payhub.plugin_broken", plugin=point.name, distribution=origin, error=type(cause).__name__)
 
@@ -87,8 +87,7 @@ class Plugins:
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
-            if not self._manager.get_hookcallers(plugin):
-                raise ValueError("implements no hook; mark its functions with @payhub.hookimpl")
+            self._refuse_useless(plugin)
             self._refuse_stray_operations(plugin)
             found = [Provider(info=info, plugin=plugin, origin=origin) for info in self._introduce(plugin)]
         except BaseException:
@@ -104,6 +103,10 @@ class Plugins:
         if [type(info) for info in infos] != [ProviderInfo]:
             raise ValueError("payhub_provider did not return a ProviderInfo")
         return infos
+
+    def _refuse_useless(self, plugin: object) -> None:
+        if not self._manager.get_hookcallers(plugin):
+            raise ValueError("implements no hook; mark its functions with @payhub.hookimpl")
 
     def _refuse_stray_operations(self, plugin: object) -> None:
         """Refuse a plugin that would answer for every driver: it must be a driver, or wrap."""

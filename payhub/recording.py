@@ -17,11 +17,13 @@ from payhub.driver import Call, Schedule
 from payhub.errors import Declined, NotSent, PayhubError
 from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
 from payhub.journal.states import evidence, status_of
-from payhub.models import Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Ref
-from payhub.plan import Do, Pause, Recorded, Reply
+from payhub.models import Exchange, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Ref
+from payhub.money import Money
+from payhub.plan import Do, Pause, Recorded, Reply, Steps, compared
 
 _log = structlog.get_logger("payhub")
 
+T = TypeVar("T")
 Result = TypeVar("Result", Payment, Payout)
 
 
@@ -33,11 +35,11 @@ class Terms(NamedTuple):
     schedule: Schedule
 
 
-def facts(
-    account: str, provider: str, order: PaymentOrder | PayoutOrder, key: bytes
-) -> Facts:
+def facts(account: str, provider: str, order: PaymentOrder | PayoutOrder, key: bytes) -> Facts:
     """Return what may be kept of an order: the card number only inside the keyed fingerprint."""
     payment = isinstance(order, PaymentOrder)
+    money = Money(order.amount.amount, order.amount.currency, _DIGITS)  # equal amounts, whatever digits were allowed
+    whole = msgspec.json.encode(msgspec.structs.replace(order, amount=money), order="deterministic")
     return Facts(
         account=account,
         provider=provider,
@@ -45,8 +47,11 @@ def facts(
         order_id=order.order_id,
         amount=order.amount,
         method=order.method if isinstance(order, PaymentOrder) else str(order.to.__struct_config__.tag),
-        fingerprint=hmac.new(key, msgspec.json.encode(order), hashlib.sha256).hexdigest(),
+        fingerprint=hmac.new(key, whole, hashlib.sha256).hexdigest(),
     )
+
+
+_DIGITS = 18
 
 
 def recorded(steps: Generator[Call, Reply, Result], order: Facts, terms: Terms, kind: type[Result]) -> Recorded[Result]:
@@ -56,7 +61,11 @@ def recorded(steps: Generator[Call, Reply, Result], order: Facts, terms: Terms, 
         OrderConflict: the order_id stands for a different order; nothing is sent.
         NotSent: the journal could not write first, so nothing was sent.
     """
-    call = next(steps)  # an invalid order is refused here, before anything is written
+    try:
+        call = next(steps)  # an invalid order is refused here, before anything is written
+    except StopIteration as done:  # the driver wants nothing sent
+        answer: Result = done.value
+        return answer
     opened = yield from _opened(order, terms)
     if not opened.yours:
         steps.close()
@@ -81,32 +90,49 @@ def _opened(order: Facts, terms: Terms) -> Recorded[Opened]:
 
 
 def _sent(steps: Generator[Call, Reply, Result], call: Call, key: Key, terms: Terms) -> Recorded[Result]:
-    exchange: Exchange | None = None
+    seen: list[Exchange] = []
     try:
-        while True:
-            reply: Reply = yield call
-            exchange = reply.exchange
-            call = steps.send(reply)
-    except StopIteration as done:
-        result: Result = done.value
-        yield from _settled(key, evidence(result, Source.ANSWER), terms, exchange)
-        return result
+        result = yield from watched(steps, seen, call)
     except Declined as refusal:
         found = Evidence(source=Source.ANSWER, state=State.DECLINED, reason=str(refusal))
-        yield from _settled(key, found, terms, exchange)
+        yield from _settled(key, found, terms, seen)
         raise
     except Exception as cause:  # the plan lets one out only if nothing that moves money was sent
         found = Evidence(source=Source.ANSWER, state=State.NOT_SENT, reason=_words(cause))
-        yield from _settled(key, found, terms, exchange)
+        yield from _settled(key, found, terms, seen)
         raise
+    yield from _settled(key, evidence(result, Source.ANSWER), terms, seen)
+    return result
 
 
-def _settled(key: Key, found: Evidence, terms: Terms, exchange: Exchange | None) -> Recorded[None]:
+def watched(steps: Steps[T], seen: list[Exchange], call: Call | None = None) -> Steps[T]:
+    """Carry out steps, or carry them on from a call of theirs, and note the exchanges.
+
+    A runner that fails is for the steps to judge: they know what it means for money.
+    """
+    try:
+        call = call or next(steps)
+        while True:
+            try:
+                reply: Reply = yield call
+            except Exception as cause:  # noqa: BLE001 - the steps know what it means
+                call = steps.throw(cause)
+            else:
+                seen += [reply.exchange] if reply.exchange else []
+                call = steps.send(reply)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+def _settled(key: Key, found: Evidence, terms: Terms, seen: list[Exchange]) -> Recorded[None]:
     """Write down what came of it; a journal that fails now must not hide the outcome from the caller."""
     try:
-        yield Do(lambda journal: journal.settle(key, found, terms.schedule, exchange))
+        yield Do(lambda journal: journal.settle(key, found, terms.schedule, *seen[-1:]))
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
-        _log.critical("payhub.journal_failed", account=key.account, kind=key.kind, error=_words(cause), state=str(found.state))
+        _log.critical(
+            "payhub.journal_failed", account=key.account, kind=key.kind, error=_words(cause), state=str(found.state)
+        )
 
 
 def _words(cause: Exception) -> str:
@@ -152,20 +178,33 @@ def _found(key: Key | None) -> Recorded[Record | None]:
 def noticed(
     ask: Callable[[Ref], Generator[Call, Reply, Result]], key: Key | None, ref: Ref, terms: Terms
 ) -> Recorded[Result]:
-    """Ask for a status as the application wants, and keep what the answer says of a known order."""
-    record = yield from _found(key)
-    if record is not None and ref.amount is None:
-        ref = msgspec.structs.replace(ref, amount=record.facts.amount)
-    steps = ask(ref)
-    exchange: Exchange | None = None
-    try:
-        call = next(steps)
-        while True:
-            reply: Reply = yield call
-            exchange = reply.exchange
-            call = steps.send(reply)
-    except StopIteration as done:
-        result: Result = done.value
-    if record is not None and key is not None:
-        yield from _settled(key, evidence(result, Source.STATUS), terms, exchange)
-    return result
+    """Ask for a status as the application wants, and keep what the answer says of a known order.
+
+    What is kept is compared with what is recorded, not with what the application says now.
+    """
+    seen: list[Exchange] = []
+    steps = ask(msgspec.structs.replace(ref, amount=None))
+    result = yield from watched(steps, seen)
+    record = yield from _found(key or _named(result))
+    if record is not None:
+        result = matched(result, record)
+        yield from _settled(record.facts.key, evidence(result, Source.STATUS), terms, seen)
+    return _compared(result, ref)
+
+
+def matched(result: Result, record: Record) -> Result:
+    """Compare an answer with all that is recorded of its order."""
+    facts = record.facts
+    return _compared(result, Ref(order_id=facts.order_id, provider_id=record.provider_id, amount=facts.amount))
+
+
+def _compared(result: Result, ref: Ref) -> Result:
+    """Compare once more; what was found wrong before stays wrong."""
+    again = compared(result, ref)
+    return msgspec.structs.replace(again, mismatches=tuple(dict.fromkeys(result.mismatches + again.mismatches)))
+
+
+def _named(result: Payment | Payout) -> Key | None:
+    """Return the order that an answer says it is about."""
+    kind: Kind = "payment" if isinstance(result, Payment) else "payout"
+    return Key(result.account, kind, result.order_id) if result.order_id else None

@@ -36,9 +36,7 @@ _REPORTING = 30.0  # seconds that a sender has to report, beyond the deadline of
 class OpenAccount:
     """Make the plans of one account; it holds this account's driver and the wrappers, no other driver."""
 
-    def __init__(
-        self, provider: Provider, config: AccountConfig, plugins: Plugins, terms: Terms, key: bytes
-    ) -> None:
+    def __init__(self, provider: Provider, config: AccountConfig, plugins: Plugins, terms: Terms, key: bytes) -> None:
         """Load the keys and make the caller of each operation, once."""
         account = provider.info.connect(config)
         self.name = account.name
@@ -91,13 +89,13 @@ class OpenAccount:
         steps = reading(self._caller("fetch_payout")(account=self.driver, ref=_one_id(ref)))
         return finished(steps, lambda payout: self._named(compared(payout, ref)))
 
-    def advance(self, kind: Kind, order_id: str) -> Plan[Payment] | Plan[Payout]:
+    def advance(self, kind: Kind, order_id: str) -> Plan[Payment | Payout]:
         """Plan to take an order as far as it can go now."""
         ask, result = _RESULTS[kind]
         steps = advancing(Key(self.name, kind, order_id), getattr(self, ask), self._terms)
         return self._plan(_as_result(steps, result))
 
-    def resolve(self, kind: Kind, order_id: str, state: State, reason: str, by: str) -> Plan[Payment] | Plan[Payout]:
+    def resolve(self, kind: Kind, order_id: str, state: State, reason: str, by: str) -> Plan[Payment | Payout]:
         """Plan to write down what a person found out about an order."""
         steps = resolving(Key(self.name, kind, order_id), state, reason, by, self._terms)
         return self._plan(_as_result(steps, _RESULTS[kind][1]))
@@ -131,7 +129,7 @@ class OpenAccount:
     def _unsupported(self, operation: str) -> UnsupportedOperation:
         return UnsupportedOperation(f"account {self.name!r}: provider {self.provider.info.name!r} has no {operation}")
 
-    def _plan(self, steps: Steps[Any]) -> Plan[Any]:
+    def _plan(self, steps: Steps[Any] | Recorded[Any]) -> Plan[Any]:
         return Plan(
             account=self.name, provider=self.provider.info.name, steps=steps, max_per_second=self._max_per_second
         )

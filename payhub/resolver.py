@@ -19,7 +19,7 @@ from payhub.journal.records import overdue_sender, past_schedule
 from payhub.journal.states import evidence
 from payhub.models import Exchange, Ref
 from payhub.plan import Do, Recorded, Reply
-from payhub.recording import Terms
+from payhub.recording import Terms, matched, watched
 
 _log = structlog.get_logger("payhub")
 
@@ -49,13 +49,13 @@ def advancing(key: Key, ask: Asking, terms: Terms) -> Recorded[Record]:
     now = dt.datetime.now(dt.UTC)
     if ended := overdue_sender(record, now):
         record = yield from _add(key, ended, terms)
-    if record.state is State.SENDING or not record.state.open and record.state is not State.NEEDS_ATTENTION:
+    if record.state is State.SENDING or (not record.state.open and record.state is not State.NEEDS_ATTENTION):
         return record
+    record = yield from _asked(record, ask, terms)
     if past_schedule(record, now, terms.schedule):
         reason = "not settled within the time the schedule allows; ask the provider's support"
         found = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, reason=reason)
         record = yield from _add(key, found, terms)
-    record = yield from _asked(record, ask, terms)
     return record
 
 
@@ -82,18 +82,13 @@ def _asked(record: Record, ask: Asking, terms: Terms) -> Recorded[Record]:
     """Ask by the provider's id where it is known, else by ours; no answer leaves the order as it is."""
     facts = record.facts
     by_ours = None if record.provider_id else facts.order_id
-    steps = ask(Ref(order_id=by_ours, provider_id=record.provider_id, amount=facts.amount))
-    exchange: Exchange | None = None
+    seen: list[Exchange] = []
     try:
-        call = next(steps)
-        while True:
-            reply: Reply = yield call
-            exchange = reply.exchange
-            call = steps.send(reply)
-    except StopIteration as done:
-        found = evidence(done.value, Source.STATUS)
+        steps = ask(Ref(order_id=by_ours, provider_id=record.provider_id, amount=facts.amount))
+        result = yield from watched(steps, seen)
+        found = evidence(matched(result, record), Source.STATUS)
     except PayhubError as cause:
         words = "not found, which proves nothing" if isinstance(cause, NotFound) else str(cause)
         found = Evidence(source=Source.STATUS, state=record.state, reason=words)
-    changed = yield from _add(facts.key, found, terms, exchange)
+    changed = yield from _add(facts.key, found, terms, *seen[-1:])
     return changed

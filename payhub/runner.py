@@ -25,10 +25,10 @@ import tenacity
 from payhub import transcript
 from payhub.driver import Call, Response, insecure
 from payhub.errors import PayhubError
-from payhub.models import Phase
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
 from payhub.limits import Limits
+from payhub.models import Phase
 from payhub.plan import Do, Pause, Plan, Reply
 from payhub.plugins import Observer
 
@@ -50,7 +50,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     read_timeout: Seconds = 30.0
 
 
-class _Refused(Exception):  # noqa: N818
+class _Refused(Exception):
     """Refuse an answer that came: too large, or encoded although identity was asked for."""
 
 
@@ -123,9 +123,7 @@ def _request(client: httpx.Client | httpx.AsyncClient, call: Call, trace: object
     headers = httpx.Headers({"accept": "application/json"})
     headers.update(call.headers)
     headers["accept-encoding"] = "identity"
-    return client.build_request(
-        call.method, call.url, content=call.body, headers=headers, extensions={"trace": trace}
-    )
+    return client.build_request(call.method, call.url, content=call.body, headers=headers, extensions={"trace": trace})
 
 
 def _client_options(transport: Transport) -> dict[str, Any]:
@@ -141,7 +139,8 @@ def _client_options(transport: Transport) -> dict[str, Any]:
 
 def _tls() -> ssl.SSLContext:
     """Trust the public authorities; what the environment says is not asked."""
-    context = ssl.create_default_context(cafile=certifi.where())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # `create_default_context` would obey SSLKEYLOGFILE
+    context.load_verify_locations(certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -227,7 +226,8 @@ class Runner(_Runner):
             case Call():
                 return self._send(plan, step)
             case Pause():
-                return time.sleep(step.seconds)
+                time.sleep(step.seconds)
+                return None
             case Do():
                 return step.act(self._journal)
 
@@ -306,7 +306,8 @@ class AsyncRunner(_Runner):
             case Call():
                 return await self._send(plan, step)
             case Pause():
-                return await anyio.sleep(step.seconds)
+                await anyio.sleep(step.seconds)
+                return None
             case Do():
                 return await anyio.to_thread.run_sync(step.act, self._journal)
 
@@ -394,8 +395,16 @@ class _DeadlineStream(httpcore.NetworkStream):
 class _DeadlineBackend(httpcore.SyncBackend):
     """Open streams that keep the deadline."""
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> httpcore.NetworkStream:
-        return _DeadlineStream(super().connect_tcp(host, port, _left(timeout, httpcore.ConnectTimeout), **options))
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _DeadlineStream(super().connect_tcp(host, port, left, local_address, socket_options))
 
 
 class _DeadlineTransport(httpx.HTTPTransport):
@@ -406,9 +415,10 @@ class _DeadlineTransport(httpx.HTTPTransport):
     """
 
     def __init__(self) -> None:
-        super().__init__(verify=_tls())
+        context = _tls()
+        super().__init__(verify=context)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_tls(),
+            ssl_context=context,
             max_connections=100,
             max_keepalive_connections=20,
             keepalive_expiry=5.0,

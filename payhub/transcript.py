@@ -11,7 +11,6 @@ import structlog
 
 from payhub.driver import Call
 from payhub.masking import Mask, masked, show, sweep
-
 from payhub.models import Exchange
 from payhub.plan import Plan, Reply
 from payhub.plugins import Observer, tell

@@ -1,5 +1,6 @@
 """Open an account: keys loaded once, calls signed and addressed."""
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -9,7 +10,7 @@ from payhub.driver import Call
 from payhub.masking import Shown
 from payhub_alikassa import wire
 from payhub_alikassa.config import AliKassaConfig
-from payhub_alikassa.signing import Signer, Verifier, load_signer, load_verifier
+from payhub_alikassa.signing import Digest, Signer, Verifier, load_signer, load_verifier
 
 Role = Literal["payment_cert", "payout_cert"]
 
@@ -25,6 +26,10 @@ _ROLES: dict[str, Role] = {
 }
 
 
+def _signer(folder: Path | None, password: str | None, digest: Digest) -> Signer | None:
+    return load_signer(folder, password, digest) if folder else None
+
+
 class AliKassaAccount:
     """Hold one account's keys, and make its signed calls."""
 
@@ -38,14 +43,11 @@ class AliKassaAccount:
             raise ConfigurationError(f"accounts.{config.name}: {problem}")
         self.config = config
         self._signers: dict[Role, Signer | None] = {
-            "payment_cert": config.payment_cert
-            and load_signer(config.payment_cert, config.payment_password, config.digest),
-            "payout_cert": config.payout_cert
-            and load_signer(config.payout_cert, config.payout_password, config.digest),
+            "payment_cert": _signer(config.payment_cert, config.payment_password, config.digest),
+            "payout_cert": _signer(config.payout_cert, config.payout_password, config.digest),
         }
-        self.notification_key: Verifier | None = config.notification_key and load_verifier(
-            config.notification_key, config.digest
-        )
+        key = config.notification_key
+        self.notification_key: Verifier | None = load_verifier(key, config.digest) if key else None
 
     def __repr__(self) -> str:
         """Show the account's name only."""

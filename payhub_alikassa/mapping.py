@@ -37,6 +37,7 @@ from payhub import (
 )
 from payhub.driver import Offer, Unreadable, exact
 from payhub.masking import Clear, Shown, Truncated, is_card_number
+from payhub.models import Destination
 from payhub_alikassa import models, wire
 from payhub_alikassa.config import AliKassaConfig
 
@@ -239,7 +240,7 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         InvalidOrder: a field is missing for the service, too long or malformed.
     """
     extra = _extra(order.extra, AliKassaPayment)
-    payer, browser = order.payer or Payer(), order.payer and order.payer.browser or Browser()
+    payer, browser = order.payer or Payer(), (order.payer and order.payer.browser) or Browser()
     _check_currency(config, order.amount)
     code, required = _payment_service(config, order, extra)
     request = models.PaymentRequest(
@@ -338,7 +339,9 @@ def _payment_service(
     code = extra.service or getattr(config.payment_services, way, None)
     for service in PAYMENT_SERVICES:
         wanted = (order.method, order.presentation, currency)
-        if service.code == code or (code is None and (service.method, service.presentation, service.currency) == wanted):
+        if service.code == code or (
+            code is None and (service.method, service.presentation, service.currency) == wanted
+        ):
             _check_service_currency(service.code, service.currency, currency)
             return service.code, service.required
     if code is None:
@@ -416,7 +419,8 @@ def _post_code(code: str | None) -> int | None:
     return int(code)
 
 
-def _number(to: ToCard | ToPhone | ToBankAccount | ToWallet, currency: str) -> str:
+def _number(to: Destination, currency: str) -> str:
+    number = ""
     match to:
         case ToCard():
             number = to.number.replace(" ", "").replace("-", "")
@@ -447,7 +451,8 @@ def _refuse(field: str, reason: str, wrong: bool) -> None:  # noqa: FBT001
 
 
 def _card_extra(to: ToCard) -> models.CardExtra | UnsetType:
-    values = (to.exp_year, to.exp_month, to.holder, to.country, to.birth_date and to.birth_date.isoformat())
+    birth_date = to.birth_date.isoformat() if to.birth_date else None
+    values: tuple[str | None, ...] = (to.exp_year, to.exp_month, to.holder, to.country, birth_date)
     given = {name: value for name, value in zip(_EUR_EXTRA, values, strict=True) if value is not None}
     return models.CardExtra(**given) if given else UNSET
 
@@ -551,7 +556,7 @@ def account_info(answer: models.InfoState, raw: Mapping[str, Any]) -> AccountInf
     )
 
 
-def _services(kind: Literal["payment", "payout"], items: list[models.InfoItem]) -> tuple[Service, ...]:
+def _services(kind: Literal["payment", "payout"], items: tuple[models.InfoItem, ...]) -> tuple[Service, ...]:
     return tuple(
         Service(
             kind=kind,

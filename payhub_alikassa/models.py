@@ -3,7 +3,7 @@
 The masks say what a log may show of each field; a field that is not declared here is hidden.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -271,5 +271,27 @@ class InfoState(_Answer, frozen=True, kw_only=True):
 
     is_allowed_payment: Clear[bool]
     is_allowed_payout: Clear[bool]
-    payments: Clear[list[InfoItem]] = []
-    payouts: Clear[list[InfoItem]] = []
+    payments: Clear[tuple[InfoItem, ...]] = ()
+    payouts: Clear[tuple[InfoItem, ...]] = ()
+
+
+# https://doc-merchant.alikassa.com/api/sign
+class Notified(Shown, frozen=True, kw_only=True):
+    """Tell of a payment or payout by itself: the fields that are signed, in the order they are signed.
+
+    The documents have the first eleven. Senders without `commission_amount` were seen, and one
+    that puts `card_brand` behind.
+    """
+
+    type: Clear[Literal["payment", "payout"]]
+    id: Clear[int | str]
+    order_id: Clear[int | str]
+    payment_status: Clear[str]
+    amount: Clear[Any] = None
+    payment_amount: Clear[Any] = None
+    commission_amount: Clear[Any] = None
+    is_partial_payment: Clear[Any] = None
+    account: Clear[Any] = None
+    service: Clear[Any] = None
+    desc: Any = None
+    card_brand: Clear[Any] = None

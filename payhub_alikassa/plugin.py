@@ -95,9 +95,7 @@ def payhub_create_payout(account: AliKassaAccount, order: PayoutOrder) -> Flow[P
 @hookimpl
 def payhub_fetch_payment(account: AliKassaAccount, ref: Ref) -> Flow[Payment]:
     """Ask for a payment's status: https://doc-merchant.alikassa.com/payment/check/status."""
-    call = account.call(
-        "v1/payment/status", _asked(ref), models.PaymentState, operation="fetch_payment", **_ids(ref)
-    )
+    call = account.call("v1/payment/status", _asked(ref), models.PaymentState, operation="fetch_payment", **_ids(ref))
     answer, raw = wire.read((yield call), models.PaymentState)
     return mapping.payment(answer, raw, account.config.currency)
 

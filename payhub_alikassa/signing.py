@@ -20,14 +20,14 @@ from payhub import ConfigurationError
 Digest = Literal["sha1", "sha256"]
 
 _DIGESTS: dict[Digest, type[hashes.HashAlgorithm]] = {
-    "sha1": hashes.SHA1,  # noqa: S303 - the provider's protocol
+    "sha1": hashes.SHA1,
     "sha256": hashes.SHA256,
 }
 _SHORTEST = 2048
 _PROBE = b"payhub"
 
 
-class BadSignature(Exception):  # noqa: N818
+class BadSignature(Exception):
     """Report that a signature is not the key's over these bytes."""
 
 

@@ -80,7 +80,9 @@ def _errors(errors: object) -> dict[str, tuple[str, ...]]:
     """Read Laravel's complaints: `{"field": ["text", …]}`."""
     if not isinstance(errors, Mapping):
         return {"": (_said(errors),)} if errors else {}
-    return {_said(name): tuple(map(_said, texts if isinstance(texts, list) else [texts])) for name, texts in errors.items()}
+    return {
+        _said(name): tuple(map(_said, texts if isinstance(texts, list) else [texts])) for name, texts in errors.items()
+    }
 
 
 def identifier(value: object) -> str | None:

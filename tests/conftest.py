@@ -1,5 +1,6 @@
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,8 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from payhub import AsyncHub, Hub, hookimpl
 from payhub.models import Exchange
 from payhub.testing import fake
-
-from .raw_server import Act, RawServer, serving
+from tests.raw_server import Act, RawServer, serving
 
 hypothesis.settings.register_profile("payhub", deadline=None, max_examples=100, derandomize=True)
 hypothesis.settings.load_profile("payhub")
@@ -22,10 +22,12 @@ class Observer:
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
+        self.heard = threading.Event()
 
     @hookimpl
     def payhub_event(self, event: Exchange) -> None:
         self.exchanges.append(event)
+        self.heard.set()
 
 
 class Awaited:
@@ -61,7 +63,7 @@ def open_hub(mode: str, observer: Observer) -> Iterator[Callable[..., Any]]:
 
         def opened(url: str = "http://127.0.0.1:9", plugins: tuple[object, ...] = (), **tables: Any) -> Any:
             accounts = {"shop": {"provider": "fake", "base_url": url}, **tables.pop("accounts", {})}
-            made = {"tables": {"accounts": accounts, **tables}, "plugins": (fake, observer, *plugins)}
+            made: dict[str, Any] = {"tables": {"accounts": accounts, **tables}, "plugins": (fake, observer, *plugins)}
             if mode == "sync":
                 return stack.enter_context(Hub.from_mapping(**made))
             portal = stack.enter_context(start_blocking_portal())

@@ -7,7 +7,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Request(NamedTuple):
@@ -90,18 +90,24 @@ def _received(connection: socket.socket) -> bytes:
 class RawServer:
     """Answer each request with the next act of the script; the last act repeats."""
 
-    def __init__(self, *script: Act, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
-        """Listen on any free port, or on this one; with `tls`, behind a certificate."""
+    def __init__(self, *script: Act, tls: ssl.SSLContext | None = None, port: int = 0, greeting: bytes = b"") -> None:
+        """Listen on any free port, or on this one; with `tls`, behind a certificate.
+
+        A `greeting` is sent to whoever connects, as servers of other protocols do.
+        """
         self.script = list(script) or [answer({})]
         self.requests: list[Request] = []
         self.connections = 0
         self.requested = threading.Event()
         self._tls = tls
+        self._greeting = greeting
+        self._open: set[socket.socket] = set()
         self._stopped = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        self._threads: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     @property
     def url(self) -> str:
@@ -114,13 +120,17 @@ class RawServer:
         return [request.body for request in self.requests]
 
     def stop(self) -> None:
-        """Stop listening, and wait until every connection is done with."""
+        """Stop listening, cut every connection, and wait until none is served any more."""
         self._stopped.set()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             pass
+        self._accepting.join(timeout=5)
+        self._listener.close()
+        for connection in self._open.copy():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(timeout=5)
-        self._listener.close()
 
     def _accept(self) -> None:
         while True:
@@ -129,6 +139,7 @@ class RawServer:
                 connection.close()
                 return
             self.connections += 1
+            self._open.add(connection)
             thread = threading.Thread(target=self._serve, args=(connection, self.connections), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -136,6 +147,7 @@ class RawServer:
     def _serve(self, plain: socket.socket, number: int) -> None:
         plain.settimeout(10)
         with plain, contextlib.suppress(OSError):
+            plain.sendall(self._greeting)
             connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
             with connection:
                 for request in _requests(connection, number):
@@ -167,9 +179,9 @@ def _requests(connection: socket.socket, number: int) -> Iterator[Request]:
 
 
 @contextlib.contextmanager
-def serving(*script: Act, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[RawServer]:
-    """Serve a script for the length of a block."""
-    server = RawServer(*script, tls=tls, port=port)
+def serving(*script: Act, **options: Any) -> Iterator[RawServer]:
+    """Serve a script for the length of a block; the options are those of `RawServer`."""
+    server = RawServer(*script, **options)
     try:
         yield server
     finally:

@@ -97,7 +97,7 @@ def test_capabilities_default_to_the_unsafe_reading() -> None:
     """What a driver does not say is not supported, refuses nothing for good, and proves nothing."""
     offer = Offer(method="card", currencies=frozenset({"RUB"}))
     creating, asking = Creating(offers=(offer,)), Asking(by=frozenset({"order_id"}))
-    expected = (set(), frozenset(), "unknown", False)
+    expected: tuple[object, ...] = (set(), frozenset(), "unknown", False)
     supported = {operation for operation in OPERATIONS if getattr(Capabilities(), operation)}
     assert expected == (supported, creating.refusals, creating.repeated_order_id, asking.absence_proven)
 
@@ -108,4 +108,5 @@ def test_rule_11_fields_of_a_configuration_are_hidden_unless_declared() -> None:
     class Config(AccountConfig, frozen=True, kw_only=True):
         password: str
 
-    assert "Config(name='a', provider='p', password='[hidden]')" == repr(Config(name="a", provider="p", password=SECRET))
+    shown = repr(Config(name="a", provider="p", password=SECRET))
+    assert (True, True, False) == ("name='a'" in shown, "password='[hidden]'" in shown, SECRET in shown)

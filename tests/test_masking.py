@@ -61,7 +61,15 @@ def test_card_numbers_are_known(number: str) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    ["4111111111111112", "411111111111", "41111111111111111111", "1234567812345670", "0000000000000000", "", "40817810500000000001"],
+    [
+        "4111111111111112",
+        "411111111111",
+        "41111111111111111111",
+        "1234567812345670",
+        "0000000000000000",
+        "",
+        "40817810500000000001",
+    ],
 )
 def test_other_numbers_are_not(number: str) -> None:
     """Numbers of another length, with a wrong check digit or no scheme's prefix are not card numbers."""
@@ -100,7 +108,9 @@ def hidden_everywhere(shown: str, card: str) -> bool:
     st.text(st.sampled_from("0123456789 -.")),
 )
 @example(before="", card="4111111111111111", separator=" ", width=4, after=" 12")
-def test_rule_11_no_card_number_survives_a_sweep(before: str, card: str, separator: str, width: int, after: str) -> None:
+def test_rule_11_no_card_number_survives_a_sweep(
+    before: str, card: str, separator: str, width: int, after: str
+) -> None:
     """Rule 11: however a card number is grouped, and whatever follows it, its middle digits are hidden."""
     written = separator.join(card[place : place + width] for place in range(0, len(card), width))
     if after[:1].isdigit():
@@ -113,7 +123,9 @@ def test_rule_11_no_card_number_survives_a_sweep(before: str, card: str, separat
 @given(st.text(st.sampled_from("0123456789 -.ab"), max_size=200))
 def test_sweep_changes_digits_only(text: str) -> None:
     """A sweep replaces digits by stars in place, and changes nothing else."""
-    assert all(before == after or (before.isdigit() and after == "*") for before, after in zip(text, sweep(text), strict=True))
+    assert all(
+        before == after or (before.isdigit() and after == "*") for before, after in zip(text, sweep(text), strict=True)
+    )
 
 
 @given(st.text(st.sampled_from("0123456789 -."), max_size=120))
@@ -177,10 +189,17 @@ def test_json_is_masked_by_its_struct() -> None:
         "maybe": None, "free": {"a": 1}, "unknown": {"deep": "4111111111111111"}, "password2": ["x"],
     }  # fmt: skip
     expected = {
-        "orderId": "1", "cardNumber": "411111******1111", "backUrl": "https://shop.example/?[hidden]", "password": HIDDEN,
-        "inner": {"seen": "s", "unseen": HIDDEN, "new": HIDDEN}, "several": [{"seen": "s", "unseen": HIDDEN}],
-        "maybe": None, "free": {"a": 1}, "unknown": HIDDEN, "password2": HIDDEN,
-    }  # fmt: skip
+        "orderId": "1",
+        "cardNumber": "411111******1111",
+        "backUrl": "https://shop.example/?[hidden]",
+        "password": HIDDEN,
+        "inner": {"seen": "s", "unseen": HIDDEN, "new": HIDDEN},
+        "several": [{"seen": "s", "unseen": HIDDEN}],
+        "maybe": None,
+        "free": {"a": 1},
+        "unknown": HIDDEN,
+        "password2": HIDDEN,
+    }
     assert expected == masked(value, Outer)
 
 
@@ -224,7 +243,13 @@ SHOWN = (
 
 @pytest.mark.parametrize(
     "printed",
-    [repr, str, pprint.pformat, lambda person: rich.pretty.pretty_repr(person, max_width=1000), lambda person: f"{person}"],
+    [
+        repr,
+        str,
+        pprint.pformat,
+        lambda person: rich.pretty.pretty_repr(person, max_width=1000),
+        lambda person: f"{person}",
+    ],
     ids=["repr", "str", "pprint", "rich", "format"],
 )
 def test_repr_obeys_the_masks(printed: Any) -> None:

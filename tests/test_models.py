@@ -73,7 +73,9 @@ def test_every_model_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: type(model).__name__)
-@pytest.mark.parametrize("printed", [repr, str, pprint.pformat, rich.pretty.pretty_repr], ids=["repr", "str", "pprint", "rich"])
+@pytest.mark.parametrize(
+    "printed", [repr, str, pprint.pformat, rich.pretty.pretty_repr], ids=["repr", "str", "pprint", "rich"]
+)
 def test_rule_11_no_repr_shows_a_secret(model: Shown, printed: Any) -> None:
     """Rule 11: no card, phone or account number, secret or query shows in a printed model."""
     shown = printed(model)

@@ -71,7 +71,9 @@ def test_what_is_no_plain_number_is_refused(malformed: Any) -> None:
 )
 def test_rule_12_excess_digits_are_refused(amount: str, currency: str, allowed: int, given: int) -> None:
     """Rule 12: more digits than the currency has are refused, not rounded."""
-    with pytest.raises(ValueError, match=f"^amount: {currency} has {allowed} digits after the point, {given} were given$"):
+    with pytest.raises(
+        ValueError, match=f"^amount: {currency} has {allowed} digits after the point, {given} were given$"
+    ):
         Money(amount, currency)
 
 
@@ -140,9 +142,21 @@ def test_money_is_exact_or_refused(amount: Any, currency: str, digits: int | Non
 
 
 HOSTILE = decimal.Context(
-    prec=1, rounding=decimal.ROUND_UP, Emin=0, Emax=0, capitals=0, clamp=1,
-    traps=[decimal.Inexact, decimal.Rounded, decimal.Subnormal, decimal.Overflow, decimal.Clamped, decimal.FloatOperation],
-)  # fmt: skip
+    prec=1,
+    rounding=decimal.ROUND_UP,
+    Emin=0,
+    Emax=0,
+    capitals=0,
+    clamp=1,
+    traps=[
+        decimal.Inexact,
+        decimal.Rounded,
+        decimal.Subnormal,
+        decimal.Overflow,
+        decimal.Clamped,
+        decimal.FloatOperation,
+    ],
+)
 
 
 @given(amounts())

@@ -24,8 +24,7 @@ from payhub.driver import Call, Creating, Flow, Response, Unreadable
 from payhub.models import Phase, Ref
 from payhub.plan import Reply, checked, compared, creating, finished, reading, unknown_payment, unknown_payout
 from payhub.testing import answer, play
-
-from .samples import CARD, PAYMENT, PAYOUT
+from tests.samples import CARD, PAYMENT, PAYOUT
 
 CAN = Creating(offers=(), refusals=frozenset({400, 422}))
 NOT_SENT = Reply(phase=Phase.NOT_SENT, problem="no connection")
@@ -43,7 +42,7 @@ def call(url: str = "https://pay.example/payouts", *, moves_money: bool = True) 
 
 def flow(*calls: Call, end: Payout | Exception | type[Exception] | None = KNOWN) -> Flow[Any]:
     """Make these calls, whatever is answered, and end so."""
-    for each in calls:
+    for each in calls:  # noqa: UP028 - what is sent to a flow must not reach the tuple
         yield each
     if isinstance(end, Exception) or (isinstance(end, type) and issubclass(end, Exception)):
         raise end
@@ -71,6 +70,18 @@ def test_rule_2_maybe_sent_is_a_result() -> None:
     expected = Payout(order_id="po-1", requested=PAYOUT.amount, status=Status.UNKNOWN,
                       reason="the connection was cut (maybe sent)")  # fmt: skip
     assert expected == created(flow(call()), MAYBE_SENT)
+
+
+def test_rule_2_a_runner_that_fails_leaves_it_open() -> None:
+    """Rule 2: if the runner itself fails during a call, nobody knows how far it got: UNKNOWN."""
+    steps = creating(flow(call()), CAN, unknown_payout(PAYOUT))
+    next(steps)
+    with pytest.raises(StopIteration) as ended:
+        steps.throw(MemoryError())
+    assert (Status.UNKNOWN, "MemoryError in the runner (maybe sent)") == (
+        ended.value.value.status,
+        ended.value.value.reason,
+    )
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("x"), InvalidOrder("to", "x"), Declined("x"), ValueError("x")])
@@ -170,7 +181,8 @@ def test_rule_3_a_stopped_driver_cannot_object() -> None:
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELED])
 @pytest.mark.parametrize(
-    ("http", "believed"), [(200, True), (201, True), (299, True), (422, True), (199, False), (300, False), (404, False), (500, False)]
+    ("http", "believed"),
+    [(200, True), (201, True), (299, True), (422, True), (199, False), (300, False), (404, False), (500, False)],
 )
 def test_a_failure_needs_proof(status: Status, http: int, believed: bool) -> None:
     """A driver's FAILED or CANCELED stands after 2xx or a declared refusal; elsewhere it is UNKNOWN."""
@@ -178,7 +190,9 @@ def test_a_failure_needs_proof(status: Status, http: int, believed: bool) -> Non
     assert (status if believed else Status.UNKNOWN) is result.status
 
 
-@pytest.mark.parametrize("nothing", [None, "paid", {}, unknown_payment(PAYMENT)], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "nothing", [None, "paid", {}, unknown_payment(PAYMENT)], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_result_is_unknown(nothing: Any) -> None:
     """A driver that returns something else after sending has lost the answer: UNKNOWN."""
     assert Status.UNKNOWN is created(flow(call(), end=nothing), answered()).status
@@ -189,11 +203,18 @@ def test_a_flow_without_calls_ends_at_once() -> None:
     assert KNOWN == created(flow())
 
 
-REPLIES = st.one_of(st.just(NOT_SENT), st.just(MAYBE_SENT), st.integers(100, 599).map(answered), st.sampled_from([200, 400, 422]).map(answered))
+REPLIES = st.one_of(
+    st.just(NOT_SENT),
+    st.just(MAYBE_SENT),
+    st.integers(100, 599).map(answered),
+    st.sampled_from([200, 400, 422]).map(answered),
+)
 CALLS = st.builds(call, st.sampled_from(["https://a.example/1", "https://a.example/2"]), moves_money=st.booleans())
 ENDS: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(Status).map(lambda status: Payout(status=status)),
-    st.sampled_from([Declined("x"), NotFound("x"), Unreadable("x"), InvalidOrder("x", "x"), NotSent("x"), KeyError("x")]),
+    st.sampled_from(
+        [Declined("x"), NotFound("x"), Unreadable("x"), InvalidOrder("x", "x"), NotSent("x"), KeyError("x")]
+    ),
     st.none(),
 )
 
@@ -204,7 +225,9 @@ def endless(replies: list[Reply]) -> Iterator[Reply]:
 
 
 @given(st.lists(CALLS, max_size=5), ENDS, st.lists(REPLIES, min_size=1, max_size=6))
-def test_rules_2_and_3_hold_for_every_driver_and_every_answer(calls: list[Call], end: Any, replies: list[Reply]) -> None:
+def test_rules_2_and_3_hold_for_every_driver_and_every_answer(
+    calls: list[Call], end: Any, replies: list[Reply]
+) -> None:
     """Rules 2 and 3: whatever a driver does and whatever happens, an error means that no money moved.
 
     And no money call that may have been sent is made again, and no failure stands without proof.
@@ -226,7 +249,11 @@ def test_rules_2_and_3_hold_for_every_driver_and_every_answer(calls: list[Call],
         if sent:
             assert isinstance(result, Payout)
             failed = result.status in {Status.FAILED, Status.CANCELED}
-            proof = last is not None and last.response is not None and last.response.status in {*range(200, 300), *CAN.refusals}
+            proof = (
+                last is not None
+                and last.response is not None
+                and last.response.status in {*range(200, 300), *CAN.refusals}
+            )
             assert proof or not failed
     except Declined:
         assert all(len(sent) == 1 and reply.response and reply.response.status in CAN.refusals for _, reply in sent)
@@ -295,7 +322,9 @@ RUB = Money("10", "RUB")
     ],
 )
 @pytest.mark.parametrize("status", [Status.PENDING, Status.SUCCEEDED, Status.FAILED])
-def test_rule_9_answers_are_compared_with_the_order(fields: dict[str, Any], mismatches: tuple[str, ...], status: Status) -> None:
+def test_rule_9_answers_are_compared_with_the_order(
+    fields: dict[str, Any], mismatches: tuple[str, ...], status: Status
+) -> None:
     """Rule 9: an answer about another order or amount, or in another currency, is UNKNOWN and says why."""
     result = compared(Payout(status=status, **fields), PAYOUT)
     reason = f"the answer contradicts the order: {', '.join(mismatches)}" if mismatches else None
@@ -395,7 +424,9 @@ def test_a_wrong_word_is_refused_by_its_field(fields: dict[str, Any], message: s
         (Money("1.5", "KWD"), {"RUB": 0}, None),
     ],
 )
-def test_rule_12_digits_are_those_of_the_provider(amount: Money, exponents: dict[str, int], message: str | None) -> None:
+def test_rule_12_digits_are_those_of_the_provider(
+    amount: Money, exponents: dict[str, int], message: str | None
+) -> None:
     """Rule 12: a provider may count finer or coarser than ISO 4217; excess digits are refused, not rounded."""
     try:
         checked(order(amount=amount), exponents)

@@ -99,7 +99,9 @@ def test_a_broken_plugin_costs_only_itself(install: Install, source: str) -> Non
     install("payhub-acme", "acme", DRIVER.format(name="acme", title="Acme"))
     with capture_logs() as logs:
         plugins = Plugins()
-    with pytest.raises(BrokenPlugin, match=r"^the plugin of provider 'aaa' cannot be loaded: aaa \(payhub-aaa 1.2\): ") as caught:
+    with pytest.raises(
+        BrokenPlugin, match=r"^the plugin of provider 'aaa' cannot be loaded: aaa \(payhub-aaa 1.2\): "
+    ) as caught:
         plugins.provider("aaa")
     cause = plugins.broken[0].cause
     expected = ("acme", cause, [("payhub.plugin_broken", "aaa", "payhub-aaa 1.2", type(cause).__name__)])
@@ -211,7 +213,10 @@ def test_operations_are_those_of_the_hookspecs() -> None:
     """Every hook but the introduction and the observer is an operation, and has a docstring that begins a sentence."""
     hooks = {name for name in vars(hookspecs) if name.startswith("payhub_")}
     undocumented = [name for name in hooks if not (getattr(hookspecs, name).__doc__ or "").strip()]
-    assert ({f"payhub_{name}" for name in OPERATIONS}, []) == (hooks - {"payhub_provider", "payhub_event"}, undocumented)
+    assert ({f"payhub_{name}" for name in OPERATIONS}, []) == (
+        hooks - {"payhub_provider", "payhub_event"},
+        undocumented,
+    )
 
 
 class Second:

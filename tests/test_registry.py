@@ -23,8 +23,7 @@ from payhub.models import Period, Phase, Ref
 from payhub.plan import Reply
 from payhub.registry import Registry
 from payhub.testing import answer, fake, play
-
-from .samples import CARD, PAYMENT, PAYOUT, known
+from tests.samples import CARD, PAYMENT, PAYOUT, known
 
 SHOP = {"provider": "fake", "base_url": "https://pay.example", "token": "sesame"}
 
@@ -115,9 +114,16 @@ class Lame:
 
 @pytest.mark.parametrize(
     ("operation", "argument"),
-    [("create_payment", PAYMENT), ("create_payout", PAYOUT), ("fetch_payment", Ref(order_id="1")),
-     ("fetch_payout", Ref(order_id="1")), ("list_payments", Period), ("fetch_balance", None), ("fetch_account_info", None)],
-)  # fmt: skip
+    [
+        ("create_payment", PAYMENT),
+        ("create_payout", PAYOUT),
+        ("fetch_payment", Ref(order_id="1")),
+        ("fetch_payout", Ref(order_id="1")),
+        ("list_payments", Period),
+        ("fetch_balance", None),
+        ("fetch_account_info", None),
+    ],
+)
 def test_what_a_driver_does_not_have_is_refused(operation: str, argument: object) -> None:
     """An operation that the driver does not have, or does not declare, is refused by its name."""
     account = registry(Lame(), shop={**SHOP, "provider": "lame"}).account("shop")
@@ -125,14 +131,18 @@ def test_what_a_driver_does_not_have_is_refused(operation: str, argument: object
         play(getattr(account, operation)(*([argument] if argument else [])).steps)
 
 
-@pytest.mark.parametrize(("operation", "order"), [("create_payment", PAYOUT), ("create_payout", PAYMENT), ("create_payout", {})])
+@pytest.mark.parametrize(
+    ("operation", "order"), [("create_payment", PAYOUT), ("create_payout", PAYMENT), ("create_payout", {})]
+)
 def test_the_wrong_kind_of_order_is_refused(operation: str, order: object) -> None:
     """A payout is not created from a payment's order, nor from a mapping."""
     with pytest.raises(ConfigurationError, match=f"is needed, not {type(order).__name__}$"):
         getattr(registry().account("shop"), operation)(order)
 
 
-@pytest.mark.parametrize("ref", [Ref(), Ref(order_id="1", provider_id="2"), Ref(order_id=""), Ref(order_id="", provider_id="")])
+@pytest.mark.parametrize(
+    "ref", [Ref(), Ref(order_id="1", provider_id="2"), Ref(order_id=""), Ref(order_id="", provider_id="")]
+)
 @pytest.mark.parametrize("operation", ["fetch_payment", "fetch_payout"])
 def test_one_id_is_needed(operation: str, ref: Ref) -> None:
     """A status is asked for by one id: none, or two, cannot be meant."""

@@ -16,8 +16,7 @@ from payhub.masking import Clear, Truncated
 from payhub.models import Exchange, Phase
 from payhub.plan import Plan, Reply
 from payhub.testing import answer
-
-from .samples import CARD
+from tests.samples import CARD
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
 PLAN: Plan[None] = Plan(account="shop", provider="fake", steps=iter(()))  # type: ignore[arg-type]
@@ -65,8 +64,13 @@ def test_record_without_an_answer() -> None:
     """The record of a call without an answer says how far it got and what went wrong."""
     exchange = recorded(Reply(phase=Phase.MAYBE_SENT, problem="the connection was cut"))
     assert (Phase.MAYBE_SENT, "the connection was cut", None, None, 0, None) == (
-        exchange.phase, exchange.problem, exchange.status, exchange.response, exchange.bytes_received, exchange.server_time,
-    )  # fmt: skip
+        exchange.phase,
+        exchange.problem,
+        exchange.status,
+        exchange.response,
+        exchange.bytes_received,
+        exchange.server_time,
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,9 @@ def test_whatever_comes_is_recorded(body: bytes, date: str, url: str, order_id: 
 
 def test_rule_11_nothing_secret_is_recorded() -> None:
     """Rule 11: card numbers, query, headers and undeclared fields are in no part of a record."""
-    call = msgspec.structs.replace(CALL, order_id=CARD, provider_id=CARD, url=f"https://u:sesame@pay.example/{CARD}?sesame")
+    call = msgspec.structs.replace(
+        CALL, order_id=CARD, provider_id=CARD, url=f"https://u:sesame@pay.example/{CARD}?sesame"
+    )
     shown = str(msgspec.to_builtins(recorded(Reply(phase=Phase.ANSWERED, response=ANSWER), call)))
     assert (False, False) == (CARD in shown, "sesame" in shown)
 
@@ -120,14 +126,26 @@ def test_one_event() -> None:
     with capture_logs() as logs:
         transcript.publish(recorded(Reply(phase=Phase.ANSWERED, response=ANSWER)), ())
     expected = {
-        "event": "payhub.exchange", "log_level": "info", "account": "shop", "provider": "fake", "operation": "create_payout",
-        "order_id": "po-1", "provider_id": None, "method": "POST", "url": "https://pay.example/payouts?[hidden]",
-        "phase": "answered", "status": 200, "problem": None, "started_at": "2026-01-02T03:04:05.678+00:00",
-        "duration": 0.123457, "server_time": "2026-01-02T03:04:05+00:00",
-        "bytes_sent": len(CALL.body), "bytes_received": len(ANSWER.body),
+        "event": "payhub.exchange",
+        "log_level": "info",
+        "account": "shop",
+        "provider": "fake",
+        "operation": "create_payout",
+        "order_id": "po-1",
+        "provider_id": None,
+        "method": "POST",
+        "url": "https://pay.example/payouts?[hidden]",
+        "phase": "answered",
+        "status": 200,
+        "problem": None,
+        "started_at": "2026-01-02T03:04:05.678+00:00",
+        "duration": 0.123457,
+        "server_time": "2026-01-02T03:04:05+00:00",
+        "bytes_sent": len(CALL.body),
+        "bytes_received": len(ANSWER.body),
         "request": {"order_id": "po-1", "number": "411111******1111", "password": "[hidden]"},
         "response": {"id": "7", "token": "[hidden]", "card": "[hidden]"},
-    }  # fmt: skip
+    }
     assert [expected] == json.loads(json.dumps(logs))
 
 
@@ -148,5 +166,5 @@ def test_a_log_that_fails_changes_nothing(broken_log: None) -> None:
     """A log that cannot be written must not turn an answer about money into an error; observers still hear."""
     heard: list[Exchange] = []
     exchange = recorded(Reply(phase=Phase.ANSWERED, response=ANSWER))
-    transcript.publish(exchange, [("me", lambda event: heard.append(event))])
+    transcript.publish(exchange, [("me", lambda *, event: heard.append(event))])
     assert [exchange] == heard

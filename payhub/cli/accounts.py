@@ -52,7 +52,7 @@ def providers(
 
     Needs no configuration and reads none.
     """
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
     plugins = Plugins()
     claims = Counter(provider.info.name for provider in plugins.providers)
     rows = [_provider(provider, claims[provider.info.name]) for provider in plugins.providers]
@@ -109,7 +109,7 @@ def accounts(
     verbose: VerboseOption = False,
 ) -> None:
     """List the configured accounts, and whether each can be opened (its keys are loaded; nothing is sent)."""
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
     with session.hub() as hub:
         rows = [_account(hub, name) for name in hub.accounts]
     shown = views.table("account", "provider", "opened")
@@ -180,7 +180,7 @@ def doctor(
     The provider is asked for the account's information and for the status of an order that does
     not exist. Every line marked ✗ says what to do; ! is a warning.
     """
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
     checks: list[Check] = []
     console = stdout()
     for check in _examined(session, account):

@@ -1,6 +1,7 @@
 """Put the commands together, and turn whatever goes wrong into one line and an exit code."""
 
 import importlib.metadata
+import io
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,8 @@ def application() -> typer.Typer:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code."""
     command = typer.main.get_command(application())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an answer is given in any encoding
     try:
         code = command.main(list(arguments) or ["--help"], prog_name="payhub", standalone_mode=False)
     except Exception as cause:  # noqa: BLE001 - no user is to see a traceback

@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -60,9 +60,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
     @classmethod
-    def begin(cls, config: Path | None, as_json: bool, verbose: bool) -> Self:  # noqa: FBT001 - as typer gives them
-        """Begin a command: logs go to stderr from now on, as much as was asked for."""
-        log_to_stderr(logging.INFO if verbose else logging.WARNING)
+    def begin(cls, config: Path | None, *, as_json: bool, verbose: bool, creates: bool = False) -> Self:
+        """Begin a command: logs go to stderr from now on, as much as was asked for.
+
+        Whoever `creates` nothing is not told what to mind when creating.
+        """
+        log_to_stderr(logging.INFO if verbose else logging.WARNING, () if creates else _FOR_CREATORS)
         return cls(config=config, as_json=as_json)
 
     def settings(self) -> Settings:
@@ -103,11 +106,21 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             ) from cause
 
 
-def log_to_stderr(level: int) -> None:
+_FOR_CREATORS = ("payhub.journal_in_memory",)
+
+
+def log_to_stderr(level: int, silent: Collection[str] = ()) -> None:
     """Configure structlog: for a person on a terminal, else one JSON object a line."""
+
+    def heard(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if event["event"] in silent:
+            raise structlog.DropEvent
+        return event
+
     logging.getLogger("httpx").setLevel(logging.WARNING)  # on INFO it prints URLs
     logging.getLogger("httpcore").setLevel(logging.WARNING)
     shared: list[structlog.typing.Processor] = [
+        heard,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),

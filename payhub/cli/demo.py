@@ -81,7 +81,7 @@ def demo(
 
     No money moves and nothing leaves this machine. Reads no configuration: the sandbox brings one.
     """
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
     recorder = Recorder()
     with (
         tempfile.TemporaryDirectory() as directory,

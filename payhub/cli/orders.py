@@ -72,7 +72,7 @@ def pay(  # noqa: PLR0913 - one argument for each option
 
     Order fields for --set: payer.email, payer.phone, payer.first_name, payer.browser.user_agent, …
     """
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose, creates=True)
     with session.hub() as hub:
         info = hub.registry.provider(account).info
         options = {
@@ -123,7 +123,7 @@ def payout(  # noqa: PLR0913 - one argument for each option
     Order fields for --set: to.holder, to.exp_year, to.exp_month, to.country, to.birth_date (cards),
     recipient.email, recipient.phone, recipient.first_name, recipient.last_name, recipient.country.
     """
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose, creates=True)
     destination, option, number = _destination(
         (ToCard, "--to-card", to_card),
         (ToPhone, "--to-phone", to_phone),
@@ -181,7 +181,7 @@ _CREATED = {
 }
 
 
-def status(  # noqa: PLR0913 - one argument for each option
+def status(
     account: AccountArgument,
     kind: Annotated[Kind, typer.Argument(help="What to ask for.", show_default=False)],
     *,
@@ -192,7 +192,7 @@ def status(  # noqa: PLR0913 - one argument for each option
     verbose: VerboseOption = False,
 ) -> int:
     """Ask for a payment's or payout's status; exit 0 means answered, whatever the status is."""
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
     if (order_id is None) == (provider_id is None):
         raise UsageError("give --order-id or --provider-id, one of them")
     with session.hub() as hub:
@@ -210,13 +210,13 @@ def balance(
     verbose: VerboseOption = False,
 ) -> None:
     """Show what an account has with the provider."""
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
     with session.hub() as hub:
         found = hub.fetch_balance(account)
     session.answer(views.plain(found), views.balance(found))
 
 
-def history(  # noqa: PLR0913 - one argument for each option
+def history(
     account: AccountArgument,
     *,
     first: Annotated[str, typer.Option("--from", metavar="DATE", help="The first day, as 2026-01-31.")],
@@ -226,7 +226,7 @@ def history(  # noqa: PLR0913 - one argument for each option
     verbose: VerboseOption = False,
 ) -> None:
     """List the payments of some days, with totals by currency and status."""
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
     since, until = _day(first, "--from"), _day(last, "--to")
     if until < since:
         raise UsageError("--to is before --from")

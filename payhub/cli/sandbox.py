@@ -47,7 +47,7 @@ def started(provider: str, directory: Path, port: int) -> Iterator[tuple[Provide
         sandbox.__exit__(None, None, None)
 
 
-def sandbox(  # noqa: PLR0913 - one argument for each option
+def sandbox(
     provider: Annotated[str, typer.Argument(help="The provider, as alikassa.", show_default=False)],
     *,
     directory: Annotated[
@@ -62,7 +62,7 @@ def sandbox(  # noqa: PLR0913 - one argument for each option
 
     No money moves and nothing leaves this machine. Reads no configuration, it writes one.
     """
-    session = Session.begin(config, as_json, verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
     with started(provider, directory, port) as (info, running):
         account, table = next(iter(read_file(running.config).accounts.items()))
         values = {

@@ -5,10 +5,22 @@ from typing import NamedTuple, Protocol
 from payhub.driver import Schedule
 from payhub.errors import PayhubError
 from payhub.journal.records import Entry, Facts, Key, Record
-from payhub.journal.states import Evidence, Source, State
+from payhub.journal.states import Evidence, IllegalStep, Source, State
 from payhub.models import Exchange
 
-__all__ = ["Entry", "Evidence", "Facts", "Journal", "JournalFailed", "Key", "Opened", "Record", "Source", "State"]
+__all__ = [
+    "Entry",
+    "Evidence",
+    "Facts",
+    "IllegalStep",
+    "Journal",
+    "JournalFailed",
+    "Key",
+    "Opened",
+    "Record",
+    "Source",
+    "State",
+]
 
 
 class JournalFailed(PayhubError):
@@ -42,7 +54,11 @@ class Journal(Protocol):
     def settle(
         self, key: Key, found: Evidence, schedule: Schedule, exchange: Exchange | None = None, *, by: str | None = None
     ) -> Record:
-        """Keep evidence, and the exchange it came with; apply it where the state machine allows it."""
+        """Keep evidence, and the exchange it came with; apply it where the state machine allows it.
+
+        Raises:
+            IllegalStep: an operator wants a step that is not his to take; nothing is kept.
+        """
         ...
 
     def find(self, key: Key) -> Record | None:

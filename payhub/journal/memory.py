@@ -9,7 +9,7 @@ import msgspec
 
 from payhub.driver import Schedule
 from payhub.errors import OrderConflict
-from payhub.journal import Opened
+from payhub.journal import JournalFailed, Opened
 from payhub.journal.records import Entry, Facts, Key, Record, applied
 from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
@@ -46,6 +46,8 @@ class MemoryJournal:
         """Keep evidence and apply it where the state machine allows it."""
         now = _now()
         with self._lock:
+            if key not in self._records:
+                raise JournalFailed("the journal does not know this order")
             record, contradicts = applied(self._records[key], found, now, schedule)
             self._records[key] = record
             if exchange is not None:
@@ -56,13 +58,11 @@ class MemoryJournal:
     def _keep(self, key: Key, entry: Entry) -> None:
         """Keep an entry; the same evidence again only counts."""
         kept = self._entries[key]
-        for place in range(len(kept) - 1, -1, -1):
-            if kept[place].what != "exchange":
-                if (kept[place].evidence, kept[place].by) == (entry.evidence, entry.by):
-                    kept[place] = msgspec.structs.replace(kept[place], times=kept[place].times + 1)
-                    return
-                break
-        kept.append(entry)
+        newest = next((place for place in reversed(range(len(kept))) if _counts(kept[place])), None)
+        if newest is not None and _counts(entry) and _said(kept[newest]) == _said(entry):
+            kept[newest] = msgspec.structs.replace(kept[newest], times=kept[newest].times + 1)
+        else:
+            kept.append(entry)
 
     def find(self, key: Key) -> Record | None:
         """Return what is known of an order."""
@@ -117,8 +117,18 @@ def sending(record: Record, now: dt.datetime, lease: float) -> Record:
 def _entry(
     record: Record, found: Evidence, now: dt.datetime, *, contradicts: bool = False, by: str | None = None
 ) -> Entry:
-    what = "act" if by else "evidence"
-    return Entry(at=now, what=what, key=record.facts.key, evidence=found, contradicts=contradicts, by=by)
+    return Entry(at=now, what="act" if by else "evidence", key=record.facts.key, evidence=found, contradicts=contradicts, by=by)
+
+
+def _counts(entry: Entry) -> bool:
+    return entry.what == "evidence" and entry.evidence is not None and entry.evidence.source not in _ONCE
+
+
+_ONCE = frozenset({Source.PLAN, Source.ANSWER})
+
+
+def _said(entry: Entry) -> tuple[Evidence | None, bool]:
+    return entry.evidence, entry.contradicts
 
 
 def _due(record: Record) -> dt.datetime:

@@ -1,8 +1,15 @@
 """Create and upgrade a journal's tables, with Alembic."""
 
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+
+from payhub.journal import JournalFailed
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0001"
 """The newest version of the tables; a test compares it with the migrations."""
@@ -11,15 +18,27 @@ HEAD = "0001"
 def upgrade(engine: sa.Engine, prefix: str) -> bool:
     """Bring the tables to the newest version; return whether anything had to be done.
 
-    Everything happens in one transaction: it is done whole, or not at all.
+    Everything happens in one transaction, of one process at a time: it is done whole, or not at all.
+
+    Raises:
+        JournalFailed: the tables have a version that this payhub does not know.
     """
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(version_table(prefix)))))
         if version(connection, prefix) == HEAD:
             return False
-        from alembic import command  # noqa: PLC0415 - slow to import, and rarely needed
+        from alembic import command, util  # noqa: PLC0415 - slow to import, and rarely needed
 
-        command.upgrade(configuration(connection, prefix), "head")
+        try:
+            with _alembic:  # it runs migrations through module globals
+                command.upgrade(configuration(connection, prefix), "head")
+        except util.CommandError as cause:
+            raise JournalFailed("the journal's tables are of another version; is this the newest payhub?") from cause
         return True
+
+
+_alembic = threading.Lock()
 
 
 def version(connection: sa.Connection, prefix: str) -> str | None:
@@ -36,7 +55,7 @@ def version_table(prefix: str) -> str:
     return f"{prefix}version"
 
 
-def configuration(connection: sa.Connection, prefix: str) -> "Config":  # noqa: F821
+def configuration(connection: sa.Connection, prefix: str) -> "Config":
     """Tell Alembic where the migrations are, and on which connection and prefix they run."""
     from alembic.config import Config  # noqa: PLC0415 - slow to import, and rarely needed
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from payhub.driver import Schedule
-from payhub.journal.states import OPEN, Evidence, Source, State, allowed
+from payhub.journal.states import OPEN, Evidence, IllegalStep, Source, State, allowed, contradicts
 from payhub.masking import Clear, Link, Shown
 from payhub.models import Exchange, Kind
 from payhub.money import Money
@@ -86,13 +86,20 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
     """Apply evidence to a record; return the new one, and whether the evidence contradicts it.
 
     What is said is taken over where the step is legal or the state stays; what contradicts leaves
-    everything as it was but for the flag.
+    everything as it was but for the flag. A value that contradicts the order is not taken over, and
+    of an answer about another order no value is.
+
+    Raises:
+        IllegalStep: an operator wants a step that is not his to take.
     """
-    same = found.state is record.state
-    if not same and not allowed(record.state, found):
-        contradicts = record.state not in OPEN or found.state not in {State.UNKNOWN, State.PENDING}
-        return msgspec.structs.replace(record, contradicted=record.contradicted or contradicts), contradicts
-    said = {name: getattr(found, name) for name in _TAKEN if getattr(found, name) not in (None, ())}
+    same, legal = found.state is record.state, allowed(record.state, found)
+    if found.source is Source.OPERATOR and not legal:
+        raise IllegalStep(f"an order that is {record.state} is not an operator's to make {found.state}")
+    if not same and not legal:
+        contrary = contradicts(record.state, found)
+        return msgspec.structs.replace(record, contradicted=record.contradicted or contrary), contrary
+    names = set(_TAKEN if _OTHER.isdisjoint(found.mismatches) else _WORDS) - set(found.mismatches)
+    said = {name: getattr(found, name) for name in names if getattr(found, name) not in (None, ())}
     if not same:
         said |= {"reason": found.reason, "mismatches": found.mismatches}
     checks = 0 if not same else record.checks + 1
@@ -114,6 +121,8 @@ _TAKEN = (
     "mismatches",
     "redirect_url",
 )
+_WORDS = ("reason", "mismatches")
+_OTHER = frozenset({"order_id", "provider_id"})
 
 
 def next_check(record: Record, now: dt.datetime, schedule: Schedule) -> dt.datetime | None:

@@ -55,8 +55,8 @@ class _Statements:
         orders, evidence = t.orders, t.evidence
         param, c = sa.bindparam, orders.c
         named = sa.and_(c.account == param("account"), c.kind == param("kind"), c.order_id == param("order_id"))
-        changing = {name: param(name) for name in _CHANGING}
-        of_order = sa.select(evidence.c.id, evidence.c.body).where(evidence.c.order == param("row"))
+        changing: dict[str, Any] = {name: param(name) for name in _CHANGING}
+        of_order = sa.select(evidence.c.id, evidence.c.body, evidence.c.contradicts).where(evidence.c.order == param("row"))
         self.find = sa.select(orders).where(named)
         self.lock = self.find.with_for_update()
         self.reserve = orders.insert()
@@ -88,6 +88,10 @@ class SqlJournal:
             self.engine = _engine(url)
         except (SQLAlchemyError, ImportError) as cause:
             raise JournalFailed(f"journal.url: {type(cause).__name__}: not a database that can be used") from cause
+        if self.engine.dialect.name not in {"sqlite", "postgresql"}:
+            raise JournalFailed("journal.url: sqlite:///… or postgresql+psycopg://… is needed")
+        if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
+            raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
         self.prefix = prefix
         self._t = tables(prefix)
         self._s = _Statements(self._t)
@@ -157,18 +161,22 @@ class SqlJournal:
         if by is not None:
             act = {"order": row, "at": _micros(now), "by": by, "body": _written(found)}
             connection.execute(self._s.act, act)
-        elif found.source is Source.ANSWER or not self._counted(connection, row, found, now):
-            kept = {"order": row, "at": _micros(now), "last_at": _micros(now), "body": _written(found)}
-            connection.execute(self._s.evidence, {**kept, "contradicts": contradicts, "times": 1})
+        else:
+            self._keep(connection, row, found, now, contradicts=contradicts)
         return record
 
-    def _counted(self, connection: sa.Connection, row: int, found: Evidence, now: dt.datetime) -> bool:
-        """Count evidence that says the same as the newest one, so that repeats take no room."""
-        last = connection.execute(self._s.newest, {"row": row}).first()
-        if last is None or last.body != _written(found):
-            return False
-        connection.execute(self._s.again, {"row": last.id, "now": _micros(now)})
-        return True
+    def _keep(
+        self, connection: sa.Connection, row: int, found: Evidence, now: dt.datetime, *, contradicts: bool
+    ) -> None:
+        """Keep evidence; what says the same as the newest only counts, so that repeats take no room."""
+        body, at = _written(found), _micros(now)
+        again = found.source is not Source.ANSWER  # a create is answered once: spare the hot path the question
+        last = connection.execute(self._s.newest, {"row": row}).first() if again else None
+        if last is not None and (last.body, last.contradicts) == (body, contradicts):
+            connection.execute(self._s.again, {"row": last.id, "now": at})
+            return
+        kept = {"order": row, "at": at, "last_at": at, "body": body, "contradicts": contradicts, "times": 1}
+        connection.execute(self._s.evidence, kept)
 
     def find(self, key: Key) -> Record | None:
         """Return what is known of an order."""
@@ -325,7 +333,7 @@ def _written(struct: msgspec.Struct) -> str:
 
 
 def _digits(money: Money | None) -> str | None:
-    return money and f"{money.amount:f}"
+    return f"{money.amount:f}" if money else None
 
 
 def _money(digits: str | None, currency: str) -> Money | None:
@@ -350,6 +358,9 @@ def _time(micros: int | None) -> dt.datetime | None:
 def _cause(cause: SQLAlchemyError) -> str:
     """Name the database's complaint; its first line quotes no parameter (`hide_parameters`)."""
     original = getattr(cause, "orig", None) or cause
+    if getattr(original, "sqlstate", None) == _NO_TABLE:
+        return "it has no tables; make them: payhub journal init"
     return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"
 
 
+_NO_TABLE = "42P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -1,15 +1,16 @@
 """Say which states an order goes through, and which evidence allows each step.
 
-The table `EDGES` is the whole state machine. A step that it does not have is not taken: the
-evidence is kept and flagged as contradicting.
+The table `EDGES` is the whole state machine. A step that it does not have is not taken: evidence
+of a provider's is kept, and flagged where it contradicts; an operator's is refused.
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from payhub.masking import Clear, Shown
+from payhub.errors import PayhubError
+from payhub.masking import Clear, Shown, sweep
 from payhub.models import Payment, Payout, Status
 from payhub.money import Money
 
@@ -123,7 +124,11 @@ def status_of(state: State) -> Status:
 
 
 class Evidence(Shown, frozen=True, kw_only=True):
-    """Say what was learnt of an order, and from where; what is `None` was not said."""
+    """Say what was learnt of an order, and from where; what is `None` was not said.
+
+    Others wrote the texts: card numbers in words are truncated, what no database holds (NUL) is
+    replaced, and an id longer than any is dropped.
+    """
 
     source: Clear[Source]
     state: Clear[State]
@@ -137,14 +142,53 @@ class Evidence(Shown, frozen=True, kw_only=True):
     mismatches: Clear[tuple[str, ...]] = ()
     redirect_url: Clear[str | None] = None
 
+    def __post_init__(self) -> None:
+        """Make the texts fit to be kept."""
+        for name, clean in _CLEAN.items():
+            if text := getattr(self, name):
+                msgspec.structs.force_setattr(self, name, clean(text.replace("\0", "\ufffd")))
+
+
+def _id(text: str) -> str | None:
+    return text if len(text) <= _LONGEST_ID else None
+
+
+_LONGEST_ID = 255
+_CLEAN: Mapping[str, Callable[[str], str | None]] = {
+    "provider_id": _id,
+    "provider_status": sweep,
+    "reason": sweep,
+    "redirect_url": str,
+}
+
+
+_SAID = frozenset(f.name for f in msgspec.structs.fields(Evidence)) - {"source", "state"}
+
 
 def evidence(result: Payment | Payout, source: Source) -> Evidence:
     """Return what a result is evidence for."""
-    names = {f.name for f in msgspec.structs.fields(Evidence)} - {"source", "state"}
-    said = {name: getattr(result, name) for name in names if hasattr(result, name)}
+    said = {name: getattr(result, name) for name in _SAID if hasattr(result, name)}
     return Evidence(source=source, state=state_of(result), **said)
 
 
 def allowed(now: State, found: Evidence) -> bool:
     """Tell whether evidence may lead from a state to the one it is evidence for."""
     return found.source in EDGES[now].get(found.state, frozenset())
+
+
+class IllegalStep(PayhubError):
+    """Report that an operator may not take an order from its state to the one he named."""
+
+
+def contradicts(now: State, found: Evidence) -> bool:
+    """Tell whether evidence for a step that is not allowed says that the state is wrong.
+
+    "Unknown" says nothing. "Pending" says nothing of an open order, and is old news when the
+    answer to the create is read after a status query has been answered.
+    """
+    late = found.source is Source.ANSWER and now in _AFTER_PENDING
+    quiet = found.state is State.UNKNOWN or (found.state is State.PENDING and (now.open or late))
+    return found.state is not now and not quiet
+
+
+_AFTER_PENDING = frozenset(EDGES[State.PENDING]) | {State.REVERSED}

@@ -31,11 +31,11 @@ class Tables:
         self.prefix = prefix
         self.metadata = MetaData(
             naming_convention={
-                "pk": f"pk_%(table_name)s",
-                "uq": f"uq_%(table_name)s_%(column_0_name)s",
-                "fk": f"fk_%(table_name)s_%(column_0_name)s",
-                "ix": f"ix_%(table_name)s_%(column_0_name)s",
-                "ck": f"ck_%(table_name)s_%(constraint_name)s",
+                "pk": "pk_%(table_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_name)s",
+                "ix": "ix_%(table_name)s_%(column_0_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
             }
         )
         self.orders = Table(

@@ -1,6 +1,7 @@
 """Give the driver's tests real keys, a real sandbox and a hub in both modes."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ ACCOUNT = "alikassa-rub"
 
 def openssl(*arguments: object, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     """Run the openssl command, the independent party of the signature tests."""
-    return subprocess.run(["openssl", *map(str, arguments)], input=stdin, capture_output=True, check=False)  # noqa: S603, S607
+    return subprocess.run(["openssl", *map(str, arguments)], input=stdin, capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
@@ -66,9 +67,9 @@ def open_hub(mode: str, config: Path) -> Iterator[Any]:
             yield hub
         return
     with asyncio.Runner() as loop:
-        hub = AsyncHub.from_file(config)
-        yield Awaited(hub, loop)
-        loop.run(hub.close())
+        awaited = AsyncHub.from_file(config)
+        yield Awaited(awaited, loop)
+        loop.run(awaited.close())
 
 
 @pytest.fixture(scope="session")
@@ -80,8 +81,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(served: Sandbox) -> Sandbox:
-    """Return the session's sandbox with empty books and no faults."""
+    """Return the session's sandbox with empty books and no faults, and its configuration without a journal.
+
+    The journal's own tests are in tests/journal; here each hub forgets its orders.
+    """
     served.reset()
+    served.config.write_text(re.sub(r"(?s)\[journal\].*?\n\n", "", served.config.read_text()))
     return served
 
 
@@ -99,7 +104,7 @@ class SaidToBeSimulated:
     @classmethod
     def serialize(cls, cassette: dict[str, Any]) -> str:
         """Write a cassette."""
-        return cls.NOTE + yamlserializer.serialize(cassette)
+        return cls.NOTE + str(yamlserializer.serialize(cassette))
 
     @staticmethod
     def deserialize(text: str) -> dict[str, Any]:
@@ -108,6 +113,6 @@ class SaidToBeSimulated:
         return cassette
 
 
-def pytest_recording_configure(config: pytest.Config, vcr: VCR) -> None:  # noqa: ARG001 - the hook's arguments
+def pytest_recording_configure(config: pytest.Config, vcr: VCR) -> None:
     """Let cassettes say that they were recorded against a simulation."""
     vcr.register_serializer("said-to-be-simulated", SaidToBeSimulated)

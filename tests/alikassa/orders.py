@@ -28,10 +28,10 @@ RECIPIENT = Recipient(
 )
 
 
-def config(currency: str = "RUB", **fields: Any) -> AliKassaConfig:
-    """Make a configuration of an account in a currency."""
-    fields = {"account": UUID, "payout_cert": Path("cert/payout"), **fields}
-    return AliKassaConfig(name="ak", provider="alikassa", currency=currency, **fields)
+def config(**fields: Any) -> AliKassaConfig:
+    """Make a configuration of an account, in rubles unless another currency is given."""
+    fields = {"account": UUID, "payout_cert": Path("cert/payout"), "currency": "RUB", **fields}
+    return AliKassaConfig(name="ak", provider="alikassa", **fields)
 
 
 def payment(currency: str = "RUB", amount: str = "3000", **fields: Any) -> PaymentOrder:

@@ -1,6 +1,7 @@
 """Conversations recorded against the sandbox replay without it, and hold nothing that must not be kept.
 
-To record them anew, delete `cassettes/*.yaml` and run `pytest tests/alikassa/test_cassettes.py --record-mode=once -k "not async"`.
+To record them anew, delete `cassettes/*.yaml` and run
+`pytest tests/alikassa/test_cassettes.py --record-mode=once -k "not async"`.
 """
 
 import datetime as dt
@@ -70,12 +71,11 @@ def vcr_cassette_dir() -> str:
 
 
 @pytest.fixture(params=["sync", "async"])
-def hub(request: pytest.FixtureRequest, served: Sandbox, record_mode: str) -> Iterator[Any]:
+def hub(request: pytest.FixtureRequest, sandbox: Sandbox, record_mode: str) -> Iterator[Any]:
     """Open a hub: on the sandbox while recording, else on a port where nobody listens."""
-    served.reset()
-    text = served.config.read_text()
-    path = served.config.with_name("cassette.toml")
-    path.write_text(text if record_mode != "none" else text.replace(served.url, "http://127.0.0.1:9"))
+    text = sandbox.config.read_text()
+    path = sandbox.config.with_name("cassette.toml")
+    path.write_text(text if record_mode != "none" else text.replace(sandbox.url, "http://127.0.0.1:9"))
     yield from open_hub(request.param, path)
 
 

@@ -34,15 +34,15 @@ TABLE = {"provider": "alikassa", "account": UUID, "currency": "RUB", "payout_cer
 def test_a_wrong_table_is_refused_by_key(change: dict[str, Any], words: str, tmp_path: Path) -> None:
     """Each mistake in the table names its key, and no value that could be a secret."""
     table = {key: value for key, value in {**TABLE, **change}.items() if value is not None}
-    with Hub.from_mapping({"accounts": {"ak": table}}, base=tmp_path) as hub:
-        with pytest.raises(ConfigurationError) as error:
-            hub.fetch_balance("ak")
+    hub = Hub.from_mapping({"accounts": {"ak": table}}, base=tmp_path)
+    with hub, pytest.raises(ConfigurationError) as error:
+        hub.fetch_balance("ak")
     assert (words in str(error.value), "hunter2" in str(error.value)) == (True, False)
 
 
 def test_no_repr_shows_a_password() -> None:
     """Passwords and the like are hidden in every repr."""
-    shown = repr(config(payout_password="hunter2", payment_password="hunter2"))  # noqa: S106
+    shown = repr(config(payout_password="hunter2", payment_password="hunter2"))
     assert ("hunter2" in shown, "[hidden]" in shown) == (False, True)
 
 
@@ -54,7 +54,7 @@ def test_the_defaults_are_the_documents() -> None:
 
 def test_the_configured_services_are_listed_for_the_doctor(archive: Any) -> None:
     """What the configuration names can be compared with what the provider says is active."""
-    services = {
+    services: dict[str, Any] = {
         "payment_services": PaymentServices(card_direct="payment_card_number_rub_card"),
         "payout_services": PayoutServices(card="payment_card_rub"),
     }

@@ -280,7 +280,14 @@ def test_openssl_verifies_every_call(
     """Rule 10: the signature is over the very bytes that are sent, by a verifier that is not ours."""
     call: Call = next(start(account))
     (tmp_path / "sign").write_bytes(base64.b64decode(call.headers["Sign"]))
-    verify = ("dgst", "-sha1", "-verify", account.config.payout_cert / "public.pem", "-signature", tmp_path / "sign")
+    verify = (
+        "dgst",
+        "-sha1",
+        "-verify",
+        Path(str(account.config.payout_cert), "public.pem"),
+        "-signature",
+        tmp_path / "sign",
+    )
     assert (call.method, call.url) == ("POST", f"https://api-merchant.alikassa.com/{path}")
     assert openssl(*verify, stdin=call.body).stdout == b"Verified OK\n"
     assert {k: v for k, v in call.headers.items() if k != "Sign"} == {

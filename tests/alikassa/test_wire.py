@@ -85,7 +85,7 @@ def test_what_is_no_id_is_unreadable(value: Any) -> None:
     [(True, True), (False, False), ("1", True), ("0", False), ("true", True), (0, False), ("", None), ("?", None)],
     ids=repr,
 )
-def test_flags_come_in_every_form(value: Any, expected: bool | None) -> None:  # noqa: FBT001
+def test_flags_come_in_every_form(value: Any, expected: bool | None) -> None:
     """A boolean is read from booleans, numbers and texts."""
     assert wire.flag(value) is expected
 
@@ -143,8 +143,15 @@ def test_unknown_fields_are_kept() -> None:
     assert raw == {"payment_status": "wait", "id": 1, "new_field": [1]}
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner)
-       | st.dictionaries(st.text() | st.sampled_from(["id", "payment_status", "errors", "message"]), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(st.text() | st.sampled_from(["id", "payment_status", "errors", "message"]), inner)
+        ),
+    )
+)
 def test_no_answer_breaks_the_reader(body: Any) -> None:
     """Whatever JSON comes, it is read, refused, or unreadable; nothing else is raised."""
     try:

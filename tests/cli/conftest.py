@@ -1,4 +1,6 @@
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
@@ -32,6 +34,29 @@ class Done(NamedTuple):
 
 Command = Callable[..., Done]
 
+# A background job ignores SIGINT, and so would a command that it starts.
+_INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from payhub.cli import main"
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start a command in a process of its own, for Ctrl-C."""
+    command = [sys.executable, "-c", f"{_INTERRUPTIBLE}; main()", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def interrupted(running: subprocess.Popen[str]) -> Done:
+    """Press Ctrl-C and wait for the end."""
+    assert running.stdout
+    assert running.stderr
+    running.send_signal(signal.SIGINT)
+    out, err = running.stdout.read(), running.stderr.read()
+    return Done(running.wait(), out, without_hint(err))
+
+
+def without_hint(err: str) -> str:
+    """Leave out that there is no journal: the sandbox's configuration has none, and creating says so."""
+    return "".join(line for line in err.splitlines(keepends=True) if "payhub.journal_in_memory" not in line)
+
 
 @pytest.fixture
 def payhub(
@@ -50,7 +75,7 @@ def payhub(
         captured = capsys.readouterr()
         code = end.value.code
         assert isinstance(code, int)
-        return Done(code, captured.out, captured.err)
+        return Done(code, captured.out, without_hint(captured.err))
 
     yield run
     structlog.reset_defaults()

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from payhub_alikassa.sandbox import Sandbox
+from tests.raw_server import RawServer, answer
 
-from ..raw_server import RawServer, answer
 from .conftest import ACCOUNT, Command
 
 RIGHTS = {"payments": True, "payouts": True}
@@ -229,6 +229,26 @@ def test_doctor_without_a_date(payhub: Command, shop: Callable[..., None]) -> No
     assert done.code == 0
     assert "clock" not in states(done)
     assert (states(done)["payments"], states(done)["payouts"]) == ("warning", "warning")
+
+
+CARELESS_DRIVER = """
+import msgspec
+from payhub.testing import fake
+from payhub.testing.fake import *
+
+@hookimpl
+def payhub_provider():
+    return msgspec.structs.replace(fake.payhub_provider(), name="careless", connect=FakeAccount)
+"""
+
+
+def test_doctor_of_an_insecure_address(payhub: Command, install: Install, write_config: Write) -> None:
+    """Plain http to another machine is a mistake of configuration, whatever the driver says; nothing is sent."""
+    install("payhub-careless", "1.0", CARELESS_DRIVER, careless="payhub_careless")
+    write_config('[accounts.shop]\nprovider = "careless"\nbase_url = "http://pay.example"\n')
+    done = payhub("doctor")
+    assert done.code == 2
+    assert "✗ shop address: plain http is allowed to this machine only" in done.out
 
 
 SMALL_DRIVER = """

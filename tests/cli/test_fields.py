@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ..raw_server import RawServer, answer
+from tests.raw_server import RawServer, answer
+
 from .conftest import Command
 
 PICKY = """

@@ -1,5 +1,3 @@
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,13 +10,12 @@ from payhub import errors
 from payhub.cli.app import EXIT_CODES
 from payhub.errors import PayhubError
 from payhub_alikassa.sandbox import Sandbox
+from tests.raw_server import RawServer, answer
 
-from ..raw_server import RawServer, answer
-from .conftest import ACCOUNT, CARD, PAYER, Command, Done
+from .conftest import ACCOUNT, CARD, PAYER, Command, interrupted, start
 
 PAY = ("pay", ACCOUNT, "--order-id", "in-1", "--amount", "500", "--currency", "RUB", "--method", "card")
 PAYOUT = ("payout", ACCOUNT, "--order-id", "po-1", "--amount", "500", "--currency", "RUB")
-PROGRAM = Path(sys.executable).with_name("payhub")
 
 
 def replaced(arguments: tuple[str, ...], option: str, value: str) -> tuple[str, ...]:
@@ -163,13 +160,9 @@ def wait_for(happened: Callable[[], bool]) -> None:
 def test_ctrl_c_while_creating(sandbox: Sandbox, form: tuple[str, ...]) -> None:
     """Ctrl-C during a payout says that the outcome may be unknown and how to ask: exit 4."""
     sandbox.arm("stall", path="/v1/payout")
-    command = [PROGRAM, *PAYOUT, "--to-card", CARD, *form]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=os.environ) as running:
+    with start(*PAYOUT, "--to-card", CARD, *form) as running:
         wait_for(lambda: sandbox.requests("/v1/payout") == 1)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
-    done = Done(running.returncode, out, err)
+        done = interrupted(running)
     assert done.code == 4
     assert done.err.count("\n") == 1
     assert "interrupted by KeyboardInterrupt; the outcome of the payout may be unknown" in done.err
@@ -180,12 +173,10 @@ def test_ctrl_c_while_creating(sandbox: Sandbox, form: tuple[str, ...]) -> None:
 def test_ctrl_c_while_asking(sandbox: Sandbox) -> None:
     """Ctrl-C during a question is only that."""
     sandbox.arm("stall", path="/v1/account/balance")
-    pipe = subprocess.PIPE
-    with subprocess.Popen([PROGRAM, "balance", ACCOUNT], stdout=pipe, stderr=pipe, text=True) as running:
+    with start("balance", ACCOUNT) as running:
         wait_for(lambda: sandbox.requests("/v1/account/balance") == 1)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
-    assert (running.returncode, out, err) == (130, "", "")
+        done = interrupted(running)
+    assert done == (130, "", "")
 
 
 BROKEN_DRIVER = """

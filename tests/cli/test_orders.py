@@ -11,6 +11,7 @@ RUB = ("--currency", "RUB")
 
 
 def ordered(order_id: str, amount: str = "500") -> tuple[str, ...]:
+    """Give the arguments that payments and payouts share."""
     return (ACCOUNT, "--order-id", order_id, "--amount", amount, *RUB)
 
 

@@ -56,7 +56,7 @@ def test_every_argument_is_in_the_usage(name: str) -> None:
         rf"(?m)^(payhub {name}.*)$", re.findall(r"(?ms)```text\n(.*?)```", SECTIONS[f"payhub {name}"])[0]
     )
     arguments = [p.name.upper() for p in COMMANDS[name].params if p.param_type_name == "argument"]
-    assert [word for word in re.findall(r"\b[A-Z]{4,}\b", usage.split("--")[0])] == arguments
+    assert list(re.findall(r"\b[A-Z]{4,}\b", usage.split("--")[0])) == arguments
 
 
 def test_every_exit_code_is_explained() -> None:

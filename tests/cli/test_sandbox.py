@@ -1,7 +1,5 @@
 import json
-import signal
 import socket
-import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
@@ -9,28 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from payhub_alikassa.sandbox import Sandbox
+from payhub import Unavailable
+from payhub.cli.demo import press_pay
+from tests.raw_server import RawServer, answer
 
-from .conftest import ACCOUNT, Command
-
-PROGRAM = Path(sys.executable).with_name("payhub")
+from .conftest import ACCOUNT, Command, interrupted, start
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["for people", "json"])
 def test_sandbox_serves_until_interrupted(payhub: Command, tmp_path: Path, form: tuple[str, ...]) -> None:
     """The sandbox writes a payhub.toml with which the other commands work, and ends well on Ctrl-C."""
-    command = [PROGRAM, "sandbox", "alikassa", "--dir", tmp_path / "sb", *form]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    config = tmp_path / "sb" / "payhub.toml"
+    with start("sandbox", "alikassa", "--dir", tmp_path / "sb", *form) as running:
         assert running.stdout
         first = running.stdout.readline()
-        config = tmp_path / "sb" / "payhub.toml"
         doctor = payhub("doctor", "--config", config)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
-    assert (running.returncode, err, doctor.code) == (0, "", 0)
+        done = interrupted(running)
+    assert (done.code, done.err, doctor.code) == (0, "", 0)
     if form:
         url = tomllib.loads(config.read_text("utf-8"))["accounts"][ACCOUNT]["base_url"]
-        assert json.loads(first + out) == {
+        assert json.loads(first + done.out) == {
             "provider": "alikassa",
             "url": url,
             "config": str(config),
@@ -38,7 +34,7 @@ def test_sandbox_serves_until_interrupted(payhub: Command, tmp_path: Path, form:
             "pid": running.pid,
         }
     else:
-        assert f"  payhub doctor {ACCOUNT} --config {config}\n" in out
+        assert f"  payhub doctor {ACCOUNT} --config {config}\n" in done.out
 
 
 def test_sandbox_of_an_unknown_provider(payhub: Command) -> None:
@@ -103,6 +99,17 @@ def test_demo_in_json(payhub: Command) -> None:
     assert found["exchanges"][0]["phase"] == "answered"
 
 
+PAGE = b'<form method="post"><button name="choice" value="pay">Pay</button><button>Help</button></form>'
+
+
+def test_a_page_that_takes_no_payment(serve: Callable[..., RawServer]) -> None:
+    """The demonstration presses the page's own button, and says when the page does not take it."""
+    server = serve(answer(PAGE), answer(b"", 500))
+    with pytest.raises(Unavailable, match="HTTP 500"):
+        press_pay(f"{server.url}/pay/1")
+    assert server.bodies == [b"", b"choice=pay"]
+
+
 IMPATIENT_DRIVER = """
 from pathlib import Path
 import msgspec
@@ -128,9 +135,3 @@ def test_demo_of_another_provider_that_never_ends(
     monkeypatch.setattr("payhub.cli.demo.PATIENCE", 0.5)
     done = payhub("demo", "other")
     assert done.code == 3
-
-
-def test_demo_leaves_nothing_running(payhub: Command, served: Sandbox) -> None:
-    """Another sandbox is not touched by the demonstration."""
-    payhub("demo")
-    assert served.accepted("payout", "demo-out-1") == 0

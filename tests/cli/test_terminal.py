@@ -38,7 +38,7 @@ def read_until(process: subprocess.Popen[bytes], words: bytes) -> bytes:
 def test_card_number_is_asked_for_without_an_echo(payhub: Command, sandbox: Sandbox) -> None:
     """`--to-card -` on a terminal asks, and what is typed does not appear."""
     with terminal(*PAYOUT, "--to-card", "-") as process:
-        shown = read_until(process, b"Card number")
+        shown = read_until(process, b"Card number: ")
         assert process.stdin
         process.stdin.write(f"{CARD}\n".encode())
         process.stdin.flush()
@@ -52,7 +52,7 @@ def test_card_number_is_asked_for_without_an_echo(payhub: Command, sandbox: Sand
 def test_giving_no_card_number(payhub: Command, sandbox: Sandbox) -> None:
     """Ending the input instead of typing a number sends nothing."""
     with terminal(*PAYOUT, "--to-card", "-") as process:
-        shown = read_until(process, b"Card number")
+        shown = read_until(process, b"Card number: ")
         assert process.stdin
         process.stdin.write(b"\x04")
         process.stdin.flush()

@@ -1,5 +1,7 @@
 """Create the tables of orders and of what happened to them."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import context, op
 
@@ -11,16 +13,11 @@ branch_labels = None
 depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-_ENTRIES = {
-    "attempts": [sa.Column("number", sa.Integer, nullable=False), sa.Column("lease_until", sa.BigInteger, nullable=False)],
-    "exchanges": [sa.Column("body", sa.Text, nullable=False)],
-    "evidence": [
-        sa.Column("body", sa.Text, nullable=False),
-        sa.Column("contradicts", sa.Boolean, nullable=False),
-        sa.Column("times", sa.Integer, nullable=False),
-        sa.Column("last_at", sa.BigInteger, nullable=False),
-    ],
-    "acts": [sa.Column("by", sa.Text, nullable=False), sa.Column("body", sa.Text, nullable=False)],
+_ENTRIES: dict[str, dict[str, type[sa.types.TypeEngine[Any]]]] = {
+    "attempts": {"number": sa.Integer, "lease_until": sa.BigInteger},
+    "exchanges": {"body": sa.Text},
+    "evidence": {"body": sa.Text, "contradicts": sa.Boolean, "times": sa.Integer, "last_at": sa.BigInteger},
+    "acts": {"by": sa.Text, "body": sa.Text},
 }
 _STATES = (
     "'new', 'sending', 'not_sent', 'declined', 'pending', 'unknown', 'succeeded', 'failed', 'canceled', "
@@ -65,13 +62,13 @@ def upgrade() -> None:
         sa.CheckConstraint(f"state IN ({_STATES})", name=op.f(f"ck_{orders}_state")),
         sa.CheckConstraint("kind IN ('payment', 'payout')", name=op.f(f"ck_{orders}_kind")),
     )
-    for name, columns in {
+    for name, indexed in {
         "due_at": ["due_at"],
         "order_id": ["order_id"],
         "provider_id": ["provider_id"],
         "state": ["state", "updated_at"],
     }.items():
-        op.create_index(f"ix_{orders}_{name}", orders, columns)
+        op.create_index(f"ix_{orders}_{name}", orders, indexed)
     for name, columns in _ENTRIES.items():
         table = f"{prefix}{name}"
         op.create_table(
@@ -79,7 +76,7 @@ def upgrade() -> None:
             sa.Column("id", _ID),
             sa.Column("order", _ID, sa.ForeignKey(f"{orders}.id", name=f"fk_{table}_order"), nullable=False),
             sa.Column("at", sa.BigInteger, nullable=False),
-            *[column._copy() for column in columns],
+            *[sa.Column(column, kind, nullable=False) for column, kind in columns.items()],
             sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
         )
         op.create_index(f"ix_{table}_order", table, ["order"])

@@ -1,0 +1,51 @@
+"""Make what a journal keeps."""
+
+from typing import Any
+
+from payhub import Money
+from payhub.driver import Schedule
+from payhub.journal import Evidence, Facts, Journal, Key, Record, Source, State
+
+PREFIX = "payhub_"
+LATER = Schedule(first=3600.0)
+NOW = Schedule(first=0.0, growth=1.0)
+
+
+def facts(order_id: str = "po-1", **fields: Any) -> Facts:
+    """Make what may be kept of an order."""
+    given = {"account": "shop", "provider": "fake", "kind": "payout", "method": "card", "fingerprint": "f" * 64}
+    return Facts(**{**given, "order_id": order_id, "amount": Money("1000.44", "RUB"), **fields})
+
+
+def key(order_id: str = "po-1") -> Key:
+    """Name an order of the shop."""
+    return Key("shop", "payout", order_id)
+
+
+def found(state: State, source: Source = Source.STATUS, **fields: Any) -> Evidence:
+    """Make a piece of evidence."""
+    return Evidence(source=source, state=state, **fields)
+
+
+# How an order comes to each state, by the shortest way.
+WAYS: dict[State, list[tuple[State, Source]]] = {
+    State.SENDING: [],
+    State.NOT_SENT: [(State.NOT_SENT, Source.ANSWER)],
+    State.DECLINED: [(State.DECLINED, Source.ANSWER)],
+    State.PENDING: [(State.PENDING, Source.ANSWER)],
+    State.UNKNOWN: [(State.UNKNOWN, Source.ANSWER)],
+    State.SUCCEEDED: [(State.SUCCEEDED, Source.ANSWER)],
+    State.FAILED: [(State.FAILED, Source.ANSWER)],
+    State.CANCELED: [(State.CANCELED, Source.ANSWER)],
+    State.NEEDS_ATTENTION: [(State.NEEDS_ATTENTION, Source.ANSWER)],
+    State.REVERSED: [(State.SUCCEEDED, Source.ANSWER), (State.REVERSED, Source.STATUS)],
+}
+
+
+def brought(journal: Journal, state: State, order_id: str = "po-1", schedule: Schedule = LATER) -> Record:
+    """Bring a new order to a state."""
+    record = journal.open(facts(order_id), 60.0).record
+    for then, source in WAYS[state]:
+        record = journal.settle(key(order_id), found(then, source), schedule)
+    assert state is record.state
+    return record

@@ -1,0 +1,220 @@
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from payhub.journal import JournalFailed, State
+from payhub.journal.migrate import HEAD, configuration, upgrade, version, version_table
+from payhub.journal.sql import SqlJournal
+from payhub.journal.tables import tables
+
+from .conftest import Place, Server
+from .making import LATER, PREFIX, brought, facts, key
+
+TABLES = {"orders", "attempts", "exchanges", "evidence", "acts", "version"}
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[SqlJournal]:
+    journal = SqlJournal(f"sqlite:///{tmp_path}/payhub.db")
+    yield journal
+    journal.close()
+
+
+# SQLite
+
+
+@pytest.mark.parametrize(
+    ("pragma", "expected"),
+    [("journal_mode", "wal"), ("synchronous", 2), ("secure_delete", 1), ("foreign_keys", 1), ("busy_timeout", 10000)],
+)
+def test_sqlite_is_durable(sqlite: SqlJournal, pragma: str, expected: object) -> None:
+    """Every connection waits for the disk, overwrites what it deletes, and waits for others."""
+    with sqlite.engine.connect() as first, sqlite.engine.connect() as second:
+        assert [expected] * 2 == [each.exec_driver_sql(f"PRAGMA {pragma}").scalar() for each in (first, second)]
+
+
+def test_a_transaction_takes_the_lock_at_its_beginning(sqlite: SqlJournal, tmp_path: Path) -> None:
+    """From the beginning of a transaction on no other program can write, so none can come in between."""
+    sqlite.open(facts(), 60.0)
+    other = sqlite3.connect(tmp_path / "payhub.db", timeout=0, isolation_level=None)
+    with sqlite.engine.begin(), pytest.raises(sqlite3.OperationalError, match="database is locked"):
+        other.execute("BEGIN IMMEDIATE")
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def test_what_was_written_is_there_for_others(sqlite: SqlJournal, tmp_path: Path) -> None:
+    """When `open` returns, another program sees the order, and its journal file is not empty."""
+    sqlite.open(facts(), 60.0)
+    other = sqlite3.connect(tmp_path / "payhub.db")
+    assert [("po-1", "sending")] == other.execute("SELECT order_id, state FROM payhub_orders").fetchall()
+    other.close()
+
+
+def test_tables_come_on_first_use(sqlite: SqlJournal, tmp_path: Path) -> None:
+    """A journal in SQLite needs no preparation, and opening it writes nothing yet."""
+    assert not (tmp_path / "payhub.db").exists()
+    sqlite.open(facts(), 60.0)
+    assert {f"payhub_{name}" for name in TABLES} == set(sa.inspect(sqlite.engine).get_table_names())
+
+
+def test_a_file_that_is_no_database_is_said_so(tmp_path: Path) -> None:
+    """A file of another kind is refused, and stays as it is."""
+    path = tmp_path / "payhub.db"
+    path.write_text("these are my notes, and no database\n" * 100)
+    journal = SqlJournal(f"sqlite:///{path}")
+    with pytest.raises(JournalFailed, match="file is not a database"):
+        journal.open(facts(), 60.0)
+    assert "these are my notes, and no database\n" * 100 == path.read_text()
+
+
+def test_a_directory_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    """A file that cannot be made is refused."""
+    with pytest.raises(JournalFailed, match="unable to open database file"):
+        SqlJournal(f"sqlite:///{tmp_path}/no/payhub.db").open(facts(), 60.0)
+
+
+# What cannot be a journal
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "mysql://u:sesame@h/d", "no-such://u:sesame@h/d", "sesame", "postgresql+x://"]
+)
+def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
+    """A database that payhub cannot keep orders in is refused when it is opened; no password is quoted."""
+    with pytest.raises(JournalFailed, match=r"^journal\.url: ") as caught:
+        SqlJournal(url)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["", "Payhub_", "1pay_", "_pay", "pay-hub", "pay hub", "pay.", 'x"; --', "é_", "x" * 22, "p\n"])
+def test_a_silly_prefix_is_refused(prefix: str) -> None:
+    """A prefix is a short word of small letters, digits and underscores."""
+    with pytest.raises(JournalFailed, match=r"^journal\.prefix: "):
+        SqlJournal("sqlite:///x.db", prefix)
+
+
+# Beside the application's own
+
+
+def test_the_prefix_is_honoured(empty: Place) -> None:
+    """All tables, and no other, begin with the configured prefix."""
+    engine = empty.engine()
+    upgrade(engine, "shop_pay_")
+    assert {f"shop_pay_{name}" for name in TABLES} == set(sa.inspect(engine).get_table_names())
+
+
+def test_two_prefixes_live_in_one_database(empty: Place) -> None:
+    """Two journals in one database do not know of each other; one prefix may begin the other."""
+    journals = [SqlJournal(empty.url, prefix) for prefix in ("pay", "pay_orders_")]
+    for journal in journals:
+        upgrade(journal.engine, journal.prefix)
+        assert journal.open(facts(), 60.0).yours
+        brought(journal, State.SUCCEEDED, f"of-{journal.prefix}")
+        journal.close()
+    assert [None, None] == [journals[0].find(key("of-pay_orders_")), journals[1].find(key("of-pay"))]
+    for journal in journals:
+        journal.close()
+
+
+def test_the_applications_own_tables_are_untouched(empty: Place) -> None:
+    """Tables of the application's, also such as sound alike, keep their form and rows."""
+    engine = empty.engine()
+    with engine.begin() as connection:
+        for name in ("orders", "payhub", "payhubber", "alembic_version"):
+            connection.execute(sa.text(f"CREATE TABLE {name} (id integer, note text)"))
+            connection.execute(sa.text(f"INSERT INTO {name} VALUES (1, 'mine')"))
+    upgrade(engine, PREFIX)
+    journal = SqlJournal(empty.url, PREFIX)
+    brought(journal, State.SUCCEEDED)
+    journal.close()
+    with engine.connect() as connection:
+        rows = [connection.execute(sa.text(f"SELECT * FROM {name}")).all() for name in ("orders", "payhub", "payhubber")]
+    assert [[(1, "mine")]] * 3 == rows
+    names = {"orders", "payhub", "payhubber", "alembic_version"} | {f"{PREFIX}{name}" for name in TABLES}
+    assert names == set(sa.inspect(engine).get_table_names())
+
+
+# PostgreSQL without tables
+
+
+def test_postgresql_without_tables_says_what_to_do(server: Server) -> None:
+    """PostgreSQL's tables are made by whoever may, with a command; until then nothing is sent."""
+    with server.another() as place:
+        journal = SqlJournal(place.url)
+        with pytest.raises(JournalFailed, match=r"^the journal failed: it has no tables; make them: payhub journal init$"):
+            journal.open(facts(), 60.0)
+        journal.close()
+
+
+# Migrations
+
+
+def test_the_newest_version_is_the_newest_migration() -> None:
+    """The version that a journal expects is the one that the migrations end with."""
+    with sa.create_engine("sqlite://").connect() as connection:
+        assert HEAD == ScriptDirectory.from_config(configuration(connection, PREFIX)).get_current_head()
+
+
+def test_the_migrations_make_what_the_tables_say(empty: Place) -> None:
+    """What the migrations make is what the program expects: tables, columns, types, indexes, constraints."""
+    engine = empty.engine()
+    upgrade(engine, "shop_")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": version_table("shop_"), "compare_server_default": True}
+        )
+        assert [] == compare_metadata(context, tables("shop_").metadata)
+
+
+def test_the_migrations_make_the_same_checks(empty: Place) -> None:
+    """What the migrations check is what the tables say: Alembic does not compare CHECKs."""
+    made = sa.create_engine("sqlite://")
+    tables(PREFIX).metadata.create_all(made)
+    upgrade(empty.engine(), PREFIX)
+    expected, actual = (_checks(engine) for engine in (made, empty.engine()))
+    assert expected == actual
+
+
+def _checks(engine: sa.Engine) -> dict[object, list[str]]:
+    checks = sa.inspect(engine).get_check_constraints(f"{PREFIX}orders")
+    return {check["name"]: sorted(re.findall(r"'(\w+)'", check["sqltext"])) for check in checks}
+
+
+def test_upgrading_twice_does_nothing(empty: Place) -> None:
+    """The first upgrade makes the tables, the second one finds them; orders stay."""
+    engine = empty.engine()
+    assert [True, False] == [upgrade(engine, PREFIX) for _ in range(2)]
+    journal = SqlJournal(empty.url, PREFIX)
+    record = brought(journal, State.PENDING, schedule=LATER)
+    assert (False, record) == (upgrade(engine, PREFIX), journal.find(key()))
+    journal.close()
+
+
+def test_an_upgrade_is_done_whole_or_not_at_all(empty: Place) -> None:
+    """An upgrade that fails in its middle leaves nothing behind."""
+    engine = empty.engine()
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE TABLE {PREFIX}acts (id integer)"))  # the last table it makes
+    with pytest.raises(sa.exc.DBAPIError):
+        upgrade(engine, PREFIX)
+    assert [f"{PREFIX}acts"] == sa.inspect(engine).get_table_names()
+
+
+def test_tables_of_a_newer_payhub_are_refused(empty: Place) -> None:
+    """Tables that a later payhub made are not touched: the journal says so, and nothing is sent."""
+    engine = empty.engine()
+    upgrade(engine, PREFIX)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE {version_table(PREFIX)} SET version_num = '9999'"))
+    with pytest.raises(JournalFailed, match="tables are of another version"):
+        upgrade(engine, PREFIX)
+    with engine.connect() as connection:
+        assert "9999" == version(connection, PREFIX)

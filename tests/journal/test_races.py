@@ -1,0 +1,180 @@
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from payhub.journal import Journal, State
+from payhub.journal.migrate import HEAD, upgrade, version
+from payhub.journal.sql import SqlJournal
+
+from .conftest import Place, Server
+from .making import NOW, PREFIX, brought, facts, found, key
+
+T = TypeVar("T")
+
+
+def together(*works: Callable[[], T]) -> list[T]:
+    """Do things at the same moment, each in a thread of its own."""
+    start = threading.Barrier(len(works))
+
+    def one(work: Callable[[], T]) -> T:
+        start.wait(30)
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        return list(threads.map(one, works))
+
+
+def processes(count: int, work: str, *arguments: object) -> list[Any]:
+    """Do something in processes that begin at the same moment, and return what they report."""
+    command = [sys.executable, str(Path(__file__).with_name("worker.py")), json.dumps([work, *arguments])]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        assert "ready\n" == process.stdout.readline()
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    reports = [process.communicate(timeout=60)[0] for process in started]
+    return [json.loads(report) if report else process.returncode for process, report in zip(started, reports, strict=True)]
+
+
+def test_of_eight_threads_one_sends(journal: Journal) -> None:
+    """However many threads open the same order at once, it is one's to send."""
+    for number in range(5):
+        opened = together(*[lambda: journal.open(facts(f"po-{number}"), 60.0)] * 8)  # noqa: B023 - done in this turn
+        assert [1, 8] == [sum(each.yours for each in opened), len(opened)]
+        assert {1} == {each.record.attempts for each in opened}
+
+
+def test_of_eight_threads_one_sends_again(journal: Journal) -> None:
+    """What was not sent is one's to send again, and one's only."""
+    brought(journal, State.NOT_SENT)
+    opened = together(*[lambda: journal.open(facts(), 60.0)] * 8)
+    assert (1, {2}) == (sum(each.yours for each in opened), {each.record.attempts for each in opened})
+
+
+def test_of_three_processes_one_sends(empty: Place) -> None:
+    """Each of many orders is one process's to send, from the first use of the database on."""
+    if empty.backend == "postgresql":
+        upgrade(empty.engine(), PREFIX)
+    reports = processes(3, "opened", empty.url, 40)
+    assert list(range(40)) == sorted(number for report in reports for number in report)
+
+
+def test_threads_do_not_claim_the_same_order(journal: Journal) -> None:
+    """Within the lease, no two threads are given the same order."""
+    names = [f"po-{number:02}" for number in range(40)]
+    for name in names:
+        brought(journal, State.PENDING, name, NOW)
+    taken = together(*[lambda: [journal.claim(3, 60.0) for _ in range(8)]] * 8)
+    given = sorted(record.facts.order_id for thread in taken for claim in thread for record in claim)
+    assert (len(given), names) == (len(set(given)), sorted({*given, *_rest(journal)}))
+
+
+def _rest(journal: Journal) -> list[str]:
+    """Claim what is left: on PostgreSQL a claim skips what another one is just taking."""
+    return [record.facts.order_id for record in journal.claim(100, 60.0)]
+
+
+def test_processes_do_not_claim_the_same_order(kept: SqlJournal, place: Place) -> None:
+    """Within the lease, no two processes are given the same order."""
+    names = [f"po-{number:02}" for number in range(40)]
+    for name in names:
+        brought(kept, State.PENDING, name, NOW)
+    reports = processes(2, "claimed", place.url, 3)
+    given = sorted(name for report in reports for name in report)
+    assert (len(given), names) == (len(set(given)), sorted({*given, *_rest(kept)}))
+
+
+def test_a_claim_survives_a_crash(kept: SqlJournal, place: Place) -> None:
+    """An order whose claimer died is due again when the lease ends."""
+    brought(kept, State.UNKNOWN, schedule=NOW)
+    assert [7] == processes(1, "crashed", place.url, 0.5)
+    while not (again := kept.claim(1, 60.0)):
+        time.sleep(0.01)
+    assert [key()] == [record.facts.key for record in again]
+
+
+def test_evidence_from_everywhere_is_counted(journal: Journal) -> None:
+    """Evidence that eight threads bring at once is all kept."""
+    brought(journal, State.PENDING)
+    together(*[lambda: journal.settle(key(), found(State.PENDING, provider_status="x"), NOW)] * 8)
+    assert 8 == journal.story("po-1")[1][-1].times
+
+
+def test_of_many_ends_one_is_taken(journal: Journal) -> None:
+    """Of contradicting answers that come at once one is applied, and each other one is flagged."""
+    brought(journal, State.PENDING)
+    ends = [State.SUCCEEDED, State.FAILED, State.CANCELED, State.NEEDS_ATTENTION]
+    together(*[lambda end=end: journal.settle(key(), found(end), NOW) for end in ends])  # type: ignore[misc]
+    told = journal.story("po-1")[1][-4:]
+    record = journal.find(key())
+    assert record is not None
+    assert 1 <= sum(not entry.contradicts for entry in told) <= 2  # needs_attention may come first, and be settled
+    assert [record.state] == [entry.evidence and entry.evidence.state for entry in told if not entry.contradicts][-1:]
+
+
+# PostgreSQL: SKIP LOCKED
+
+
+def test_a_claim_skips_what_is_being_changed(server: Server) -> None:
+    """On PostgreSQL a claim does not wait for an order that another transaction holds: it takes the next one."""
+    place = server.emptied()
+    journal = SqlJournal(f"{place.url}&options=-c%20lock_timeout%3D10000", PREFIX)
+    for name in ("po-1", "po-2"):
+        brought(journal, State.PENDING, name, NOW)
+    with place.engine().begin() as other:
+        other.execute(sa.text(f"SELECT * FROM {PREFIX}orders WHERE order_id = 'po-1' FOR UPDATE"))
+        assert ["po-2"] == _rest(journal)
+    assert ["po-1"] == _rest(journal)
+    journal.close()
+
+
+# Upgrades
+
+
+def test_two_processes_upgrade_at_once(empty: Place) -> None:
+    """Of processes that make the tables at the same moment one does it, and the others find them."""
+    assert [False, False, True] == sorted(processes(3, "upgraded", empty.url))
+    with empty.engine().connect() as connection:
+        assert HEAD == version(connection, PREFIX)
+
+
+def test_many_journals_begin_in_one_process(tmp_path: Path) -> None:
+    """Threads that make the tables of different databases do not disturb each other."""
+    journals = [SqlJournal(f"sqlite:///{tmp_path}/{number}.db") for number in range(6)]
+    opened = together(*[lambda journal=journal: journal.open(facts(), 60.0) for journal in journals])  # type: ignore[misc]
+    assert [True] * 6 == [each.yours for each in opened]
+    for journal in journals:
+        journal.close()
+
+
+def test_a_journal_begins_in_many_threads(tmp_path: Path) -> None:
+    """SQLite's tables come on first use, also when eight threads are first."""
+    journal = SqlJournal(f"sqlite:///{tmp_path}/payhub.db")
+    opened = together(*[lambda: journal.open(facts(), 60.0)] * 8)
+    assert 1 == sum(each.yours for each in opened)
+    journal.close()
+
+
+# The key of the fingerprints
+
+
+def test_the_key_is_made_once(tmp_path: Path) -> None:
+    """Processes that need the key at the same moment get the same one, and nothing else is left behind."""
+    keys = processes(3, "key", str(tmp_path))
+    path = tmp_path / "payhub.key"
+    assert ({path.read_text()}, ["payhub.key"], 0o600, 64) == (
+        set(keys), [each.name for each in tmp_path.iterdir()], path.stat().st_mode & 0o777, len(keys[0])
+    )  # fmt: skip

@@ -1,0 +1,232 @@
+from collections import deque
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from payhub import Money, Payout, Status
+from payhub.journal import Evidence, Source, State
+from payhub.journal.sql import SqlJournal
+from payhub.journal.states import EDGES, allowed, contradicts, evidence, state_of, status_of
+
+from .making import PREFIX
+
+# The state machine a second time, in words. Whoever changes it needs a migration, too: the
+# triggers of databases that are already in use know the old steps.
+STEPS = """
+new > sending: plan
+not_sent > sending: plan
+sending > not_sent: answer
+sending > declined: answer
+sending > pending: answer, status query
+sending > succeeded: answer, status query
+sending > failed: answer, status query
+sending > canceled: answer, status query
+sending > unknown: answer, lease ended
+sending > needs_attention: answer, status query
+pending > succeeded: answer, status query
+pending > failed: answer, status query
+pending > canceled: answer, status query
+pending > needs_attention: answer, status query, schedule ended
+unknown > not_sent: answer
+unknown > declined: answer
+unknown > pending: answer, status query
+unknown > succeeded: answer, status query, operator
+unknown > failed: answer, status query, operator
+unknown > canceled: answer, status query
+unknown > needs_attention: answer, status query, schedule ended
+needs_attention > pending: status query
+needs_attention > succeeded: status query, operator
+needs_attention > failed: status query, operator
+needs_attention > canceled: status query
+succeeded > reversed: status query
+"""
+
+
+def _read(steps: str) -> Iterator[tuple[tuple[State, State], set[Source]]]:
+    for line in steps.strip().splitlines():
+        step, _, sources = line.partition(": ")
+        now, _, then = step.partition(" > ")
+        yield (State(now), State(then)), {Source(source) for source in sources.split(", ")}
+
+
+LEGAL = dict(_read(STEPS))
+PAIRS = [(now, then) for now in State for then in State]
+
+
+def test_the_table_of_steps_is_total() -> None:
+    """Every state has its line in the table, and every line leads to states."""
+    assert (set(State), set()) == (set(EDGES), {then for steps in EDGES.values() for then in steps} - set(State))
+
+
+@pytest.mark.parametrize(("now", "then"), PAIRS)
+def test_every_step_is_legal_or_refused(now: State, then: State) -> None:
+    """A step is allowed by the evidence that the table names, and by no other."""
+    sources = {source for source in Source if allowed(now, Evidence(source=source, state=then))}
+    assert LEGAL.get((now, then), set()) == sources
+
+
+def test_every_state_can_be_reached() -> None:
+    """From `new` there is a way to every state."""
+    assert set(State) == {State.NEW, *(then for _, then in LEGAL)}
+
+
+def test_rule_5_time_never_makes_unknown_a_failure() -> None:
+    """Rule 5: neither a lease nor a schedule that ended leads to `failed`, `canceled`, `declined` or `not_sent`."""
+    over = {State.FAILED, State.CANCELED, State.DECLINED, State.NOT_SENT}
+    assert set() == {step for step, by in LEGAL.items() if by & {Source.LEASE, Source.SCHEDULE} and step[1] in over}
+
+
+def test_rule_7_a_final_state_has_no_way_out_but_reversed() -> None:
+    """Rule 7: from `succeeded` a status query leads to `reversed`; other final states have no way out."""
+    final = {State.SUCCEEDED, State.FAILED, State.CANCELED, State.DECLINED, State.REVERSED}
+    assert {(State.SUCCEEDED, State.REVERSED): {Source.STATUS}} == {k: v for k, v in LEGAL.items() if k[0] in final}
+
+
+def test_only_what_was_not_sent_may_be_sent() -> None:
+    """`new` and `not_sent` lead to `sending`, and nothing else does."""
+    assert {State.NEW, State.NOT_SENT} == {now for now, then in LEGAL if then is State.SENDING}
+
+
+@pytest.mark.parametrize(
+    ("now", "found", "source", "expected"),
+    [
+        (State.SUCCEEDED, State.FAILED, Source.STATUS, True),
+        (State.SUCCEEDED, State.PENDING, Source.STATUS, True),
+        (State.SUCCEEDED, State.NOT_SENT, Source.ANSWER, True),
+        (State.PENDING, State.DECLINED, Source.ANSWER, True),
+        (State.NOT_SENT, State.SUCCEEDED, Source.STATUS, True),
+        (State.DECLINED, State.PENDING, Source.STATUS, True),
+        (State.FAILED, State.NEEDS_ATTENTION, Source.STATUS, True),
+        (State.PENDING, State.UNKNOWN, Source.STATUS, False),
+        (State.SUCCEEDED, State.UNKNOWN, Source.ANSWER, False),
+        (State.NEEDS_ATTENTION, State.UNKNOWN, Source.STATUS, False),
+        (State.SUCCEEDED, State.PENDING, Source.ANSWER, False),
+        (State.REVERSED, State.PENDING, Source.ANSWER, False),
+        (State.DECLINED, State.PENDING, Source.ANSWER, True),
+        (State.SUCCEEDED, State.SUCCEEDED, Source.STATUS, False),
+    ],
+)
+def test_what_contradicts(now: State, found: State, source: Source, expected: bool) -> None:
+    """What says that the state is wrong contradicts; what says nothing, or is the create's late answer, does not."""
+    assert expected is contradicts(now, Evidence(source=source, state=found))
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_a_status(state: State) -> None:
+    """An application is told a status for every state, and a final one only of a final state."""
+    final = {State.SUCCEEDED, State.FAILED, State.CANCELED, State.REVERSED, State.DECLINED, State.NOT_SENT}
+    assert (state in final) is status_of(state).final
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_has_a_state(status: Status) -> None:
+    """A result of any status is evidence for the state that is told as this status."""
+    assert status is status_of(state_of(Payout(status=status)))
+
+
+@pytest.mark.parametrize("status", Status)
+def test_rule_9_a_mismatch_needs_attention(status: Status) -> None:
+    """Rule 9: a result that contradicts the order is evidence for `needs_attention`, whatever its status."""
+    assert State.NEEDS_ATTENTION is state_of(Payout(status=status, mismatches=("paid",)))
+
+
+def test_evidence_says_what_the_result_says() -> None:
+    """Every value of a result that the journal knows is in the evidence."""
+    paid = Money("5", "RUB")
+    said: dict[str, object] = {"provider_id": "7", "provider_status": "done", "paid": paid, "credited": paid,
+                               "commission": paid, "partial": True, "reason": "so"}  # fmt: skip
+    expected = Evidence(source=Source.STATUS, state=State.SUCCEEDED, **said)  # type: ignore[arg-type]
+    assert expected == evidence(Payout(status=Status.SUCCEEDED, order_id="x", **said), Source.STATUS)  # type: ignore[arg-type]
+
+
+def test_evidence_holds_only_what_can_be_kept() -> None:
+    """Card numbers in words are truncated, NUL is replaced, an id longer than any is dropped."""
+    said = Evidence(source=Source.STATUS, state=State.PENDING, provider_id="7" * 256, redirect_url="https://x/\0",
+                    provider_status="ok 4111 1111 1111 1111", reason="no\0 4111111111111111")  # fmt: skip
+    assert (None, "https://x/\ufffd", "ok 4111 11** **** 1111", "no\ufffd 411111******1111") == (
+        said.provider_id, said.redirect_url, said.provider_status, said.reason
+    )  # fmt: skip
+
+
+# The database's own refusal
+
+
+def _way(then: State) -> list[State]:
+    """Return the states on the shortest way to a state."""
+    ways = deque([[State.NEW]])
+    while ways[0][-1] is not then:
+        way = ways.popleft()
+        ways += [[*way, after] for now, after in LEGAL if now is way[-1] and after not in way]
+    return ways[0]
+
+
+def _insert(connection: sa.Connection, number: int, state: str = "new") -> None:
+    connection.execute(
+        sa.text(
+            f"INSERT INTO {PREFIX}orders (id, account, provider, kind, order_id, method, amount, currency, fingerprint,"
+            " state, contradicted, attempts, checks, created_at, updated_at) VALUES (:id, 'shop', 'fake', 'payout', :name,"
+            " 'card', '1', 'RUB', 'f', :state, false, 0, 0, 0, 0)"
+        ),
+        {"id": number, "name": f"po-{number}", "state": state},
+    )
+
+
+def _move(connection: sa.Connection, number: int, state: str) -> None:
+    move = sa.text(f"UPDATE {PREFIX}orders SET state = :state WHERE id = :id")
+    connection.execute(move, {"id": number, "state": state})
+
+
+def _taken(connection: sa.Connection, number: int, now: State, then: State) -> bool:
+    """Bring a row to a state by legal steps, and tell whether the database then takes another one."""
+    _insert(connection, number)
+    for state in _way(now)[1:]:
+        _move(connection, number, state)
+    try:
+        with connection.begin_nested():
+            _move(connection, number, then)
+    except sa.exc.DBAPIError as refusal:
+        assert "payhub: illegal step of an order" in str(refusal.orig)
+        return False
+    return True
+
+
+def test_the_database_refuses_illegal_steps(kept: SqlJournal) -> None:
+    """A trigger takes every legal step of any program, and refuses every other one."""
+    with kept.engine.begin() as connection:
+        taken = {pair for n, pair in enumerate(PAIRS) if _taken(connection, n + 1, *pair)}
+    assert set(LEGAL) | {(state, state) for state in State} == taken
+
+
+def test_the_database_refuses_an_order_that_does_not_begin_as_new(kept: SqlJournal) -> None:
+    """A row whose first state is another one is refused."""
+    for state in set(State) - {State.NEW}:
+        with kept.engine.connect() as connection, pytest.raises(sa.exc.DBAPIError, match="an order begins as new"):
+            _insert(connection, 1, state)
+
+
+def test_the_database_refuses_to_forget_an_order(kept: SqlJournal) -> None:
+    """A row cannot be deleted."""
+    with kept.engine.connect() as connection:
+        _insert(connection, 1)
+        with pytest.raises(sa.exc.DBAPIError, match="an order is never deleted"):
+            connection.execute(sa.text(f"DELETE FROM {PREFIX}orders"))
+
+
+@pytest.mark.parametrize(("column", "word"), [("state", "paid"), ("state", ""), ("kind", "refund")])
+def test_the_database_refuses_unknown_words(kept: SqlJournal, column: str, word: str) -> None:
+    """Even without the triggers, a state or kind that does not exist is refused."""
+    with kept.engine.connect() as connection:
+        _insert(connection, 1)
+        postgres = kept.engine.dialect.name == "postgresql"
+        drop = f"DROP TRIGGER {PREFIX}orders_step" + (f" ON {PREFIX}orders" if postgres else "")
+        connection.execute(sa.text(drop))
+        with pytest.raises(sa.exc.IntegrityError, match=f"(?i)check.*{PREFIX}orders_{column}"):
+            connection.execute(sa.text(f"UPDATE {PREFIX}orders SET {column} = :word"), {"word": word})
+
+
+def test_the_database_knows_every_state(kept: SqlJournal) -> None:
+    """The words that the database allows are those of the program."""
+    checks = sa.inspect(kept.engine).get_check_constraints(f"{PREFIX}orders")
+    text = next(check["sqltext"] for check in checks if check["name"] == f"ck_{PREFIX}orders_state")
+    assert {str(state) for state in State} == set(text.split("'")[1::2])

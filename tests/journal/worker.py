@@ -1,0 +1,59 @@
+"""Be another process: do one thing to a journal when the tests say go, and report in JSON."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+from payhub import Money
+from payhub.config import journal_key, read_mapping
+from payhub.journal import Facts
+from payhub.journal.migrate import upgrade
+from payhub.journal.sql import SqlJournal
+
+
+def opened(url: str, count: int) -> list[int]:
+    """Open the same orders as everybody else, and tell which are ours to send."""
+    journal = SqlJournal(url)
+    return [number for number in range(count) if journal.open(_facts(number), 60.0).yours]
+
+
+def _facts(number: int) -> Facts:
+    amount = Money("1", "RUB")
+    return Facts(account="shop", provider="fake", kind="payout", order_id=f"po-{number}", amount=amount, method="card",
+                 fingerprint="f")  # fmt: skip
+
+
+def claimed(url: str, limit: int) -> list[str]:
+    """Claim until nothing is due."""
+    journal = SqlJournal(url)
+    names: list[str] = []
+    while taken := journal.claim(limit, 60.0):
+        names += [record.facts.order_id for record in taken]
+    return names
+
+
+def crashed(url: str, lease: float) -> None:
+    """Claim an order, and die."""
+    SqlJournal(url).claim(1, lease)
+    os._exit(7)
+
+
+def upgraded(url: str) -> bool:
+    """Make the tables."""
+    return upgrade(SqlJournal(url).engine, "payhub_")
+
+
+def key(directory: str) -> str:
+    """Return the key of the fingerprints, made if there is none."""
+    return journal_key(read_mapping({"journal": {"url": "sqlite:///payhub.db"}}, Path(directory))).decode()
+
+
+
+
+if __name__ == "__main__":
+    work, *arguments = json.loads(sys.argv[1])
+    print("ready", flush=True)  # noqa: T201 - the tests read it
+    sys.stdin.readline()
+    print(json.dumps(globals()[work](*arguments)))  # noqa: T201 - the same

@@ -1,0 +1,104 @@
+"""Check what must be true once nothing is open any more: the judge's counts against the journal's rows."""
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+import sqlalchemy as sa
+
+from payhub import Hub
+from payhub.journal.sql import SqlJournal
+from payhub.journal.states import EDGES, Evidence, State
+from payhub.journal.tables import tables
+from torture.judge import Verdict
+from torture.processes import start
+from torture.shop import Row, Shop, opened, retry, sweep
+
+_PAID = frozenset({State.SUCCEEDED})
+_NEVER_ACCEPTED = frozenset({State.NEEDS_ATTENTION, State.NOT_SENT})
+
+
+def finish(shop: Shop, hub: Hub, submitted: Collection[str], *, seconds: int = 60) -> list[str]:
+    """End an experiment as an application does: sweep until all is known, submit again, and once more.
+
+    Two processes do it side by side; the hub must not have been used in this one.
+    """
+    order_ids = sorted(submitted)
+    problems: list[str] = []
+
+    def restarted(half: int) -> list[str]:
+        mine = order_ids[half::2]
+        with opened(hub):
+            return [
+                *sweep(hub, shop, seconds),
+                *retry(hub, mine),
+                *sweep(hub, shop, seconds),
+                *retry(hub, mine),
+            ]
+
+    children = [start(lambda half=half: restarted(half), seconds=4 * seconds) for half in (0, 1)]  # type: ignore[misc]
+    for child in children:
+        try:
+            problems += child.returned(list[str])
+        except RuntimeError as cause:
+            problems.append(str(cause))
+    return problems
+
+
+def broken(shop: Shop, submitted: Collection[str], *, excused: Collection[str] = ()) -> list[str]:
+    """Return every claim that does not hold.
+
+    The judge's payouts are all paid in the end. `excused` are orders about which it lied, so that
+    they may wait for a person.
+    """
+    verdict, rows = shop.judge.verdict(), shop.rows()
+    problems = [f"{order_id}: sent without a row in the journal" for order_id in sorted(set(verdict.received) - set(rows))]
+    problems += [f"{order_id}: in the journal, but never submitted" for order_id in sorted(set(rows) - set(submitted))]
+    for order_id in sorted(submitted):
+        row = rows.get(order_id)
+        if row is None:
+            problems.append(f"{order_id}: submitted, and not in the journal")
+        else:
+            problems += [f"{order_id}: {words}" for words in _wrong(order_id, row, verdict, order_id in excused)]
+    return problems + illegal_steps(shop)
+
+
+def _wrong(order_id: str, row: Row, verdict: Verdict, excused: bool) -> Iterable[str]:  # noqa: FBT001
+    accepted, received = verdict.accepted.get(order_id, 0), verdict.received.get(order_id, 0)
+    if accepted > 1:
+        yield f"accepted {accepted} times"
+    elif received > 1:
+        yield f"sent {received} times"
+    legal = _PAID if accepted else _NEVER_ACCEPTED
+    if row.state not in (legal | {State.NEEDS_ATTENTION} if excused else legal):
+        yield f"{'accepted' if accepted else 'never accepted'}, and the journal says {row.state}"
+    if row.due or row.state.open:
+        yield f"still {row.state}, due: {row.due}"
+    if row.contradicted and not excused:
+        yield "flagged as contradicted, although the provider said nothing but the truth"
+
+
+def illegal_steps(shop: Shop) -> list[str]:
+    """Walk every order's evidence through the state machine: legal steps only, and it ends where the row says."""
+    journal = SqlJournal(shop.database)
+    t = tables("payhub_")
+    with journal.engine.connect() as connection:
+        orders = connection.execute(sa.select(t.orders)).all()
+        kept = connection.execute(sa.select(t.evidence).order_by(t.evidence.c.id)).all()
+        numbers = connection.execute(sa.select(t.attempts.c.order, sa.func.count()).group_by(t.attempts.c.order)).all()
+    journal.close()
+    attempts = {row[0]: row[1] for row in numbers}
+    evidence: dict[int, list[Evidence]] = {}
+    for row in kept:
+        if not row.contradicts:
+            evidence.setdefault(row.order, []).append(msgspec.json.decode(row.body, type=Evidence))
+    problems = []
+    for row in orders:
+        left, state = attempts.get(row.id, 0) - 1, State.SENDING if attempts.get(row.id) else State.NEW
+        for found in evidence.get(row.id, ()):
+            if found.source in EDGES[state].get(found.state, frozenset()):
+                state = found.state
+            if state is State.NOT_SENT and left > 0:
+                left, state = left - 1, State.SENDING
+        if (state, left) != (State(row.state), 0 if attempts.get(row.id) else -1):
+            problems.append(f"{row.order_id}: its evidence leads to {state}, the journal says {row.state}")
+    return problems

@@ -1,0 +1,133 @@
+"""Kill worker processes at random instants, with SQLite; freeze them too, with PostgreSQL.
+
+Workers submit orders of one shared stream, meet at the same ones, repeat them, and sweep. A dead
+worker is replaced at once.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from payhub import AsyncHub, Hub, NotSent
+from torture.claims import broken, finish
+from torture.judge import Judge
+from torture.postgres import Postgres
+from torture.processes import Child, start
+from torture.report import Bench, Finding
+from torture.shop import ACCOUNT, Shop, Stream, order
+
+Work = Callable[[int], object]
+"""Work, with a seed, until something ends the process."""
+
+_LIFE = 300  # seconds; a worker that nobody kills ends then
+
+
+def sqlite(bench: Bench) -> list[Finding]:
+    """Kill two workers, one of them asynchronous, at random instants; the journal is in SQLite."""
+    with Judge() as judge:
+        shop = Shop(directory=bench.directory, judge=judge, journal="sqlite:///payhub.db")
+        problems, submitted = killed(bench, shop, kills=bench.trials)
+    return [Finding(fault=f"SIGKILL at a random instant ({submitted} orders)", trials=bench.trials, failures=problems)]
+
+
+def killed(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ...], int]:
+    """Kill workers over SQLite, and return the broken claims and how many orders there were."""
+    shop.judge.order(waits=0)
+    hub, stream = shop.hub(), Stream("k")
+    works = (_submitting(hub, stream), _concurrently(shop.async_hub(), stream))
+    problems = _chaos(bench.chance("kills"), works, ["kill"] * kills, pause=0.09)
+    submitted = stream.submitted()
+    problems += finish(shop, hub, submitted)
+    return (*problems, *broken(shop, submitted)), len(submitted)
+
+
+def postgresql(bench: Bench) -> list[Finding]:
+    """Kill and freeze four workers that race over the same orders; the journal is in PostgreSQL."""
+    with Judge() as judge, Postgres(bench.directory / "server") as server:
+        shop = Shop(directory=bench.directory / "shop", judge=judge, journal=server.database("racing"))
+        judge.order(waits=0)
+        hub, stream = shop.hub(), Stream("p")
+        plan = ["kill", "freeze"] * bench.trials
+        bench.chance("plan").shuffle(plan)
+        works = (_submitting(hub, stream),) * 4
+        problems = _chaos(bench.chance("freezes"), works, plan, pause=0.06, frozen=shop.lease * 1.3)
+        submitted = stream.submitted()
+        problems += finish(shop, hub, submitted)
+        problems += broken(shop, submitted)
+    fault = f"SIGKILL, or SIGSTOP past the lease and SIGCONT, half each ({len(submitted)} orders)"
+    return [Finding(fault=fault, trials=len(plan), failures=tuple(problems))]
+
+
+def _submitting(hub: Hub, stream: Stream) -> Work:
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        while True:
+            with contextlib.suppress(NotSent):
+                hub.create_payout(ACCOUNT, order(stream.take(chance)))
+            if chance.randrange(5) == 0:
+                hub.sweep(5)
+
+    return work
+
+
+def _concurrently(hub: AsyncHub, stream: Stream) -> Work:
+    async def submit(seed: int) -> None:
+        chance = random.Random(seed)
+        while True:
+            with contextlib.suppress(NotSent):
+                await hub.create_payout(ACCOUNT, order(stream.take(chance)))
+            if chance.randrange(5) == 0:
+                await hub.sweep(5)
+
+    async def work(seed: int) -> None:
+        await asyncio.gather(*(submit(seed + number) for number in range(3)))
+
+    return lambda seed: asyncio.run(work(seed))
+
+
+def _chaos(
+    chance: random.Random, works: Sequence[Work], plan: Sequence[str], *, pause: float, frozen: float = 0.0
+) -> list[str]:
+    """Carry out a plan of kills and freezes on running workers; return how workers ended that nobody ended."""
+
+    def begin(number: int) -> Child:
+        work, seed = works[number], chance.randrange(1 << 30)
+        return start(lambda: work(seed), seconds=_LIFE)
+
+    workers = [begin(number) for number in range(len(works))]
+    waking: dict[int, float] = {}
+    problems = []
+    for act in plan:
+        time.sleep(chance.uniform(0, pause))
+        while len(waking) > len(workers) // 2:
+            time.sleep(0.01)
+            _wake(workers, waking)
+        _wake(workers, waking)
+        number = chance.choice([n for n in range(len(workers)) if n not in waking])
+        if workers[number].ended():
+            problems.append(f"a worker ended with {workers[number].code()} although nobody killed it")
+            workers[number] = begin(number)
+        elif act == "freeze":
+            workers[number].signal(signal.SIGSTOP)
+            waking[number] = time.monotonic() + frozen
+        else:
+            workers[number].signal(signal.SIGKILL)
+            workers[number].code()
+            workers[number] = begin(number)
+    while waking:
+        time.sleep(0.01)
+        _wake(workers, waking)
+    time.sleep(pause)
+    for worker in workers:
+        worker.signal(signal.SIGKILL)
+        worker.code()
+    return problems
+
+
+def _wake(workers: Sequence[Child], waking: dict[int, float]) -> None:
+    for number in [n for n, at in waking.items() if at <= time.monotonic()]:
+        workers[number].signal(signal.SIGCONT)
+        del waking[number]

@@ -1,0 +1,58 @@
+"""Let two processes with the same configuration submit the same orders at the same time."""
+
+import time
+
+from payhub import PayhubError
+from torture.claims import broken, finish
+from torture.judge import Judge
+from torture.postgres import Postgres
+from torture.processes import start
+from torture.report import Bench, Finding
+from torture.shop import ACCOUNT, Shop, opened, order
+
+_ORDERS = 500
+
+
+def two_processes(bench: Bench) -> list[Finding]:
+    """Race `trials` times over 500 new orders, SQLite and PostgreSQL in turn; each process opens its own hub."""
+    found: dict[str, list[str]] = {"SQLite": [], "PostgreSQL": []}
+    raced = dict.fromkeys(found, 0)
+    with Postgres(bench.directory / "server") as server:
+        for number in range(bench.trials):
+            name = ("SQLite", "PostgreSQL")[number % 2]
+            journal = "sqlite:///payhub.db" if name == "SQLite" else server.database(f"race{number}")
+            orders = _ORDERS if bench.trials > 2 else _ORDERS // 5
+            with Judge() as judge:
+                shop = Shop(directory=bench.directory / f"race-{number}", judge=judge, journal=journal)
+                found[name] += raced_once(shop, f"r{number}", orders)
+            raced[name] += orders
+    return [
+        Finding(fault=f"two processes, the same orders, {name}", trials=raced[name], failures=tuple(found[name]))
+        for name in found
+    ]
+
+
+def raced_once(shop: Shop, name: str, count: int) -> list[str]:
+    """Race once; the journal, its tables and the key of the fingerprints are made during the race."""
+    shop.judge.order(waits=0)
+    order_ids = [f"{name}-{number}" for number in range(count)]
+    start_at = time.time() + 0.5
+    shop.configuration  # noqa: B018 - written before the race, the one thing that both are given
+
+    def run() -> list[str]:
+        problems = []
+        with opened(shop.hub()) as hub:
+            time.sleep(max(0.0, start_at - time.time()))
+            for order_id in order_ids:
+                try:
+                    hub.create_payout(ACCOUNT, order(order_id))
+                except PayhubError as cause:
+                    problems.append(f"{order_id}: {type(cause).__name__}: {cause}")
+        return problems
+
+    racers = [start(run), start(run)]
+    problems = [problem for racer in racers for problem in racer.returned(list[str])]
+    accepted = shop.judge.verdict().accepted
+    problems += [f"{i}: accepted {accepted.get(i, 0)} times after the race" for i in order_ids if accepted.get(i) != 1]
+    problems += finish(shop, shop.hub(), order_ids)
+    return problems + broken(shop, order_ids)

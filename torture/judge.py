@@ -1,0 +1,257 @@
+"""Judge: a provider in a process of its own, which never refuses a repeated order and counts every one.
+
+It speaks AliKassa's `v1/payout` and `v1/payout/status`. Answers about a payout are true unless a
+`Fault` was ordered for it. `/control` takes faults and hands out the counts; it is not for payhub.
+Started as `python -m torture.judge`, it prints its port and ends when its standard input does.
+"""
+
+import asyncio
+import contextlib
+import http.client
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self
+
+import msgspec
+
+FIRST_ID = 100_001_524
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Order one misbehaviour in answering about one order.
+
+    `accept` says whether a create counts although it is answered like this. The true answer is
+    sent with `status`, its fields changed by `change` (`None` removes one) or replaced whole by
+    `body`; `cut` sends only its first bytes, and `end` says what becomes of the connection then.
+    `interim` sends a head of that status before. `times` is how often, 0 for always.
+    """
+
+    on: Literal["create", "status"] = "create"
+    accept: bool = True
+    status: int = 200
+    interim: int | None = None
+    body: str | None = None
+    kind: str = "application/json"
+    change: Mapping[str, str | int | None] = {}
+    cut: int | None = None
+    end: Literal["keep", "close", "reset", "stall"] = "keep"
+    times: int = 1
+
+
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask the judge: add faults, forget faults, set what a payout comes to; the counts are always told.
+
+    `waits` is how many status queries say `wait` before the outcome, -1 for all of them.
+    """
+
+    faults: Mapping[str, Sequence[Fault]] = {}
+    forget: bool = False
+    waits: int | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell what was seen of each order: complete create requests, those accepted, and the ids given."""
+
+    received: Mapping[str, int]
+    accepted: Mapping[str, int]
+    asked: Mapping[str, int]
+    ids: Mapping[str, int]
+
+
+class _Payout(msgspec.Struct):
+    id: int
+    order_id: str
+    amount: str
+    asked: int = 0
+
+
+class _Waiting(msgspec.Struct):
+    fault: Fault
+    left: int
+
+
+class _Asked(msgspec.Struct):
+    order_id: str | None = None
+    id: str | None = None
+    amount: str = ""
+
+
+class _Books:
+    """Keep what was accepted, in memory; nothing survives the judge's own end."""
+
+    def __init__(self) -> None:
+        self.received: Counter[str] = Counter()
+        self.accepted: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.waits = 1
+        self.faults: dict[tuple[str, str], list[_Waiting]] = defaultdict(list)
+        self._by_id: dict[str, _Payout] = {}
+        self._by_order: dict[str, _Payout] = {}
+
+    def control(self, asked: Orders) -> Verdict:
+        if asked.forget:
+            self.faults.clear()
+        if asked.waits is not None:
+            self.waits = asked.waits
+        for order_id, faults in asked.faults.items():
+            for fault in faults:
+                self.faults[fault.on, order_id].append(_Waiting(fault, fault.times or -1))
+        ids = {order_id: payout.id for order_id, payout in self._by_order.items()}
+        return Verdict(received=self.received, accepted=self.accepted, asked=self.asked, ids=ids)
+
+    def fault(self, on: str, order_id: str) -> Fault | None:
+        waiting = self.faults.get((on, order_id))
+        if not waiting:
+            return None
+        first = waiting[0]
+        first.left -= 1
+        if first.left == 0:
+            waiting.pop(0)
+        return first.fault
+
+    def create(self, asked: _Asked) -> tuple[dict[str, object], Fault | None]:
+        order_id = asked.order_id or ""
+        self.received[order_id] += 1
+        fault = self.fault("create", order_id)
+        payout = _Payout(id=FIRST_ID + len(self._by_id), order_id=order_id, amount=asked.amount)
+        if fault is None or fault.accept:
+            self.accepted[order_id] += 1
+            self._by_id[str(payout.id)] = payout
+            self._by_order.setdefault(order_id, payout)
+        return {"payment_status": "wait", "id": payout.id}, fault
+
+    def status(self, asked: _Asked) -> tuple[dict[str, object] | None, Fault | None]:
+        payout = self._by_id.get(asked.id) if asked.id else self._by_order.get(asked.order_id or "")
+        order_id = payout.order_id if payout else asked.order_id or ""
+        self.asked[order_id] += 1
+        if payout is None:
+            return None, self.fault("status", order_id)
+        payout.asked += 1
+        word = "wait" if self.waits < 0 or payout.asked <= self.waits else "paid"
+        answer = {
+            "payment_status": word,
+            "id": payout.id,
+            "order_id": payout.order_id,
+            "amount": payout.amount,
+            "payment_amount": payout.amount if word == "paid" else None,
+            "currency": "RUB",
+        }
+        return answer, self.fault("status", order_id)
+
+
+class _Connection(asyncio.Protocol):
+    """Serve one connection; requests come one after another, with a Content-Length."""
+
+    def __init__(self, books: _Books) -> None:
+        self._books = books
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while True:
+            head, end, rest = self._received.partition(b"\r\n\r\n")
+            if not end:
+                return
+            length = int(head.lower().split(b"\ncontent-length:", 1)[1].split(b"\r\n", 1)[0])
+            if len(rest) < length:
+                return
+            self._received = rest[length:]
+            self._serve(head.split(b" ", 2)[1], rest[:length])
+
+    def _serve(self, path: bytes, body: bytes) -> None:
+        if path == b"/control":
+            told = self._books.control(msgspec.json.decode(body, type=Orders))
+            self._transport.write(_http(200, msgspec.json.encode(told)))
+        elif path == b"/v1/payout":
+            self._answer(*self._books.create(msgspec.json.decode(body, type=_Asked)))
+        else:
+            self._answer(*self._books.status(msgspec.json.decode(body, type=_Asked)))
+
+    def _answer(self, true: dict[str, object] | None, fault: Fault | None) -> None:
+        written = written_answer(true, fault or Fault())
+        if fault is None or (fault.cut is None and fault.end == "keep"):
+            self._transport.write(written)
+            return
+        self._transport.write(written if fault.cut is None else written[: fault.cut])
+        if fault.end == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        if fault.end != "stall":
+            self._transport.close()
+
+
+def written_answer(true: Mapping[str, object] | None, fault: Fault) -> bytes:
+    """Return the bytes of an answer: the true one, or what a fault makes of it."""
+    if true is None and fault.status == 200 and fault.body is None:  # noqa: PLR2004
+        return _http(404, b'{"message":"Payout not found"}')
+    fields = {**(true or {}), **fault.change}
+    body = msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
+    if fault.body is not None:
+        body = fault.body.encode()
+    interim = b"" if fault.interim is None else b"HTTP/1.1 %d Interim\r\n\r\n" % fault.interim
+    return interim + _http(fault.status, body, fault.kind)
+
+
+def _http(status: int, body: bytes, kind: str = "application/json") -> bytes:
+    head = b"HTTP/1.1 %d Judged\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, kind.encode(), len(body)) + body
+
+
+class Judge:
+    """Start the judge's process, and speak to it."""
+
+    def __enter__(self) -> Self:
+        """Start it; it ends with this process, whatever happens to it."""
+        command = [sys.executable, "-m", "torture.judge"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ourselves
+        assert self._process.stdout is not None  # noqa: S101 - for the type checker
+        self.port = int(self._process.stdout.readline())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """End it."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait(10)
+
+    @property
+    def url(self) -> str:
+        """Return where payhub finds the provider."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def order(
+        self, faults: Mapping[str, Sequence[Fault]] | None = None, *, forget: bool = False, waits: int | None = None
+    ) -> Verdict:
+        """Give orders, and return the counts."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            asked = msgspec.json.encode(Orders(faults=faults or {}, forget=forget, waits=waits))
+            connection.request("POST", "/control", asked)
+            return msgspec.json.decode(connection.getresponse().read(), type=Verdict)
+
+    def verdict(self) -> Verdict:
+        """Return the counts."""
+        return self.order()
+
+
+async def _main() -> None:
+    loop, books = asyncio.get_running_loop(), _Books()
+    server = await loop.create_server(lambda: _Connection(books), "127.0.0.1", 0, backlog=512)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the harness's Ctrl-C; its end is ours
+    asyncio.run(_main())

@@ -1,0 +1,212 @@
+"""Be the application: orders, a configuration, a hub; and look at what the journal holds."""
+
+import contextlib
+import mmap
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+
+from payhub import AsyncHub, Hub, Money, PayhubError, PayoutOrder, ToCard
+from payhub.journal.states import State
+from payhub.journal.tables import tables
+from payhub_alikassa.sandbox.directory import write_keys
+from torture import provider
+from torture.judge import Judge
+
+ACCOUNT = "shop"
+CARDS = ("4111111111111111", "5555555555554444", "2200000000000004")
+
+_CONFIGURATION = """[journal]
+url = "{journal}"
+lease = {lease}
+
+[transport]
+deadline = {deadline}
+
+[accounts.{account}]
+provider = "{provider}"
+account = "93d5df06-996c-48c3-9847-348d6b580b80"
+currency = "RUB"
+base_url = "{url}"
+payout_cert = "{keys}/cert/payout"
+"""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold what the journal's tables say of one order."""
+
+    state: State
+    due: bool
+    contradicted: bool
+    mismatches: bool
+    attempts: int
+    provider_id: str | None
+
+
+class Shop(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold one application's configuration: its journal, and the judge as its provider.
+
+    The lease is hardly longer than the deadline: late reports are what is looked for.
+    """
+
+    directory: Path
+    judge: Judge
+    journal: str
+    lease: float = 0.4
+    deadline: float = 0.3
+    url: str | None = None
+
+    @property
+    def configuration(self) -> Path:
+        """Return the configuration file; it is written when it is first asked for."""
+        path = self.directory / "payhub.toml"
+        if not path.exists():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            write_keys(keys := self.directory.parent / "keys")
+            text = _CONFIGURATION.format(
+                journal=self.journal,
+                lease=self.lease,
+                deadline=self.deadline,
+                account=ACCOUNT,
+                provider=provider.NAME,
+                url=self.url or self.judge.url,
+                keys=keys,
+            )
+            path.write_text(text, "utf-8")
+        return path
+
+    @property
+    def database(self) -> str:
+        """Return the journal's address, absolute."""
+        return self.journal.replace("sqlite:///", f"sqlite:///{self.directory}/", 1)
+
+    def hub(self, *plugins: object) -> Hub:
+        """Open a hub and its account; nothing is connected yet, so that processes can be forked from here."""
+        hub = Hub.from_file(self.configuration, plugins=(provider, *plugins))
+        hub.registry.account(ACCOUNT)
+        return hub
+
+    def async_hub(self) -> AsyncHub:
+        """Open an asynchronous hub and its account; nothing is connected yet."""
+        hub = AsyncHub.from_file(self.configuration, plugins=(provider,))
+        hub.registry.account(ACCOUNT)
+        return hub
+
+    def rows(self) -> Mapping[str, Row]:
+        """Read the journal's rows from the outside, on a connection of its own."""
+        orders = tables("payhub_").orders
+        engine = sa.create_engine(self.database)
+        try:
+            with engine.connect() as connection:
+                if not sa.inspect(connection).has_table(orders.name):
+                    return {}
+                return {row.order_id: _row(row) for row in connection.execute(sa.select(orders))}
+        finally:
+            engine.dispose()
+
+
+def _row(row: sa.Row[tuple[object, ...]]) -> Row:
+    return Row(
+        state=State(row.state),
+        due=row.due_at is not None,
+        contradicted=row.contradicted,
+        mismatches=bool(row.mismatches),
+        attempts=row.attempts,
+        provider_id=row.provider_id,
+    )
+
+
+def order(order_id: str, *, other: bool = False) -> PayoutOrder:
+    """Make an order: the same for the same id, or another one under the same id."""
+    chance = random.Random(order_id)
+    amount = f"{chance.randrange(10_000, 9_999_999) / 100 + other:.2f}"
+    return PayoutOrder(order_id=order_id, amount=Money(amount, "RUB"), to=ToCard(chance.choice(CARDS)))
+
+
+class Stream:
+    """Hand out orders to processes that may die at any instant, and remember which were handed out.
+
+    All take from a window that moves on, so that they meet at the same orders, and repeat them.
+    """
+
+    def __init__(self, name: str, window: int = 6, size: int = 1 << 18) -> None:
+        """Share memory with every process that is forked from here on."""
+        self._name = name
+        self._window = window
+        self._marks = mmap.mmap(-1, size)
+        self._at = mmap.mmap(-1, 8)
+
+    def take(self, chance: random.Random) -> str:
+        """Return an order's id, and remember that it was submitted."""
+        base = int.from_bytes(self._at[:8], "little")
+        if chance.randrange(3) == 0:
+            self._at[:8] = (base + 1).to_bytes(8, "little")
+        number = base + chance.randrange(self._window)
+        self._marks[number] = 1
+        return f"{self._name}-{number}"
+
+    def submitted(self) -> tuple[str, ...]:
+        """Return the ids of all orders that were handed out."""
+        marks = self._marks[:]
+        return tuple(f"{self._name}-{number}" for number in range(marks.rfind(1) + 1) if marks[number])
+
+
+def retry(hub: Hub, order_ids: Iterable[str]) -> list[str]:
+    """Submit orders once more, as an application does that does not know how far it had got."""
+    problems = []
+    for order_id in order_ids:
+        try:
+            hub.create_payout(ACCOUNT, order(order_id))
+        except PayhubError as cause:
+            problems.append(f"{order_id}: submitted again: {type(cause).__name__}: {cause}")
+    return problems
+
+
+def sweep(hub: Hub, shop: Shop, seconds: float) -> list[str]:
+    """Sweep until nothing is open or due."""
+    end = time.monotonic() + seconds
+    while True:
+        while hub.sweep(200):
+            pass
+        left = [order_id for order_id, row in shop.rows().items() if row.due or row.state.open]
+        if not left:
+            return []
+        if time.monotonic() > end:
+            return [f"{order_id}: still open or due after {seconds:.0f} s of sweeping" for order_id in left]
+        time.sleep(0.05)
+
+
+class Log:
+    """Take the library's log events instead of printing them; the names of critical ones are kept."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.critical: list[str] = []
+
+    def __call__(self, _logger: object, method: str, event: structlog.typing.EventDict) -> str:
+        """Keep what an operator would be woken for."""
+        if method == "critical":
+            self.critical.append(str(event.get("event")))
+        raise structlog.DropEvent
+
+
+LOG = Log()
+
+
+def quiet() -> None:
+    """Let nothing be printed in this process and those forked from it."""
+    structlog.configure(processors=[LOG])
+
+
+@contextlib.contextmanager
+def opened(hub: Hub) -> Iterator[Hub]:
+    """Use a hub that another process opened, and close it here."""
+    try:
+        yield hub
+    finally:
+        hub.close()

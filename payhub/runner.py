@@ -1,17 +1,18 @@
 """Carry plans out: the only place where bytes leave this machine.
 
-Two runners, one for threads and one for event loops, share every rule: TLS is verified, nothing is
-redirected, no proxy or certificate comes from the environment, an answer has a size and a
-deadline. How far a call got is observed on the connection itself, not guessed from the error.
+Two runners, one for threads and one for event loops, share every rule: TLS is verified, an answer
+has a size and a deadline. They drive httpx's pooled transports and not its clients, so that there
+is nothing to follow a redirect, keep a cookie or take a proxy from the environment. How far a call
+got is observed on the connection itself, not guessed from the error.
 """
 
 import contextlib
 import contextvars
 import datetime as dt
+import functools
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Annotated, Any, Self, TypeVar
 
 import anyio
@@ -35,6 +36,8 @@ from payhub.plugins import Observer
 T = TypeVar("T")
 
 MAX_BODY = 1024 * 1024
+# A connection that idled long is often cut just when it is used again, which leaves an outcome unknown.
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0)
 _SENDING = "http11.send_request_headers.started"
 
 
@@ -119,22 +122,21 @@ def _check_size(size: int) -> None:
         raise _Refused(f"the answer is larger than {MAX_BODY} bytes")
 
 
-def _request(client: httpx.Client | httpx.AsyncClient, call: Call, trace: object) -> httpx.Request:
+def _request(call: Call, trace: object, timeout: Mapping[str, float]) -> httpx.Request:
     headers = httpx.Headers({"accept": "application/json"})
     headers.update(call.headers)
     headers["accept-encoding"] = "identity"
-    return client.build_request(call.method, call.url, content=call.body, headers=headers, extensions={"trace": trace})
+    extensions = {"trace": trace, "timeout": timeout}
+    return httpx.Request(call.method, _url(call.url), content=call.body, headers=headers, extensions=extensions)
 
 
-def _client_options(transport: Transport) -> dict[str, Any]:
-    timeout = httpx.Timeout(
-        transport.deadline,
-        connect=min(transport.connect_timeout, transport.deadline),
-        read=min(transport.read_timeout, transport.deadline),
-        pool=min(transport.connect_timeout, transport.deadline),
-    )
-    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    return {"timeout": timeout, "follow_redirects": False, "trust_env": False, "cookies": no_cookies}
+_url = functools.lru_cache(maxsize=256)(httpx.URL)
+
+
+def _timeout(transport: Transport) -> Mapping[str, float]:
+    """Limit each operation on a connection; the deadline limits them all together."""
+    connect, read = (min(t, transport.deadline) for t in (transport.connect_timeout, transport.read_timeout))
+    return {"connect": connect, "pool": connect, "read": read, "write": transport.deadline}
 
 
 def _tls() -> ssl.SSLContext:
@@ -172,6 +174,7 @@ class _Runner:
         limits: Limits | None = None,
     ) -> None:
         self._transport = transport
+        self._timeout = _timeout(transport)
         self._observers = tuple(observers)
         self._journal = journal or MemoryJournal()
         self._limits = limits or Limits(None, "")
@@ -204,7 +207,7 @@ class Runner(_Runner):
     ) -> None:
         """Open the pool; nothing is connected yet."""
         super().__init__(transport, observers, journal, limits)
-        self._client = httpx.Client(transport=_DeadlineTransport(), **_client_options(transport))
+        self._http = _DeadlineTransport()
 
     def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
@@ -254,7 +257,7 @@ class Runner(_Runner):
         try:
             if problem := insecure(call.url) or self._paced(plan, deadline):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
-            response = self._client.send(_request(self._client, call, watch), stream=True)
+            response = self._http.handle_request(_request(call, watch, self._timeout))
             try:
                 _head(watch, response)
                 body = bytearray()
@@ -269,7 +272,7 @@ class Runner(_Runner):
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._http.close()
 
 
 class AsyncRunner(_Runner):
@@ -284,7 +287,7 @@ class AsyncRunner(_Runner):
     ) -> None:
         """Open the pool; nothing is connected yet."""
         super().__init__(transport, observers, journal, limits)
-        self._client = httpx.AsyncClient(verify=_tls(), **_client_options(transport))
+        self._http = httpx.AsyncHTTPTransport(verify=_tls(), limits=_LIMITS)
 
     async def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
@@ -336,7 +339,7 @@ class AsyncRunner(_Runner):
             if problem:
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
             with anyio.fail_after(deadline - time.monotonic()):
-                response = await self._client.send(_request(self._client, call, watch.asynchronous), stream=True)
+                response = await self._http.handle_async_request(_request(call, watch.asynchronous, self._timeout))
                 try:
                     _head(watch, response)
                     body = bytearray()
@@ -351,7 +354,7 @@ class AsyncRunner(_Runner):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._http.aclose()
 
 
 # A blocking socket knows a timeout for each operation only, and a server that sends one byte
@@ -419,8 +422,8 @@ class _DeadlineTransport(httpx.HTTPTransport):
         super().__init__(verify=context)
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
-            max_connections=100,
-            max_keepalive_connections=20,
-            keepalive_expiry=5.0,
+            max_connections=_LIMITS.max_connections,
+            max_keepalive_connections=_LIMITS.max_keepalive_connections,
+            keepalive_expiry=_LIMITS.keepalive_expiry,
             network_backend=_DeadlineBackend(),
         )

@@ -27,7 +27,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     `accept` says whether a create counts although it is answered like this. The true answer is
     sent with `status`, its fields changed by `change` (`None` removes one) or replaced whole by
-    `body`; `cut` sends only its first bytes, and `end` says what becomes of the connection then.
+    `body`, its id by that of `instead`'s payout; `cut` sends only its first bytes, and `end` says what becomes of the connection then.
     `interim` sends a head of that status before. `times` is how often, 0 for always.
     """
 
@@ -38,29 +38,30 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None = None
     kind: str = "application/json"
     change: Mapping[str, str | int | None] = {}
+    instead: str | None = None
     cut: int | None = None
     end: Literal["keep", "close", "reset", "stall"] = "keep"
     times: int = 1
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask the judge: add faults, forget faults, set what a payout comes to; the counts are always told.
+    """Ask the judge: add faults, forget those of some orders, set what a payout comes to; the counts are always told.
 
-    `waits` is how many status queries say `wait` before the outcome, -1 for all of them.
+    `waits` is how many status queries say `wait` before the outcome, -1 for all of them. `of` names
+    the one order whose counts are wanted.
     """
 
     faults: Mapping[str, Sequence[Fault]] = {}
-    forget: bool = False
+    forget: Sequence[str] = ()
     waits: int | None = None
+    of: str | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell what was seen of each order: complete create requests, those accepted, and the ids given."""
+    """Tell what was seen of each order: complete create requests, and those accepted."""
 
     received: Mapping[str, int]
     accepted: Mapping[str, int]
-    asked: Mapping[str, int]
-    ids: Mapping[str, int]
 
 
 class _Payout(msgspec.Struct):
@@ -87,22 +88,24 @@ class _Books:
     def __init__(self) -> None:
         self.received: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()
-        self.asked: Counter[str] = Counter()
         self.waits = 1
         self.faults: dict[tuple[str, str], list[_Waiting]] = defaultdict(list)
         self._by_id: dict[str, _Payout] = {}
         self._by_order: dict[str, _Payout] = {}
 
     def control(self, asked: Orders) -> Verdict:
-        if asked.forget:
-            self.faults.clear()
+        for order_id in asked.forget:
+            self.faults.pop(("create", order_id), None)
+            self.faults.pop(("status", order_id), None)
         if asked.waits is not None:
             self.waits = asked.waits
         for order_id, faults in asked.faults.items():
             for fault in faults:
                 self.faults[fault.on, order_id].append(_Waiting(fault, fault.times or -1))
-        ids = {order_id: payout.id for order_id, payout in self._by_order.items()}
-        return Verdict(received=self.received, accepted=self.accepted, asked=self.asked, ids=ids)
+        wanted = self.received if asked.of is None else (asked.of,)
+        received = {order_id: self.received[order_id] for order_id in wanted}
+        accepted = {order_id: self.accepted[order_id] for order_id in wanted if self.accepted[order_id]}
+        return Verdict(received=received, accepted=accepted)
 
     def fault(self, on: str, order_id: str) -> Fault | None:
         waiting = self.faults.get((on, order_id))
@@ -123,12 +126,12 @@ class _Books:
             self.accepted[order_id] += 1
             self._by_id[str(payout.id)] = payout
             self._by_order.setdefault(order_id, payout)
-        return {"payment_status": "wait", "id": payout.id}, fault
+        named = self._by_order[fault.instead] if fault and fault.instead else payout
+        return {"payment_status": "wait", "id": named.id}, fault
 
     def status(self, asked: _Asked) -> tuple[dict[str, object] | None, Fault | None]:
         payout = self._by_id.get(asked.id) if asked.id else self._by_order.get(asked.order_id or "")
         order_id = payout.order_id if payout else asked.order_id or ""
-        self.asked[order_id] += 1
         if payout is None:
             return None, self.fault("status", order_id)
         payout.asked += 1
@@ -229,18 +232,23 @@ class Judge:
         return f"http://127.0.0.1:{self.port}"
 
     def order(
-        self, faults: Mapping[str, Sequence[Fault]] | None = None, *, forget: bool = False, waits: int | None = None
+        self,
+        faults: Mapping[str, Sequence[Fault]] | None = None,
+        *,
+        forget: Sequence[str] = (),
+        waits: int | None = None,
+        of: str | None = None,
     ) -> Verdict:
         """Give orders, and return the counts."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
-            asked = msgspec.json.encode(Orders(faults=faults or {}, forget=forget, waits=waits))
+            asked = msgspec.json.encode(Orders(faults=faults or {}, forget=forget, waits=waits, of=of))
             connection.request("POST", "/control", asked)
             return msgspec.json.decode(connection.getresponse().read(), type=Verdict)
 
-    def verdict(self) -> Verdict:
-        """Return the counts."""
-        return self.order()
+    def verdict(self, of: str | None = None) -> Verdict:
+        """Return the counts of all orders, or of one."""
+        return self.order(of=of)
 
 
 async def _main() -> None:

@@ -122,8 +122,11 @@ def _row(row: sa.Row[tuple[object, ...]]) -> Row:
 
 
 def order(order_id: str, *, other: bool = False) -> PayoutOrder:
-    """Make an order: the same for the same id, or another one under the same id."""
-    chance = random.Random(order_id)
+    """Make an order: the same for the same id, or another one under the same id.
+
+    Ids that differ only after a `~` are orders of the same amount to the same card.
+    """
+    chance = random.Random(order_id.partition("~")[0])
     amount = f"{chance.randrange(10_000, 9_999_999) / 100 + other:.2f}"
     return PayoutOrder(order_id=order_id, amount=Money(amount, "RUB"), to=ToCard(chance.choice(CARDS)))
 

@@ -36,8 +36,11 @@ def sqlite(tmp_path: Path) -> Iterator[SqlJournal]:
 )
 def test_sqlite_is_durable(sqlite: SqlJournal, pragma: str, expected: object) -> None:
     """Every connection waits for the disk, overwrites what it deletes, and waits for others."""
-    with sqlite.engine.connect() as first, sqlite.engine.connect() as second:
-        assert [expected] * 2 == [each.exec_driver_sql(f"PRAGMA {pragma}").scalar() for each in (first, second)]
+    connections = [sqlite.engine.raw_connection() for _ in range(2)]
+    found = [connection.cursor().execute(f"PRAGMA {pragma}").fetchone() for connection in connections]
+    assert [(expected,)] * 2 == found
+    for connection in connections:
+        connection.close()
 
 
 def test_a_transaction_takes_the_lock_at_its_beginning(sqlite: SqlJournal, tmp_path: Path) -> None:
@@ -200,12 +203,13 @@ def test_upgrading_twice_does_nothing(empty: Place) -> None:
 
 def test_an_upgrade_is_done_whole_or_not_at_all(empty: Place) -> None:
     """An upgrade that fails in its middle leaves nothing behind."""
-    engine = empty.engine()
+    engine = SqlJournal(empty.url, PREFIX).engine
     with engine.begin() as connection:
         connection.execute(sa.text(f"CREATE TABLE {PREFIX}acts (id integer)"))  # the last table it makes
     with pytest.raises(sa.exc.DBAPIError):
         upgrade(engine, PREFIX)
     assert [f"{PREFIX}acts"] == sa.inspect(engine).get_table_names()
+    engine.dispose()
 
 
 def test_tables_of_a_newer_payhub_are_refused(empty: Place) -> None:

@@ -72,7 +72,7 @@ def _created(hub: Hub, order_id: str, _judge: Judge) -> None:
 
 def _being_sent(hub: Hub, order_id: str, judge: Judge) -> None:
     start(lambda: hub.create_payout(ACCOUNT, order(order_id)) and None, seconds=10)
-    until(lambda: order_id in judge.verdict().received, 5)
+    until(lambda: bool(judge.verdict(order_id).received[order_id]), 5)
 
 
 def _full(_hub: Hub, _order_id: str, _judge: Judge) -> None:

@@ -8,7 +8,6 @@ and https://doc-merchant.alikassa.com/payment/check/sign.
 """
 
 import base64
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -55,7 +54,6 @@ _FLAGS: Mapping[php.Value, tuple[php.Value, ...]] = {
     "true": (True, "1"),
 }
 
-_whole = re.compile(r"0|[1-9][0-9]{0,18}").fullmatch
 _read_signed = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
 
@@ -220,8 +218,7 @@ def _ordered(received: Mapping[str, php.Value]) -> Iterator[Mapping[str, php.Val
 
 def _typed(fields: Mapping[str, php.Value]) -> Iterator[Mapping[str, php.Value]]:
     """Give the values the types that the way here may have taken from them."""
-    came = fields.get("id")
-    whole: dict[str, php.Value] = {"id": php.Number(came)} if isinstance(came, str) and _whole(came) else {}
+    whole = _whole(fields.get("id"))
     truths = _FLAGS.get(fields[_FLAG], ()) if _FLAG in fields else ()
     yield {**fields, **whole}
     for empties in _EMPTIES:
@@ -230,3 +227,8 @@ def _typed(fields: Mapping[str, php.Value]) -> Iterator[Mapping[str, php.Value]]
         for truth in truths:
             yield {**filled, **whole, _FLAG: truth}
     yield fields
+
+
+def _whole(came: php.Value) -> dict[str, php.Value]:
+    """Make the id the whole number that is signed: https://doc-merchant.alikassa.com/api/sign."""
+    return {"id": php.Number(came)} if isinstance(came, str) and came.isascii() and came.isdigit() else {}

@@ -40,6 +40,7 @@ class ExitCode(enum.IntEnum):
 
     DONE = 0
     DEFECT = 1
+    FOUND = 1  # of `payhub unknown`: a monitor has to look in either case
     USAGE = 2
     REFUSED = 3
     UNKNOWN = 4

@@ -65,12 +65,14 @@ EDGES: Mapping[State, Mapping[State, frozenset[Source]]] = {
         State.FAILED: _ANSWERED,
         State.CANCELED: _ANSWERED,
         State.UNKNOWN: frozenset({Source.ANSWER, Source.LEASE}),
+        State.REVERSED: _ASKED,
         State.NEEDS_ATTENTION: _ANSWERED,
     },
     State.PENDING: {
         State.SUCCEEDED: _ANSWERED,
         State.FAILED: _ANSWERED,
         State.CANCELED: _ANSWERED,
+        State.REVERSED: _ASKED,
         State.NEEDS_ATTENTION: _ANSWERED | {Source.SCHEDULE},
     },
     State.UNKNOWN: {
@@ -80,6 +82,7 @@ EDGES: Mapping[State, Mapping[State, frozenset[Source]]] = {
         State.SUCCEEDED: _DECIDED,
         State.FAILED: _DECIDED,
         State.CANCELED: _ANSWERED,
+        State.REVERSED: _ASKED,
         State.NEEDS_ATTENTION: _ANSWERED | {Source.SCHEDULE},
     },
     State.NEEDS_ATTENTION: {
@@ -87,6 +90,7 @@ EDGES: Mapping[State, Mapping[State, frozenset[Source]]] = {
         State.SUCCEEDED: _ASKED | {Source.OPERATOR},
         State.FAILED: _ASKED | {Source.OPERATOR},
         State.CANCELED: _ASKED,
+        State.REVERSED: _ASKED,
     },
     State.SUCCEEDED: {State.REVERSED: _ASKED},
     State.FAILED: {},
@@ -191,4 +195,4 @@ def contradicts(now: State, found: Evidence) -> bool:
     return found.state is not now and not quiet
 
 
-_AFTER_PENDING = frozenset(EDGES[State.PENDING]) | {State.REVERSED}
+_AFTER_PENDING = frozenset(EDGES[State.PENDING])

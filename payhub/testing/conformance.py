@@ -174,8 +174,9 @@ def _with_status(subject: Subject, status: int) -> Answerer:
 
 
 def _with_body(subject: Subject, url: str, body: bytes) -> Answerer:
-    """Give this body to the calls of one URL, a good answer elsewhere."""
-    return lambda call: answer(body) if call.url == url else subject.answer(call)
+    """Give this body to the first call of one URL, a good answer elsewhere and afterwards."""
+    spoiled = [answer(body)]
+    return lambda call: spoiled.pop() if call.url == url and spoiled else subject.answer(call)
 
 
 def _require(truth: object, message: str) -> None:

@@ -526,6 +526,8 @@ def test_an_unknown_list_verifies_in_the_order_it_came(sender: Sender) -> None:
         ("id", 108465371, "108465371", True),
         ("id", "108465371", "108465371", True),
         ("id", 108465371, "0108465371", False),
+        ("id", "0108465371", "0108465371", True),
+        ("id", "po-1", "po-1", True),
         ("id", 108465371, " 108465371", False),
         ("id", 108465371, "108465371.0", False),
         ("id", 108465371, "\u0661", False),
@@ -565,6 +567,13 @@ def test_a_number_beyond_measure_is_refused(literal: str) -> None:
     """Nothing but a refusal comes of a number that no amount can be, whoever signed it."""
     body = json.dumps({**MESSAGE, "sign": "AAAA"}).replace('"3000.00"', literal)
     assert outcome(posted(body), Anything()) is None
+
+
+@pytest.mark.parametrize("text", [b"[1]", b'"x"', b"1", b"null", b"", b'{"a":1,"a":1}', b'{"a":{"b":1,"b":1}}'])
+def test_only_an_object_without_repeated_names_is_read(text: bytes) -> None:
+    """What is no object has no fields, and a name that comes twice has no value."""
+    with pytest.raises(ValueError, match=r"not a JSON object|a name comes twice|Expecting value"):
+        php.read(text)
 
 
 # --- the payer's return

@@ -23,10 +23,12 @@ sending > succeeded: answer, status query
 sending > failed: answer, status query
 sending > canceled: answer, status query
 sending > unknown: answer, lease ended
+sending > reversed: status query
 sending > needs_attention: answer, status query
 pending > succeeded: answer, status query
 pending > failed: answer, status query
 pending > canceled: answer, status query
+pending > reversed: status query
 pending > needs_attention: answer, status query, schedule ended
 unknown > not_sent: answer
 unknown > declined: answer
@@ -34,11 +36,13 @@ unknown > pending: answer, status query
 unknown > succeeded: answer, status query, operator
 unknown > failed: answer, status query, operator
 unknown > canceled: answer, status query
+unknown > reversed: status query
 unknown > needs_attention: answer, status query, schedule ended
 needs_attention > pending: status query
 needs_attention > succeeded: status query, operator
 needs_attention > failed: status query, operator
 needs_attention > canceled: status query
+needs_attention > reversed: status query
 succeeded > reversed: status query
 """
 

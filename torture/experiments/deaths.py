@@ -119,7 +119,7 @@ class Map(msgspec.Struct, frozen=True, kw_only=True):
     unreached: tuple[Line, ...]
 
 
-def at_every_line(bench: Bench) -> tuple[list[Finding], list[str]]:
+def at_every_line(bench: Bench, only: Sequence[Way] = WAYS) -> tuple[list[Finding], list[str]]:
     """Die `trials` times at every line that any way visits; return the findings and what was not reached."""
     with Judge() as judge:
         judge.order(waits=0)
@@ -130,7 +130,7 @@ def at_every_line(bench: Bench) -> tuple[list[Finding], list[str]]:
         refusing = msgspec.structs.replace(refusing, journal=shop.database)
         refusing.configuration.with_name("payhub.key").write_bytes((shop.directory / "payhub.key").read_bytes())
         hubs = {False: hub, True: refusing.hub(_FULL)}
-        known = _mapped(hubs, judge)
+        known = _mapped(only, hubs, judge)
         trials = _trials(known, bench.trials)
         died = _died(trials, hubs, judge)
         left = shop.rows()
@@ -140,9 +140,9 @@ def at_every_line(bench: Bench) -> tuple[list[Finding], list[str]]:
             if trial.first and not trial.way.amount
         )
         problems = [f"{trial.order_id}: the retry ended with {code}" for trial, code in each(again, at_once=8) if code]
-        submitted = {t.order_id for t in trials if not t.way.amount} | {_named(way) for way in WAYS if not way.amount}
+        submitted = {t.order_id for t in trials if not t.way.amount} | {_named(way) for way in only if not way.amount}
         problems += finish(shop, hub, submitted)
-        lied = {t.order_id for t in trials if t.way.lied} | {_named(way) for way in WAYS if way.lied}
+        lied = {t.order_id for t in trials if t.way.lied} | {_named(way) for way in only if way.lied}
         problems += broken(shop, submitted, excused=lied)
         accepted = judge.verdict().accepted
         for trial in trials:
@@ -153,12 +153,12 @@ def at_every_line(bench: Bench) -> tuple[list[Finding], list[str]]:
     return _findings(known, trials, died, problems), _notes(known)
 
 
-def _mapped(hubs: dict[bool, Hub], judge: Judge) -> Map:
+def _mapped(ways: Sequence[Way], hubs: dict[bool, Hub], judge: Judge) -> Map:
     """Walk every way once, without a death."""
     judge.order({_named(way): way.faults for way in WAYS})
     seen: set[Line] = set()
     visits: list[tuple[Way, dict[Line, int]]] = []
-    for way in WAYS:
+    for way in ways:
 
         def walk(way: Way = way) -> list[tuple[Line, int]]:
             with opened(hubs[way.refused]) as hub:

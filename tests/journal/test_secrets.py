@@ -1,0 +1,167 @@
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from payhub import Hub, Money, Payer, PaymentOrder, PayoutOrder, Recipient, ToBankAccount, ToCard, ToPhone
+from payhub.config import JournalSettings, journal_key, read_file, read_mapping
+from payhub.recording import facts
+from payhub.testing import fake
+from payhub_alikassa.sandbox import Sandbox
+
+from ..raw_server import RawServer, answer
+from ..samples import CARD, PAYMENT, PAYOUT, known
+from .conftest import OpenShop, Place
+from .making import PREFIX
+
+PAYER = Payer(
+    id="u-secret-881", ip="203.0.113.24", email="ivan@shop.example", phone="+79001112233", first_name="IVAN",
+    last_name="IVANOV", address="1 Long Street",
+)  # fmt: skip
+RECIPIENT = Recipient(email="ivan@shop.example", phone="+79001112233", first_name="IVAN", last_name="IVANOV")
+ACCOUNT_NUMBER = "40817120273018899310"
+PHONE = "79031112233"
+ORDERS = {
+    "payment": PaymentOrder(order_id="in-1", amount=Money("3000", "RUB"), method="card", payer=PAYER, description="SHOES"),
+    "card": PayoutOrder(order_id="po-1", amount=Money("1000", "RUB"), to=ToCard(CARD, holder="IVAN IVANOV")),
+    "phone": PayoutOrder(order_id="po-2", amount=Money("1000", "RUB"), to=ToPhone(PHONE, "100000000111")),
+    "account": PayoutOrder(
+        order_id="po-3", amount=Money("1000", "RUB"), recipient=RECIPIENT,
+        to=ToBankAccount(ACCOUNT_NUMBER, "041351902", "100000000111"),
+    ),  # fmt: skip
+}
+SECRETS = [CARD, ACCOUNT_NUMBER, PHONE, "9001112233", "IVAN", "ivan@shop", "u-secret", "203.0.113.24", "Long Street", "SHOES",
+           "sesame"]  # fmt: skip
+
+
+def content(place: Place, directory: Path) -> bytes:
+    """Return every byte of SQLite's files, or every row of every table of PostgreSQL."""
+    if place.backend == "sqlite":
+        files = sorted(directory.glob("payhub.db*"))
+        assert {"payhub.db", "payhub.db-shm", "payhub.db-wal"} == {file.name for file in files}
+        return b"".join(file.read_bytes() for file in files)
+    engine = place.engine()
+    with engine.connect() as connection:
+        names = [name for name in sa.inspect(engine).get_table_names() if name.startswith(PREFIX)]
+        rows = [connection.execute(sa.text(f"SELECT t::text FROM {name} t")).scalars().all() for name in names]
+    return "\n".join(row for table in rows for row in table).encode()
+
+
+def leaked(data: bytes, secrets: list[str]) -> list[str]:
+    return [secret for secret in secrets if secret.encode() in data or secret.encode("utf-16-le") in data]
+
+
+def test_rule_11_no_database_has_what_must_not_be_kept(place: Place, tmp_path: Path, open_hub: Any, serve: Any) -> None:
+    """Rule 11: of the payer, the card and the account's token not a byte is in the database; the order is."""
+    texts = {"text": f"card {CARD} refused", "code": CARD}
+    server: RawServer = serve(
+        answer({**known(PAYOUT), "number": CARD, "status": f"sent to {CARD}", "holder": "IVAN"}), answer(texts, 422),
+        answer(texts, 500), answer({**known(ORDERS["account"]), "order_id": "another"}),
+    )  # fmt: skip
+    account = {"provider": "fake", "base_url": server.url, "token": "sesame"}
+    hub = open_hub(accounts={"shop": account}, journal={"url": place.url, "key": "sesame too"})
+    hub.create_payout("shop", ORDERS["card"])
+    with pytest.raises(Exception, match="refused"):
+        hub.create_payment("shop", ORDERS["payment"])
+    hub.create_payout("shop", ORDERS["phone"])
+    hub.create_payout("shop", ORDERS["account"])
+    data = content(place, tmp_path)
+    assert ([], []) == (leaked(data, SECRETS), [name for name in ("in-1", "po-1", "po-2", "po-3") if name.encode() not in data])
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+def test_rule_11_no_database_has_what_alikassa_is_told(place: Place, tmp_path: Path, sandbox: Sandbox) -> None:
+    """Rule 11: through AliKassa's driver, too, neither a number, a name, a key, a password nor a signature is kept."""
+    sandbox.reset()
+    settings = read_file(sandbox.config)
+    settings = msgspec.structs.replace(settings, journal=JournalSettings(url=place.url, prefix=PREFIX))
+    heard: list[bytes] = []
+    with Hub(settings) as hub:
+        account = next(name for name in hub.accounts if name.endswith("rub"))
+        for order in ORDERS.values():
+            create = hub.create_payment if isinstance(order, PaymentOrder) else hub.create_payout
+            create(account, order)  # type: ignore[operator]
+            hub.advance(account, "payment" if isinstance(order, PaymentOrder) else "payout", order.order_id)
+        data = content(place, tmp_path)
+        heard += [hub.registry._key]
+    keys = [line for pem in settings.base.rglob("private.pem") for line in pem.read_text().splitlines()[1:-1]]
+    passwords = [file.read_text().strip() for file in settings.base.rglob("password.txt")]
+    secrets = [*SECRETS, *keys, *passwords, "PRIVATE KEY", '"sign"', '"Sign"', heard[0].decode()]
+    assert (True, True, []) == (len(keys) > 10, len(passwords) > 1, leaked(data, secrets))
+
+
+# The key
+
+
+def test_the_key_is_for_its_owner_only(tmp_path: Path) -> None:
+    """Without a configured key one is made beside the configuration, which only its owner may read, and it stays."""
+    settings = read_mapping({"journal": {"url": "sqlite:///payhub.db"}}, tmp_path)
+    key = journal_key(settings)
+    path = tmp_path / "payhub.key"
+    assert (key, key, 0o600) == (journal_key(settings), path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+
+
+def test_no_fingerprint_can_be_made_without_the_key() -> None:
+    """With another key the fingerprint of the same order is another one: the database alone lets nobody guess."""
+    assert facts("shop", "fake", PAYOUT, b"one").fingerprint != facts("shop", "fake", PAYOUT, b"two").fingerprint
+
+
+def test_an_equal_order_has_an_equal_fingerprint() -> None:
+    """Two orders that are equal have one fingerprint, however their amounts were written."""
+    amounts = [Money("1000.5", "RUB"), Money("1000.50", "RUB"), Money("1000.5", "RUB", 4), Money("1000.5", "RUB", 1)]
+    orders = [msgspec.structs.replace(PAYOUT, amount=amount) for amount in amounts]
+    assert 1 == len({facts("shop", "fake", order, b"key").fingerprint for order in orders})
+
+
+OTHERS: dict[type, dict[str, Any]] = {
+    Money: {"amount": 7, "currency": "EUR"},
+    PaymentOrder: {"order_id": "x", "amount": Money("1", "RUB"), "method": "sbp", "presentation": "direct",
+                   "bank_code": "x", "description": "x", "success_url": "https://x", "fail_url": "https://x",
+                   "notification_url": "https://x", "extra": fake.Nothing(), "payer": None},
+    PayoutOrder: {"order_id": "x", "amount": Money("1", "RUB"), "to": ToPhone(CARD), "recipient": None,
+                  "notification_url": "https://x", "extra": fake.Nothing()},
+}  # fmt: skip
+
+
+def variants(struct: msgspec.Struct) -> Iterator[msgspec.Struct]:
+    """Return copies of a struct, each of which has another value in one field, at any depth."""
+    for field in msgspec.structs.fields(struct):
+        value = getattr(struct, field.name)
+        if isinstance(value, msgspec.Struct):
+            yield from (msgspec.structs.replace(struct, **{field.name: changed}) for changed in variants(value))
+        if field.name == "exponent":
+            continue  # says how many digits may be given, not what the order is
+        yield msgspec.structs.replace(struct, **{field.name: OTHERS.get(type(struct), {}).get(field.name, "other")})
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        msgspec.structs.replace(PAYMENT, payer=PAYER),
+        msgspec.structs.replace(PAYOUT, recipient=RECIPIENT),
+        msgspec.structs.replace(ORDERS["account"], notification_url="https://y"),
+    ],
+    ids=["payment", "payout to a card", "payout to an account"],
+)
+def test_any_other_order_has_another_fingerprint(order: Any) -> None:
+    """Whatever field of an order changes, also of its payer or destination, the fingerprint does."""
+    others = list(variants(order))
+    fingerprints = {facts("shop", "fake", each, b"key").fingerprint for each in (order, *others)}  # type: ignore[arg-type]
+    assert (True, len(others) + 1) == (len(others) > 10, len(fingerprints))
+
+
+def test_a_hub_uses_the_key_of_its_configuration(open_shop: OpenShop, serve: Any) -> None:
+    """Hubs with one key know an order again."""
+    shop = open_shop(answer(known(PAYOUT)))
+    shop.hub.create_payout("shop", PAYOUT)
+    again = shop.hub.create_payout("shop", PAYOUT)
+    assert ("7", ["payouts"]) == (again.provider_id, shop.sent)

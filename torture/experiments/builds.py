@@ -1,0 +1,188 @@
+"""Break payhub on purpose, one rule at a time, and see that an experiment notices.
+
+Each broken build is a patch of named functions in a process of its own, where a small version of
+one experiment then runs. The same small versions run on the unbroken build, and must find nothing.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, NamedTuple
+from unittest import mock
+
+import msgspec
+import sqlalchemy as sa
+
+from payhub import Status
+from payhub.driver import Call
+from payhub.journal import Evidence, Facts, Opened, Record, Source, State
+from payhub.journal.records import overdue_sender
+from payhub.journal.sql import SqlJournal
+from payhub.journal.states import evidence
+from payhub.models import Phase
+from payhub.plan import Do, Plan, Recorded, Reply
+from payhub.recording import Terms, result_of
+from payhub.runner import Runner
+from torture.experiments import answers, deaths, kills, race
+from torture.experiments import evidence as sequences
+from torture.judge import Judge
+from torture.processes import call
+from torture.report import Bench, Finding
+from torture.shop import Shop
+
+
+def _shop(bench: Bench, judge: Judge) -> Shop:
+    return Shop(directory=bench.directory / "shop", judge=judge, journal="sqlite:///payhub.db")
+
+
+def _killed(bench: Bench) -> Iterable[str]:
+    with Judge() as judge:
+        return kills.killed(bench, _shop(bench, judge), kills=60)[0]
+
+
+def _answered(bench: Bench) -> Iterable[str]:
+    with Judge() as judge:
+        findings = answers.answered(bench, _shop(bench, judge), every=29, always=_ALWAYS)
+    return [failure for finding in findings for failure in finding.failures]
+
+
+_ALWAYS = ("HTTP 404", "HTTP 500", "another amount")
+"""Answers that the small version does not skip."""
+
+
+def _sequenced(bench: Bench) -> Iterable[str]:
+    return sequences.played_sequences(bench)[0]
+
+
+def _raced(bench: Bench) -> Iterable[str]:
+    with Judge() as judge:
+        return race.raced_once(_shop(bench, judge), "r", 50)
+
+
+def _died(bench: Bench) -> Iterable[str]:
+    findings = deaths.at_every_line(bench, only=deaths.WAYS[:1])[0]
+    return [failure for finding in findings for failure in finding.failures]
+
+
+class Build(NamedTuple):
+    """Name a broken rule, how it is broken, and which experiment has to notice."""
+
+    name: str
+    patches: dict[str, Callable[..., Any]]
+    noticed_by: Callable[[Bench], Iterable[str]]
+
+
+def _sent_first(steps: Generator[Call, Reply, Any], order: Facts, terms: Terms, kind: type[Any]) -> Recorded[Any]:
+    """Look whether the order is known; send it; write it down."""
+    call_ = next(steps)
+    known: Record | None = yield Do(lambda journal: journal.find(order.key))
+    if known is not None:
+        return result_of(known, kind)
+    try:
+        while True:
+            call_ = steps.send((yield call_))
+    except StopIteration as done:
+        result = done.value
+    opened: Opened = yield Do(lambda journal: journal.open(order, terms.lease))
+    if opened.yours:
+        found = evidence(result, Source.ANSWER)
+        yield Do(lambda journal: journal.settle(order.key, found, terms.schedule))
+    return result
+
+
+_once: Any = vars(Runner)["_once"]
+_locked_open: Any = vars(SqlJournal)["_open"]
+
+
+def _twice_on_500(self: Runner, plan: Plan[Any], asked: Call, deadline: float) -> Reply:
+    reply: Reply = _once(self, plan, asked, deadline)
+    failed = reply.response is not None and reply.response.status >= 500  # noqa: PLR2004
+    again: Reply = _once(self, plan, asked, deadline) if failed else reply
+    return again
+
+
+def _failed_on_404(unknown: Any, reason: str) -> Any:
+    status = Status.FAILED if reason.startswith("HTTP 404") else Status.UNKNOWN
+    return msgspec.structs.replace(unknown, reason=reason, status=status)
+
+
+def _given_twice(self: SqlJournal, connection: sa.Connection, facts: Facts, lease: float) -> Opened:
+    """Give an order again whose sender did not report in time."""
+    opened: Opened = _locked_open(self, connection, facts, lease)
+    ended = overdue_sender(opened.record, dt.datetime.now(dt.UTC))
+    return Opened(opened.record, yours=opened.yours or ended is not None)
+
+
+def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
+    with self.engine.connect() as connection:  # and what it did is rolled back
+        opened: Opened = _locked_open(self, connection, facts, lease)
+        return opened
+
+
+def _absent_is_failed(**said: Any) -> Evidence:
+    absent = str(said.get("reason")).startswith("not found")
+    return Evidence(**{**said, "state": State.FAILED} if absent else said)
+
+
+def _cut_is_not_sent(_watch: object, cause: BaseException) -> Reply:
+    return Reply(phase=Phase.NOT_SENT, problem=type(cause).__name__)
+
+
+def _as_it_came(result: Any, _asked: object) -> Any:
+    return result
+
+
+_open: Any = vars(SqlJournal)["open"]
+
+
+def _everybodys(self: SqlJournal, facts: Facts, lease: float) -> Opened:
+    opened: Opened = _open(self, facts, lease)
+    return Opened(opened.record, yours=True)
+
+
+BUILDS = (
+    Build("the journal is written after sending", {"payhub.registry.recorded": _sent_first}, _killed),
+    Build("the same, dying at each line", {"payhub.registry.recorded": _sent_first}, _died),
+    Build("what is written before sending is not committed", {"payhub.journal.sql.SqlJournal.open": _not_committed}, _killed),
+    Build("HTTP 500 is sent again", {"payhub.runner.Runner._once": _twice_on_500}, _answered),
+    Build("HTTP 404 is a failure", {"payhub.plan._unknown": _failed_on_404}, _answered),
+    Build("a cut connection counts as not sent", {"payhub.runner._Watch.failed": _cut_is_not_sent}, _answered),
+    Build("an order is given again when the lease ends", {"payhub.journal.sql.SqlJournal._open": _given_twice}, _killed),
+    Build("settle ignores final states", {"payhub.journal.records.allowed": lambda *_: True}, _sequenced),
+    Build("a status query's `not found` is a failure", {"payhub.resolver.Evidence": _absent_is_failed}, _killed),
+    Build("answers are not compared with the order", {"payhub.registry.compared": _as_it_came}, _answered),
+    Build("answers are not compared with the record", {"payhub.resolver.matched": _as_it_came}, _answered),
+    Build("every caller is given the order", {"payhub.journal.sql.SqlJournal.open": _everybodys}, _raced),
+)
+
+
+def broken(bench: Bench) -> list[Finding]:
+    """Run every broken build, and the unbroken one, `trials` times."""
+    found = []
+    for number, build in enumerate(BUILDS):
+        noticed = [_noticed(bench, f"build-{number}-{trial}", build) for trial in range(bench.trials)]
+        example = next((problems[0] for problems in noticed if problems), "")
+        found.append(
+            Finding(
+                fault=f"broken build: {build.name}. {sum(map(len, noticed))} claims broken, e.g. {example!r}",
+                trials=len(noticed),
+                failures=tuple("nothing noticed it" for problems in noticed if not problems),
+            )
+        )
+    for experiment in dict.fromkeys(build.noticed_by for build in BUILDS):
+        whole = Build("nothing", {}, experiment)
+        name = f"whole-{experiment.__name__}"
+        problems = [p for trial in range(bench.trials) for p in _noticed(bench, f"{name}-{trial}", whole)]
+        fault = f"the unbroken build, with the same small experiment ({experiment.__name__.strip('_')})"
+        found.append(Finding(fault=fault, trials=bench.trials, failures=tuple(problems)))
+    return found
+
+
+def _noticed(bench: Bench, name: str, build: Build) -> list[str]:
+    """Run a build's experiment in a process of its own, and return the claims that it found broken."""
+
+    def run() -> list[str]:
+        for target, substitute in build.patches.items():
+            mock.patch(target, substitute).start()  # until the process ends
+        return list(build.noticed_by(bench.beside(name, 300 if build.noticed_by is _sequenced else 1)))
+
+    return call(run, list[str], seconds=300)

@@ -1,0 +1,158 @@
+"""Take the journal's storage away at each statement of a create, and judge what the caller was told.
+
+A clean run lists the statements: all before the request is sent, and all after the answer. Each
+trial is a process of its own, which meets one fault just before one of them. `disks` and `servers`
+hold the faults.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from payhub import Hub, NotSent, hookimpl
+from payhub.journal import Key
+from payhub.journal.sql import SqlJournal
+from torture.claims import broken, finish
+from torture.processes import call
+from torture.report import Finding
+from torture.shop import ACCOUNT, LOG, Shop, opened, order
+
+COMMIT = "COMMIT"
+
+Fault = Callable[[], None]
+"""Take the storage away, in the process that is using it."""
+
+
+class _Sent:
+    """Be an observer that notices that the provider has answered."""
+
+    answered = False
+
+    @hookimpl
+    def payhub_event(self, event: object) -> None:  # noqa: ARG002 - the hook's argument
+        self.answered = True
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Name a statement of a create: its number, its first words, whether the request is yet to be sent."""
+
+    number: int
+    words: str
+    before: bool
+
+    def __str__(self) -> str:
+        """Write it as people read it."""
+        return f"{self.number} {self.words} ({'before' if self.before else 'after'} the request)"
+
+
+START = Place(number=0, words="the start", before=True)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Say what came of one create under one fault."""
+
+    order_id: str
+    place: Place
+    met: bool
+    raised: str | None
+    status: str | None
+    critical: int
+
+
+def open_hub(shop: Shop) -> tuple[Hub, list[Place]]:
+    """Open a hub, and list the statements of a create in a process of its own; its order is `clean`."""
+    sent = _Sent()
+    hub = shop.hub(sent)
+
+    def run() -> list[Place]:
+        found: list[Place] = []
+        with opened(hub):
+            hub.journal.find(Key(ACCOUNT, "payout", "nobody's"))  # the tables are made, if there are none
+            _meet(hub, lambda number, words: found.append(Place(number=number, words=words, before=not sent.answered)))
+            hub.create_payout(ACCOUNT, order("clean"))
+        return found
+
+    return hub, call(run, list[Place])
+
+
+def database(hub: Hub) -> sa.Engine:
+    """Return the engine of a hub's journal."""
+    if not isinstance(hub.journal, SqlJournal):
+        raise TypeError("these experiments are about journals in a database")
+    return hub.journal.engine
+
+
+def _meet(hub: Hub, meeting: Callable[[int, str], None]) -> None:
+    """Tell, just before each of them, the number and the words of everything that the database is asked."""
+    engine, count = database(hub), iter(range(1, 1000))
+
+    def asked(_connection: object, _cursor: object, words: str, *_: object) -> None:
+        meeting(next(count), " ".join(words.split()[:3]).rstrip("( "))
+
+    sa.event.listen(engine, "before_cursor_execute", asked)
+    sa.event.listen(engine, "commit", lambda _connection: meeting(next(count), COMMIT))
+
+
+def tried(hub: Hub, order_id: str, place: Place, fault: Fault) -> Outcome:
+    """Create a payout, and meet the fault just before a statement; for a process of its own."""
+    met = place is START
+    if met:
+        fault()
+    else:
+        hub.journal.find(Key(ACCOUNT, "payout", "nobody's"))
+
+    def meeting(number: int, _words: str) -> None:
+        nonlocal met
+        if number == place.number:
+            met = True
+            fault()
+
+    _meet(hub, meeting)
+    raised = status = None
+    LOG.critical.clear()
+    try:
+        status = str(hub.create_payout(ACCOUNT, order(order_id)).status)
+    except Exception as cause:  # noqa: BLE001 - whatever is raised is judged by its name
+        raised = f"{type(cause).__name__}: {cause}"
+    return Outcome(
+        order_id=order_id, place=place, met=met, raised=raised, status=status, critical=len(LOG.critical)
+    )
+
+
+def _wrong(outcome: Outcome, received: int) -> Iterator[str]:
+    """Judge one create: before the request, `NotSent` or no harm; after it, a result in any case."""
+    what = f"{outcome.order_id}: at {outcome.place}"
+    if not outcome.met:
+        yield f"{what}: the fault was not met"
+    if outcome.raised is None and received != 1:
+        yield f"{what}: returned {outcome.status}, and {received} were sent"
+    if outcome.raised is not None and received:
+        yield f"{what}: raised {outcome.raised}, although it was sent"
+    if outcome.raised is not None and not outcome.raised.startswith(NotSent.__name__):
+        yield f"{what}: raised {outcome.raised}, not NotSent"
+    if outcome.raised is not None and not outcome.place.before:
+        yield f"{what}: no result, although the fault came after the answer"
+    if outcome.place.before and outcome.critical:
+        yield f"{what}: was sent, although the storage was gone before"
+
+
+def judged(shop: Shop, hub: Hub, outcomes: Sequence[Outcome], *, clean: bool) -> list[str]:
+    """Judge every outcome, then repair nothing more: sweep, submit again, and check all claims."""
+    received = shop.judge.verdict().received
+    rows = shop.rows()
+    problems = [words for outcome in outcomes for words in _wrong(outcome, received.get(outcome.order_id, 0))]
+    problems += [f"{order_id}: sent, and no row is committed" for order_id in received if order_id not in rows]
+    submitted = [outcome.order_id for outcome in outcomes] + ["clean"] * clean
+    problems += finish(shop, hub, submitted)
+    return problems + broken(shop, submitted)
+
+
+def finding(title: str, outcomes: Sequence[Outcome], problems: Sequence[str]) -> Finding:
+    """Sum up what a fault did; one that never did anything has shown nothing."""
+    refused = sum(outcome.raised is not None for outcome in outcomes)
+    unwritten = sum(outcome.critical > 0 for outcome in outcomes)
+    harmless = len(outcomes) - refused - unwritten
+    fault = f"{title}: {refused} × NotSent, {unwritten} × sent and not written down, {harmless} × no harm"
+    bitten = () if refused or unwritten else ("this fault never bit",)
+    return Finding(fault=fault, trials=len(outcomes), failures=(*problems, *bitten))

@@ -109,10 +109,18 @@ def _show_link(value: object) -> object:
     return sweep(urlunsplit((parts.scheme, host, parts.path, query, "")))
 
 
+_LONGEST = 8192
+
+
+def _beginning(text: str) -> str:
+    """Cut a text that nobody reads to its end, and not in the middle of a number."""
+    return f"{sweep(text[:_LONGEST].rstrip('0123456789 .-'))} [{len(text)} characters]"
+
+
 def _show_clear(value: object) -> object:
     match value:
         case str():
-            return sweep(value)
+            return sweep(value) if len(value) <= _LONGEST else _beginning(value)
         case int() if not isinstance(value, bool) and is_card_number(str(value)):
             return truncate(str(value))
         case dict():

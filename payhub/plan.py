@@ -148,12 +148,12 @@ def _reason(cause: Exception, response: Response) -> str:
 
 
 def _believed(result: Result, response: Response, unknown: Result, *, definite: bool) -> Result:
-    """Let a failure stand only where the answer can prove one."""
+    """Let a final status stand only where the answer can prove it."""
     if not isinstance(result, type(unknown)):
         return _unknown(unknown, f"HTTP {response.status}: {type(result).__name__} from the driver")
-    doubtful = result.status in {Status.FAILED, Status.CANCELED} and response.status // 100 != 2  # noqa: PLR2004
-    if doubtful and not definite:
-        return _unknown(unknown, f"HTTP {response.status}: does not prove a failure")
+    doubtful = result.status.final and response.status // 100 != 2  # noqa: PLR2004
+    if doubtful and not (definite and result.status in {Status.FAILED, Status.CANCELED}):
+        return _unknown(unknown, f"HTTP {response.status}: does not prove that it {result.status}")
     return result
 
 

@@ -190,6 +190,13 @@ def test_a_failure_needs_proof(status: Status, http: int, believed: bool) -> Non
     assert (status if believed else Status.UNKNOWN) is result.status
 
 
+@pytest.mark.parametrize("http", [199, 300, 400, 404, 422, 500])
+def test_a_success_needs_proof(http: int) -> None:
+    """A driver's SUCCEEDED never stands on an answer other than 2xx, a declared refusal least of all."""
+    result = created(flow(call(), end=Payout(status=Status.SUCCEEDED)), answered(http))
+    assert Status.UNKNOWN is result.status
+
+
 @pytest.mark.parametrize(
     "nothing", [None, "paid", {}, unknown_payment(PAYMENT)], ids=lambda value: type(value).__name__
 )

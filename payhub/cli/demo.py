@@ -94,16 +94,18 @@ def demo(
             *_payments(hub, account, lambda order_id: sandbox.settle("payment", order_id)),
             *_payouts(hub, account),
         ]
+        again, sent = _again(hub, account, recorder)
         balance = hub.fetch_balance(account)
     log = [each for each in recorder.exchanges if each.order_id == _CARD_PAYOUT]
     values = {
         "provider": info.name,
         "account": account,
         "orders": [{"method": step.method, **views.plain(step.result)} for step in steps],
+        "again": {"sent": sent, **views.plain(again)},
         "balance": views.plain(balance),
         "exchanges": [views.plain(dict(each.__rich_repr__())) for each in log],
     }
-    session.answer(values, *_shown(f"{info.title} sandbox, account {account}", steps, balance, log))
+    session.answer(values, *_shown(f"{info.title} sandbox, account {account}", steps, balance, log, again, sent))
 
 
 def _payments(hub: Hub, account: str, settle: Callable[[str], None]) -> Iterator[Step]:
@@ -132,13 +134,22 @@ _CARD_PAYOUT = "demo-out-1"
 
 def _payouts(hub: Hub, account: str) -> Iterator[Step]:
     """Make all payouts first, then ask for each until it is final."""
-    made = {}
-    for number, (method, to) in enumerate(PAYOUTS.items(), 1):
-        amount = Money(f"{500 * number}.44", "RUB")
-        order = PayoutOrder(order_id=f"demo-out-{number}", amount=amount, to=to)
-        made[method] = hub.create_payout(account, order)
+    made = {method: hub.create_payout(account, _payout_order(method)) for method in PAYOUTS}
     for method, payout in made.items():
         yield Step(method=method, result=_final(hub.fetch_payout, account, payout))
+
+
+def _payout_order(method: str) -> PayoutOrder:
+    number = list(PAYOUTS).index(method) + 1
+    amount = Money(f"{500 * number}.44", "RUB")
+    return PayoutOrder(order_id=f"demo-out-{number}", amount=amount, to=PAYOUTS[method])
+
+
+def _again(hub: Hub, account: str, recorder: Recorder) -> tuple[Payout, int]:
+    """Submit a payout once more, as a program does that lost its memory; return what is known, and what was sent."""
+    before = len(recorder.exchanges)
+    known = hub.create_payout(account, _payout_order(next(iter(PAYOUTS))))
+    return known, len(recorder.exchanges) - before
 
 
 def _final(fetch: Callable[..., Payment | Payout], account: str, made: Payment | Payout) -> Payment | Payout:
@@ -192,13 +203,24 @@ def press_pay(url: str) -> None:
         raise Unavailable(f"the payment's page answered HTTP {answer.status_code}")
 
 
-def _shown(title: str, steps: list[Step], balance: Balance, log: list[Exchange]) -> Iterator[RenderableType]:
+def _shown(
+    title: str, steps: list[Step], balance: Balance, log: list[Exchange], again: Payout, sent: int
+) -> Iterator[RenderableType]:
     yield _orders(title, steps)
+    yield _asked_again(again, sent)
     yield views.balance(balance)
     yield Text(f"\nWhat support gets to see of {_CARD_PAYOUT} (masked)", style="bold")
     yield _exchange(log[0])
     yield Text(f"  … asked {len(log) - 1} times until it was final; the last time:", style="dim")
     yield _exchange(log[-1])
+
+
+def _asked_again(again: Payout, sent: int) -> Text:
+    """Say what came of submitting a payout twice."""
+    known = f"{again.status}, provider id {again.provider_id}"
+    return Text(
+        f"{again.order_id} was submitted again: {sent} requests sent, not paid twice; the journal says {known}\n"
+    )
 
 
 def _orders(title: str, steps: list[Step]) -> Table:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import structlog
@@ -77,7 +77,7 @@ class _Interrupts:
     def __init__(self) -> None:
         self.asked = False
 
-    def __enter__(self) -> "_Interrupts":
+    def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._ask) for number in self._SIGNALS}
         return self
 
@@ -131,40 +131,40 @@ def sweep(
 _FAILED = "failed to be asked about"
 
 
-def _sweep(  # noqa: PLR0913 - what a sweep goes by, and what it counts
+def _sweep(
     session: Session, hub: Hub, limit: int, interrupts: _Interrupts, done: Counter[str], *, lasting: bool
 ) -> int:
-    """Sweep once, order by order, and return how many were taken; one that watches outlasts a journal that fails."""
+    """Sweep once and return how many orders were taken; one that watches outlasts a journal that fails."""
     taken = 0
     try:
-        for record in _due(hub, limit, interrupts):
+        for found in _advanced(hub, limit, interrupts):
             taken += 1
-            found = None
-            with reported(record):
-                found = hub.advance(*record.facts.key)
-            done[found.status if found else _FAILED] += 1
-            if found and not session.as_json:
+            done[_FAILED if found is None else found.status] += 1
+            if found is not None and not session.as_json:
                 stdout().print(_line(found), soft_wrap=True)
     except JournalFailed as cause:
         if not lasting:
             raise
-        _log.error("payhub.sweep_failed", error=one_line(str(cause)))  # noqa: TRY400 - one line, no traceback
+        _log.error("payhub.sweep_failed", error=one_line(str(cause)))
         return 0
     return taken
 
 
-def _due(hub: Hub, limit: int, interrupts: _Interrupts) -> Iterator[Record]:
-    """Claim one order at a time: whoever stops keeps no other order waiting for its lease."""
+def _advanced(hub: Hub, limit: int, interrupts: _Interrupts) -> Iterator[Payment | Payout | None]:
+    """Claim and advance one order at a time: whoever stops keeps no other order waiting for its lease."""
     for _ in range(limit):
         claimed = () if interrupts.asked else hub.journal.claim(1, hub.registry.lease)
         if not claimed:
             return
-        yield claimed[0]
+        found: list[Payment | Payout] = []
+        with reported(claimed[0]):
+            found.append(hub.advance(*claimed[0].facts.key))
+        yield found[0] if found else None
 
 
 def _line(found: Payment | Payout) -> Text:
     reason = f"  {one_line(found.reason)}" if found.reason else ""
-    head = f"{_utc(dt.datetime.now(dt.UTC))}  {found.account} {views.kind(found)} {found.order_id}  "
+    head = f"{_clock(dt.datetime.now(dt.UTC))}  {found.account} {views.kind(found)} {found.order_id}  "
     return Text.assemble(printable(head), views.status(found), reason)
 
 
@@ -183,15 +183,12 @@ def unknown(
     with _journal(session) as journal:
         found = journal.unsettled(seconds, MOST + 1)
     records, more = found[:MOST], len(found) > MOST
-    shown = views.table(
-        "account", "kind", "order", "state", "asked", "provider id", "since (UTC)", "reason", numbers=("asked",)
-    )
+    shown = views.table("account", "kind", "order", "state", "asked", "since (UTC)", "reason", numbers=("asked",))
     for record in records:
         facts = record.facts
+        since, reason = f"{record.updated_at:%Y-%m-%d %H:%M:%S}", record.reason and one_line(record.reason)
         shown.add_row(
-            *map(cell, (facts.account, facts.kind, facts.order_id, record.state, _money(record), record.provider_id)),
-            cell(_utc(record.updated_at)),
-            cell(record.reason and one_line(record.reason)),
+            *map(cell, (facts.account, facts.kind, facts.order_id, record.state, facts.amount, since, reason))
         )
     rest = [Text(f"the {MOST} oldest; there are more")] if more else []
     values = {"orders": [_order(record) for record in records], "more": more}
@@ -305,16 +302,10 @@ def trace(
 
 def _head(record: Record) -> str:
     facts = record.facts
-    words = f"{facts.kind} {facts.order_id} of {facts.account}, {_money(record)} by {facts.method}"
+    words = f"{facts.kind} {facts.order_id} of {facts.account}, {facts.amount} by {facts.method}"
     known = f", provider's id {record.provider_id}" if record.provider_id else ""
     flag = ", contradicted" if record.contradicted else ""
     return printable(f"{words}{known}{flag}: ")
-
-
-def _money(record: Record) -> str:
-    """Write an amount without the digits that only the journal counts with."""
-    whole, _, digits = f"{record.facts.amount.amount:f}".partition(".")
-    return f"{whole}.{digits.rstrip('0').ljust(2, '0')} {record.facts.amount.currency}"
 
 
 def _order(record: Record) -> dict[str, Any]:
@@ -371,7 +362,7 @@ def _story(entries: tuple[Entry, ...], *, several: bool) -> Table:
     for entry in entries:
         of = f" ({entry.key.account} {entry.key.kind})" if several and entry.key else ""
         for number, text in enumerate(_words(entry)):
-            head = ("", "") if number else (_utc(entry.at), _what(entry) + of)
+            head = ("", "") if number else (_clock(entry.at), _what(entry) + of)
             shown.add_row(*map(cell, head), text)
     return shown
 
@@ -389,9 +380,9 @@ def _words(entry: Entry) -> Iterator[Text]:
     times = f", {entry.times} times" if entry.times > 1 else ""
     word = f" (provider: {found.provider_status})" if found.provider_status else ""
     who = f"{found.source} {entry.by}" if entry.by else str(found.source)
-    text = cell(f"{who} says {found.state}{word}{times}{reason}")
+    text = cell(f"{who}: {found.state}{word}{times}{reason}")
     if entry.contradicts:
-        text.append(" CONTRADICTS what was known: kept, not applied", "bold red")
+        text.append("; CONTRADICTS what was known: kept, not applied", "bold red")
     yield text
 
 
@@ -406,7 +397,11 @@ def _exchanged(exchange: Exchange) -> Iterator[Text]:
 
 
 def _utc(time: dt.datetime) -> str:
-    return time.astimezone(dt.UTC).isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _clock(time: dt.datetime) -> str:
+    return _utc(time).replace("T", " ")
 
 
 def journal(
@@ -434,12 +429,19 @@ def _migrated(opened: Any, action: str) -> tuple[str | None, str, bool]:
     """Look at the tables' version and upgrade them; only `init` makes new ones, for a prefix may be mistyped."""
     from payhub.journal import migrate  # noqa: PLC0415 - needs the extra `sql`, which the journal has just used
 
-    try:
-        with opened.engine.begin() as connection:
-            before = migrate.version(connection, opened.prefix)
-        if action == "upgrade" and before is None:
-            raise ConfigurationError("the journal has no tables under this prefix; make them: payhub journal init")
+    with _usable(), opened.engine.begin() as connection:
+        before = migrate.version(connection, opened.prefix)
+    if action == "upgrade" and before is None:
+        raise ConfigurationError("the journal has no tables under this prefix; make them: payhub journal init")
+    with _usable():
         return before, migrate.HEAD, migrate.upgrade(opened.engine, opened.prefix)
+
+
+@contextlib.contextmanager
+def _usable() -> Iterator[None]:
+    """Name a failure of the database by its kind: its own words may quote an address with a password."""
+    try:
+        yield
     except PayhubError:
         raise
     except Exception as cause:

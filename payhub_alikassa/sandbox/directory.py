@@ -21,6 +21,10 @@ from payhub_alikassa.sandbox.server import HOST
 
 NOTIFICATION_PRIVATE_KEY = Path("sandbox", "notification-private.pem")
 
+_JOURNAL = """[journal]
+url = "sqlite:///payhub.db"
+
+"""
 _SECTION = """[accounts.{name}]
 provider = "alikassa"
 account = "{uuid}"
@@ -52,13 +56,13 @@ def write_keys(directory: Path) -> None:
 
 
 def write_configuration(directory: Path, port: int, account: Account) -> Path:
-    """Write the account's section of ``payhub.toml``; bring its address up to date if it exists."""
+    """Write ``payhub.toml``: a journal, the account's section; bring its address up to date if it exists."""
     path = directory / "payhub.toml"
     name = f"alikassa-{account.currency.lower()}"
     url = f"http://{HOST}:{port}"
     section = _SECTION.format(name=name, url=url, **dataclasses.asdict(account))
     if not path.exists():
-        _write(path, section.encode())
+        _write(path, f"{_JOURNAL}{section}".encode())
         return path
     text = path.read_text("utf-8")
     known = re.compile(rf"(?ms)^\[accounts\.{name}\]\s*$.*?(?=^\[|\Z)")

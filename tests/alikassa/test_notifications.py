@@ -1,7 +1,9 @@
 """Notifications are judged by PHP: its vectors, and its json_encode asked message by message.
 
-PAYHUB_LONG=1 asks PHP about 20,000 messages and tries every value of every byte; without it a
-sample of both is run.
+With PAYHUB_LONG set PHP is asked about 20,000 messages and every value of every byte is tried, in
+about a quarter of an hour; without it a sample of both is run:
+
+    PAYHUB_LONG=1 pytest -o faulthandler_timeout=3600 tests/alikassa/test_notifications.py
 """
 
 import base64
@@ -387,6 +389,7 @@ def test_every_refusal_reads_the_same(sender: Sender) -> None:
         posted("[" * 70_000),
         posted('{"a":' * 10_000),
         got(DOCUMENTED["query"] + "&id=1"),
+        posted(json.dumps({**MESSAGE, "sign": None})),
         got(DOCUMENTED["query"].replace("paid", "fail")),
         got(urlencode(sender.signed({**MESSAGE, "type": "refund"}))),
         got(urlencode(sender.signed({**MESSAGE, "account": "another"}))),

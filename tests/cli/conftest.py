@@ -54,7 +54,7 @@ def interrupted(running: subprocess.Popen[str]) -> Done:
 
 
 def without_hint(err: str) -> str:
-    """Leave out that there is no journal: the sandbox's configuration has none, and creating says so."""
+    """Leave out that there is no journal: configurations that tests write have none, and creating says so."""
     return "".join(line for line in err.splitlines(keepends=True) if "payhub.journal_in_memory" not in line)
 
 
@@ -90,9 +90,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(served: Sandbox, monkeypatch: pytest.MonkeyPatch, payhub: Command) -> Sandbox:
-    """Give a fresh sandbox, whose payhub.toml the commands find."""
+    """Give a fresh sandbox, whose payhub.toml the commands find; its journal is new, too."""
     served.configure(**msgspec.to_builtins(Settings(payout_delay=None)))
     served.reset()
+    for path in served.config.parent.glob("payhub.db*"):
+        path.unlink()
     monkeypatch.setenv("PAYHUB_CONFIG", str(served.config))
     return served
 

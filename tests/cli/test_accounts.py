@@ -127,7 +127,8 @@ def test_doctor_of_an_unknown_account(payhub: Command) -> None:
 def test_doctor_names_unusable_keys(payhub: Command, sandbox: Sandbox, write_config: Write) -> None:
     """Keys that cannot be loaded are named with their folder; other accounts are examined all the same."""
     good = sandbox.config.read_text("utf-8").replace('"cert', f'"{sandbox.config.parent}/cert')
-    write_config(good + good.replace(ACCOUNT, "wrong").replace("cert/payment", "cert/nothing"))
+    section = good.partition("\n\n")[2]
+    write_config(good + section.replace(ACCOUNT, "wrong").replace("cert/payment", "cert/nothing"))
     done = payhub("doctor", "--config", "payhub.toml")
     assert done.code == 2
     assert "✗ wrong keys: " in done.out

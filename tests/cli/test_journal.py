@@ -13,18 +13,6 @@ PROGRAM = Path(sys.executable).with_name("payhub")
 PAYOUT = ("payout", ACCOUNT, "--order-id", "po-1", "--amount", "500", "--currency", "RUB", "--to-card", CARD)
 
 
-@pytest.fixture
-def journal(
-    sandbox: Sandbox, write_config: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """Keep orders in SQLite, as an application does."""
-    accounts = sandbox.config.read_text("utf-8").replace('"cert', f'"{sandbox.config.parent}/cert')
-    config = write_config(f'[journal]\nurl = "sqlite:///orders.db"\n\n{accounts}')
-    monkeypatch.setenv("PAYHUB_CONFIG", str(config))
-    return tmp_path / "orders.db"
-
-
-@pytest.mark.usefixtures("journal")
 def test_the_same_order_again_sends_nothing(payhub: Command, sandbox: Sandbox) -> None:
     """With a journal a command that is repeated answers what is known, and pays once."""
     first, again = payhub(*PAYOUT, "--json"), payhub(*PAYOUT, "--json")
@@ -33,7 +21,6 @@ def test_the_same_order_again_sends_nothing(payhub: Command, sandbox: Sandbox) -
     assert sandbox.requests("/v1/payout") == 1
 
 
-@pytest.mark.usefixtures("journal")
 def test_another_order_under_the_same_id_is_refused(payhub: Command, sandbox: Sandbox) -> None:
     """With a journal an order_id stands for one order: another one is exit 3, and not sent."""
     payhub(*PAYOUT)
@@ -42,14 +29,20 @@ def test_another_order_under_the_same_id_is_refused(payhub: Command, sandbox: Sa
     assert sandbox.requests("/v1/payout") == 1
 
 
-def test_no_card_number_in_the_journal(payhub: Command, journal: Path) -> None:
+def test_no_card_number_in_the_journal(payhub: Command, sandbox: Sandbox) -> None:
     """What the command keeps has no full card number."""
     payhub(*PAYOUT)
-    assert CARD.encode() not in b"".join(path.read_bytes() for path in journal.parent.glob("orders.db*"))
+    kept = b"".join(path.read_bytes() for path in sandbox.config.parent.glob("payhub.db*"))
+    assert (b"po-1" in kept, CARD.encode() in kept) == (True, False)
 
 
 @pytest.mark.parametrize(("arguments", "warned"), [(PAYOUT, True), (("balance", ACCOUNT), False)])
-def test_creating_without_a_journal_is_warned_of(sandbox: Sandbox, arguments: tuple[str, ...], warned: bool) -> None:
+def test_creating_without_a_journal_is_warned_of(
+    sandbox: Sandbox, write_config: Callable[[str], Path], arguments: tuple[str, ...], warned: bool
+) -> None:
     """Only who creates is told that nothing is remembered."""
-    done = subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True, check=True)
+    accounts = sandbox.config.read_text("utf-8").partition("\n\n")[2]
+    config = write_config(accounts.replace('"cert', f'"{sandbox.config.parent}/cert'))
+    command = [PROGRAM, *arguments, "--config", config]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ("payhub.journal_in_memory" in done.stderr) == warned

@@ -83,7 +83,8 @@ def test_demo(payhub: Command) -> None:
     assert (done.code, done.err) == (0, "")
     for method in ("card, hosted", "sbp, direct", "to card", "to phone (SBP)", "to bank account"):
         assert method in done.out
-    assert done.out.count("succeeded") == 5
+    assert done.out.count("succeeded") == 6
+    assert "demo-out-1 was submitted again: 0 requests sent, not paid twice; the journal says succeeded" in done.out
     assert "101061.63 RUB" in done.out
     assert "411111******1111" in done.out
     assert "4111111111111111" not in done.out
@@ -93,7 +94,8 @@ def test_demo(payhub: Command) -> None:
 def test_demo_in_json(payhub: Command) -> None:
     """A program gets the same: orders, balance and the masked exchanges of one payout."""
     found = payhub("demo", "--json").json
-    assert set(found) == {"provider", "account", "orders", "balance", "exchanges"}
+    assert set(found) == {"provider", "account", "orders", "again", "balance", "exchanges"}
+    assert (found["again"]["sent"], found["again"]["status"]) == (0, "succeeded")
     assert {order["status"] for order in found["orders"]} == {"succeeded"}
     assert found["exchanges"][0]["request"]["number"] == "411111******1111"
     assert found["exchanges"][0]["phase"] == "answered"

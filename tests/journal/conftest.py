@@ -193,7 +193,11 @@ def open_shop(open_hub: Callable[..., Any], serve: Callable[..., RawServer], url
     """Open a shop: in both modes, on every journal; each call opens one more hub on the same journal."""
 
     def opened(
-        *script: Act, at: str | None = None, schedule: dict[str, float] | None = None, where: str | None = url, **tables: Any
+        *script: Act,
+        at: str | None = None,
+        schedule: dict[str, float] | None = None,
+        where: str | None = url,
+        **tables: Any,
     ) -> Shop:
         served = None if at else serve(*script)
         account = {"provider": "waiting", "base_url": at or (served.url if served else "")}

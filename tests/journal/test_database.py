@@ -88,7 +88,8 @@ def test_a_directory_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///:memory:", "mysql://u:sesame@h/d", "no-such://u:sesame@h/d", "sesame", "postgresql+x://"]
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "mysql://u:sesame@h/d", "no-such://u:sesame@h/d", "sesame", "postgresql+x://"],
 )
 def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
     """A database that payhub cannot keep orders in is refused when it is opened; no password is quoted."""
@@ -97,7 +98,9 @@ def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
     assert "sesame" not in str(caught.value)
 
 
-@pytest.mark.parametrize("prefix", ["", "Payhub_", "1pay_", "_pay", "pay-hub", "pay hub", "pay.", 'x"; --', "é_", "x" * 22, "p\n"])
+@pytest.mark.parametrize(
+    "prefix", ["", "Payhub_", "1pay_", "_pay", "pay-hub", "pay hub", "pay.", 'x"; --', "é_", "x" * 22, "p\n"]
+)
 def test_a_silly_prefix_is_refused(prefix: str) -> None:
     """A prefix is a short word of small letters, digits and underscores."""
     with pytest.raises(JournalFailed, match=r"^journal\.prefix: "):
@@ -139,7 +142,9 @@ def test_the_applications_own_tables_are_untouched(empty: Place) -> None:
     brought(journal, State.SUCCEEDED)
     journal.close()
     with engine.connect() as connection:
-        rows = [connection.execute(sa.text(f"SELECT * FROM {name}")).all() for name in ("orders", "payhub", "payhubber")]
+        rows = [
+            connection.execute(sa.text(f"SELECT * FROM {name}")).all() for name in ("orders", "payhub", "payhubber")
+        ]
     assert [[(1, "mine")]] * 3 == rows
     names = {"orders", "payhub", "payhubber", "alembic_version"} | {f"{PREFIX}{name}" for name in TABLES}
     assert names == set(sa.inspect(engine).get_table_names())
@@ -152,7 +157,9 @@ def test_postgresql_without_tables_says_what_to_do(server: Server) -> None:
     """PostgreSQL's tables are made by whoever may, with a command; until then nothing is sent."""
     with server.another() as place:
         journal = SqlJournal(place.url)
-        with pytest.raises(JournalFailed, match=r"^the journal failed: it has no tables; make them: payhub journal init$"):
+        with pytest.raises(
+            JournalFailed, match=r"^the journal failed: it has no tables; make them: payhub journal init$"
+        ):
             journal.open(facts(), 60.0)
         journal.close()
 

@@ -78,7 +78,9 @@ def test_another_order_under_the_same_name_is_a_conflict(journal: Journal, state
     assert record == journal.find(key())
 
 
-@pytest.mark.parametrize("other", [{"account": "other"}, {"kind": "payment"}, {"order_id": "PO-1"}, {"order_id": "po-1 "}])
+@pytest.mark.parametrize(
+    "other", [{"account": "other"}, {"kind": "payment"}, {"order_id": "PO-1"}, {"order_id": "po-1 "}]
+)
 def test_another_name_is_another_order(journal: Journal, other: dict[str, Any]) -> None:
     """The same order_id in another account or of the other kind is another order; so is another spelling."""
     journal.open(facts(), 60.0)

@@ -35,9 +35,7 @@ def test_only_so_many_calls_pass(limits: Callable[[], Limits]) -> None:
     assert passed == [True, False, True]
 
 
-def test_processes_share_a_limit_where_the_journal_is_postgresql(
-    limits: Callable[[], Limits], url: str | None
-) -> None:
+def test_processes_share_a_limit_where_the_journal_is_postgresql(limits: Callable[[], Limits], url: str | None) -> None:
     """With PostgreSQL a second process finds no room either; elsewhere each counts for itself."""
     passed = [limits().acquire("shared", SLOWLY, 0) for _ in range(2)]
     assert passed == [True, not (url or "").startswith("postgresql")]
@@ -53,5 +51,3 @@ def test_a_call_over_the_limit_is_not_sent(open_hub: Callable[..., Any], serve: 
     with pytest.raises(NotSent, match="rate limit left no room"):
         hub.create_payout("slow", PAYOUT)
     assert [request.path for request in provider.requests if "payout" in request.path] == []
-
-

@@ -46,7 +46,9 @@ def processes(count: int, work: str, *arguments: object) -> list[Any]:
         process.stdin.write("go\n")
         process.stdin.flush()
     reports = [process.communicate(timeout=60)[0] for process in started]
-    return [json.loads(report) if report else process.returncode for process, report in zip(started, reports, strict=True)]
+    return [
+        json.loads(report) if report else process.returncode for process, report in zip(started, reports, strict=True)
+    ]
 
 
 def test_of_eight_threads_one_sends(journal: Journal) -> None:

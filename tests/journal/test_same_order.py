@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from payhub import Declined, Money, NotSent, OrderConflict, Payment, Payout, Status, ToCard
-from payhub.driver import Call
+from payhub.driver import Call, Creating
 from payhub.journal import Facts, Key, Source, State
 from payhub.journal.memory import MemoryJournal
 from payhub.plan import Do, creating, unknown_payout
@@ -18,7 +18,7 @@ from payhub.testing import fake, next_call
 from ..raw_server import Act, RawServer, answer, close
 from ..samples import PAYMENT, PAYOUT, known
 from .conftest import KEY, OpenShop, Place
-from .making import LATER
+from .making import LATER, found
 
 PO_1 = Key("shop", "payout", "po-1")
 OTHERS = [
@@ -63,6 +63,7 @@ def test_rule_4_an_unknown_payout_is_not_sent_again(open_shop: OpenShop, act: Ac
     assert ([Status.UNKNOWN] * 3, ["payouts"]) == (results, shop.sent)
 
 
+@pytest.mark.parametrize("url", [None])
 def test_another_hub_remembers(open_shop: OpenShop, place: Place) -> None:
     """A hub that is opened later, on the same database, returns what the first one recorded."""
     first = open_shop(answer(known(PAYOUT)), where=place.url)
@@ -185,14 +186,8 @@ def test_the_second_sends_what_the_first_could_not(open_shop: OpenShop) -> None:
     with ThreadPoolExecutor(1) as threads:
         second = threads.submit(shop.hub.create_payout, "shop", PAYOUT)
         time.sleep(0.2)
-        shop.journal.settle(PO_1, _not_sent(), LATER)
+        shop.journal.settle(PO_1, found(State.NOT_SENT, Source.ANSWER), LATER)
         assert (Status.PENDING, ["payouts"]) == (second.result(20).status, shop.sent)
-
-
-def _not_sent() -> Any:
-    from payhub.journal import Evidence  # noqa: PLC0415
-
-    return Evidence(source=Source.ANSWER, state=State.NOT_SENT)
 
 
 def test_many_creators_send_once(open_shop: OpenShop) -> None:
@@ -211,8 +206,8 @@ ORDER = facts("shop", "fake", PAYOUT, b"key")
 
 
 def _steps(*, moves_money: bool = True) -> Any:
-    flow = _flow(moves_money=moves_money)
-    return recorded(creating(flow, fake.payhub_provider().capabilities.create_payout, unknown_payout(PAYOUT)), ORDER, TERMS, Payout)  # type: ignore[arg-type]
+    steps = creating(_flow(moves_money=moves_money), Creating(offers=()), unknown_payout(PAYOUT))
+    return recorded(steps, ORDER, TERMS, Payout)
 
 
 def _flow(*, moves_money: bool) -> Any:

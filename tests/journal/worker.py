@@ -50,8 +50,6 @@ def key(directory: str) -> str:
     return journal_key(read_mapping({"journal": {"url": "sqlite:///payhub.db"}}, Path(directory))).decode()
 
 
-
-
 if __name__ == "__main__":
     work, *arguments = json.loads(sys.argv[1])
     print("ready", flush=True)  # noqa: T201 - the tests read it

@@ -87,9 +87,10 @@ def test_passwords_and_keys_differ(written: Path) -> None:
 
 
 def test_the_configuration_is_ready(written: Path) -> None:
-    """With paths relative to the file, and no journal."""
+    """With paths relative to the file, and a journal beside it, so that what is tried is remembered."""
     config = tomllib.loads((written / "payhub.toml").read_text())
     assert config == {
+        "journal": {"url": "sqlite:///payhub.db"},
         "accounts": {
             "alikassa-rub": {
                 "provider": "alikassa",
@@ -109,7 +110,7 @@ def test_a_second_start_keeps_everything_but_the_address(tmp_path: Path) -> None
     """Keys stay, and so does what somebody wrote into the configuration."""
     path = write_directory(tmp_path, 1111)
     before = _files(tmp_path)
-    mine = '[journal]\nurl = "sqlite:///payhub.db"\n\n' + path.read_text()
+    mine = path.read_text().replace("sqlite:///payhub.db", "sqlite:///elsewhere.db")
     other = '[accounts.shop]\nbase_url = "http://127.0.0.1:1"\n'
     path.write_text(f"{mine}\n{other}")
     assert write_directory(tmp_path, 2222) == path

@@ -1,0 +1,457 @@
+import datetime as dt
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from payhub import Money, NotFound, Status, Unavailable, UnknownAccount
+from payhub.driver import Schedule
+from payhub.journal import Evidence, IllegalStep, Key, Record, Source, State
+from payhub.journal.records import next_check, past_schedule
+from payhub.recording import facts
+
+from ..raw_server import answer, close
+from ..samples import PAYMENT, PAYOUT, known
+from .conftest import AT_ONCE, KEY, OpenShop, Shop
+from .making import LATER, NOW
+from .making import facts as plain_facts
+
+PO_1 = Key("shop", "payout", "po-1")
+DONE = answer(known(PAYOUT, status="done", paid="1000.44"))
+CREATED = answer(known(PAYOUT))
+GONE = answer(b"", 404)
+
+
+def state(shop: Shop, key: Key = PO_1) -> State:
+    record: Record = shop.journal.find(key)
+    return record.state
+
+
+def sending(shop: Shop, lease: float = -1.0) -> None:
+    """Leave an order as a sender leaves it that died, or froze, after the lease was taken."""
+    shop.journal.open(facts("shop", "waiting", PAYOUT, KEY.encode()), lease)
+
+
+def swept(shop: Shop, limit: int = 100) -> list[tuple[str, Status]]:
+    return [(each.order_id, each.status) for each in shop.hub.sweep(limit)]
+
+
+def reasons(shop: Shop) -> list[tuple[str, str, str | None]]:
+    """Return the evidence: from where, for which state, and why."""
+    entries = shop.journal.story("po-1")[1]
+    return [(e.evidence.source, e.evidence.state, e.evidence.reason) for e in entries if e.evidence]
+
+
+# Advancing one order
+
+
+def test_an_open_order_is_asked_about(open_shop: OpenShop) -> None:
+    """Advancing asks the provider, by the provider's id where it is known, and keeps what it answers."""
+    shop = open_shop(CREATED, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    result = shop.hub.advance("shop", "payout", "po-1")
+    asked = msgspec.json.decode(shop.server.bodies[-1])  # type: ignore[union-attr]
+    assert (Status.SUCCEEDED, Money("1000.44", "RUB"), State.SUCCEEDED, {"id": "7"}, ["payouts", "payouts/find"]) == (
+        result.status, result.paid, state(shop), asked, shop.sent
+    )  # fmt: skip
+
+
+def test_without_the_providers_id_it_is_asked_by_ours(open_shop: OpenShop) -> None:
+    """An order whose answer never came is asked about by its order_id."""
+    shop = open_shop(close, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.hub.advance("shop", "payout", "po-1")
+    assert (State.SUCCEEDED, {"order_id": "po-1"}) == (state(shop), msgspec.json.decode(shop.server.bodies[-1]))  # type: ignore[union-attr]
+
+
+def test_a_payment_is_advanced_as_well(open_shop: OpenShop) -> None:
+    """Payments are asked about as payments."""
+    shop = open_shop(answer(known(PAYMENT)), answer(known(PAYMENT, status="done", paid="2999.99")))
+    shop.hub.create_payment("shop", PAYMENT)
+    result = shop.hub.advance("shop", "payment", "in-1")
+    assert (Status.SUCCEEDED, "2999.99 RUB", ["payments", "payments/find"]) == (
+        result.status,
+        str(result.paid),
+        shop.sent,
+    )
+
+
+def test_a_settled_order_is_not_asked_about(open_shop: OpenShop) -> None:
+    """Advancing a settled order returns it as it is."""
+    shop = open_shop(DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert (Status.SUCCEEDED, ["payouts"]) == (shop.hub.advance("shop", "payout", "po-1").status, shop.sent)
+
+
+def test_an_order_that_nobody_knows_cannot_be_advanced(open_shop: OpenShop) -> None:
+    """Advancing what was never created is the program's mistake; nothing is asked."""
+    shop = open_shop(DONE)
+    with pytest.raises(UnknownAccount, match="^the journal of account 'shop' has no such payout$"):
+        shop.hub.advance("shop", "payout", "po-1")
+    assert [] == shop.sent
+
+
+def test_a_sender_within_its_lease_is_left_alone(open_shop: OpenShop) -> None:
+    """An order that somebody is just sending is neither asked about nor given up."""
+    shop = open_shop(DONE)
+    sending(shop, lease=60.0)
+    assert (Status.UNKNOWN, State.SENDING, []) == (
+        shop.hub.advance("shop", "payout", "po-1").status, state(shop), shop.sent
+    )  # fmt: skip
+
+
+def test_a_sender_past_its_lease_is_given_up_and_asked_about(open_shop: OpenShop) -> None:
+    """What a dead sender left becomes unknown first, and is then asked about; it is never sent again."""
+    shop = open_shop(DONE)
+    sending(shop)
+    shop.hub.advance("shop", "payout", "po-1")
+    told = [each[:2] for each in reasons(shop)]
+    assert ([("plan", "sending"), ("lease ended", "unknown"), ("status query", "succeeded")], ["payouts/find"]) == (
+        told, shop.sent
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (GONE, "not found, which proves nothing"),
+        (answer(b"", 403), "HTTP 403: not the promised status"),
+        (answer(b"<html>"), "HTTP 200: not the promised Order"),
+    ],
+    ids=["not found", "403", "html"],
+)
+def test_rule_5_no_answer_leaves_an_unknown_order_unknown(open_shop: OpenShop, act: bytes, reason: str) -> None:
+    """Rule 5: "not found" and every other answer that says nothing leave the order unknown, and are kept."""
+    shop = open_shop(close, act)
+    shop.hub.create_payout("shop", PAYOUT)
+    results = [shop.hub.advance("shop", "payout", "po-1").status for _ in range(2)]
+    assert ([Status.UNKNOWN] * 2, ("status query", "unknown", reason)) == (results, reasons(shop)[-1])
+    assert 2 == max(entry.times for entry in shop.journal.story("po-1")[1])
+
+
+def test_rule_7_a_pending_order_stays_pending_without_an_answer(open_shop: OpenShop) -> None:
+    """Rule 7: "not found" does not make a pending order unknown, and does not contradict it."""
+    shop = open_shop(CREATED, GONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.hub.advance("shop", "payout", "po-1")
+    assert (State.PENDING, False) == (state(shop), shop.journal.find(PO_1).contradicted)
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "another order": {"order_id": "po-2"},
+    "another amount": {"amount": "1000.45"},
+    "another currency": {"currency": "EUR", "amount": "1000.44"},
+    "another id": {"id": "8"},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_rule_9_an_answer_about_something_else_needs_attention(open_shop: OpenShop, wrong: dict[str, Any]) -> None:
+    """Rule 9: a status that contradicts the order is no success: a person has to look, and it is not due any more."""
+    shop = open_shop(CREATED, answer(known(PAYOUT, status="done", **wrong)))
+    shop.hub.create_payout("shop", PAYOUT)
+    result = shop.hub.advance("shop", "payout", "po-1")
+    record = shop.journal.find(PO_1)
+    assert (Status.UNKNOWN, State.NEEDS_ATTENTION, "7", None, True) == (
+        result.status, record.state, record.provider_id, record.due_at, bool(record.mismatches)
+    )  # fmt: skip
+    assert [] == swept(shop)
+
+
+def test_rule_9_a_strangers_id_is_never_asked_about(open_shop: OpenShop) -> None:
+    """Rule 9: if a create is answered with another order, its id is not taken for ours: that order's end is not ours."""
+    stranger = known(PAYOUT, order_id="po-2", id="99", status="done", paid="1000.44")
+    shop = open_shop(answer(stranger), answer(stranger))
+    shop.hub.create_payout("shop", PAYOUT)
+    results = [shop.hub.advance("shop", "payout", "po-1").status for _ in range(2)]
+    asked = [msgspec.json.decode(body) for body in shop.server.bodies[1:]]  # type: ignore[union-attr]
+    assert ([Status.UNKNOWN] * 2, [{"order_id": "po-1"}] * 2, State.NEEDS_ATTENTION) == (results, asked, state(shop))
+
+
+def test_what_needs_attention_can_still_be_answered(open_shop: OpenShop) -> None:
+    """An order that needs attention is asked about when somebody advances it, and a clean answer settles it."""
+    shop = open_shop(answer(known(PAYOUT, amount="1")), DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert (Status.SUCCEEDED, State.SUCCEEDED) == (shop.hub.advance("shop", "payout", "po-1").status, state(shop))
+
+
+def test_what_was_paid_and_given_back_between_two_questions(open_shop: OpenShop) -> None:
+    """An order that was pending when it was last asked about may be found reversed."""
+    shop = open_shop(CREATED, answer(known(PAYOUT, status="returned")))
+    shop.hub.create_payout("shop", PAYOUT)
+    assert (Status.REVERSED, State.REVERSED) == (shop.hub.advance("shop", "payout", "po-1").status, state(shop))
+
+
+# Past the schedule
+
+
+OVER = {**AT_ONCE, "until": -1.0}
+
+
+@pytest.mark.parametrize("said", [CREATED, GONE], ids=["pending", "not found"])
+@pytest.mark.parametrize("act", [CREATED, close], ids=["pending", "unknown"])
+def test_past_the_schedule_a_person_has_to_look(open_shop: OpenShop, act: Any, said: bytes) -> None:
+    """An order that is open for longer than the schedule allows needs attention, and is not due any more."""
+    shop = open_shop(act, said, schedule=OVER)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert ([("po-1", Status.UNKNOWN)], []) == (swept(shop), swept(shop))
+    record = shop.journal.find(PO_1)
+    reason = "not settled within the time the schedule allows; ask the provider's support"
+    assert (State.NEEDS_ATTENTION, reason, None, False) == (
+        record.state, record.reason, record.due_at, record.contradicted
+    )  # fmt: skip
+
+
+def test_past_the_schedule_it_is_asked_one_last_time(open_shop: OpenShop) -> None:
+    """Before an order is given to a person, the provider is asked once more."""
+    shop = open_shop(close, DONE, schedule=OVER)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert [("po-1", Status.SUCCEEDED)] == swept(shop)
+
+
+def test_past_the_schedule_an_answer_still_settles(open_shop: OpenShop) -> None:
+    """An order that was given to a person is still asked about by `advance`."""
+    shop = open_shop(close, GONE, DONE, schedule=OVER)
+    shop.hub.create_payout("shop", PAYOUT)
+    swept(shop)
+    assert Status.SUCCEEDED is shop.hub.advance("shop", "payout", "po-1").status
+
+
+def test_pauses_grow_and_end() -> None:
+    """The pause before a question grows from the first to the longest, give or take a fifth, whatever the count."""
+    schedule = Schedule(first=5.0, growth=2.0, longest=60.0)
+    now = dt.datetime.now(dt.UTC)
+    record = Record(facts=plain_facts(), state=State.UNKNOWN, created_at=now, updated_at=now)
+    for checks, pause in ((0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (10**6, 60)):
+        due = next_check(msgspec.structs.replace(record, checks=checks), now, schedule)
+        assert due is not None
+        assert pause * 0.8 <= (due - now).total_seconds() <= pause * 1.2
+
+
+def test_only_open_orders_outlast_a_schedule() -> None:
+    """A settled order is never past its schedule, however old it is."""
+    long_ago = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    record = Record(facts=plain_facts(), state=State.NEW, created_at=long_ago, updated_at=long_ago)
+    past = {s for s in State if past_schedule(msgspec.structs.replace(record, state=s), dt.datetime.now(dt.UTC), LATER)}
+    assert {s for s in State if s.open} == past
+
+
+# Sweeping
+
+
+def test_a_sweep_advances_what_is_due(open_shop: OpenShop) -> None:
+    """A sweep asks about every order that is due, and about no other."""
+    shop = open_shop(close, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert ([("po-1", Status.SUCCEEDED)], [], ["payouts", "payouts/find"]) == (swept(shop), swept(shop), shop.sent)
+
+
+def test_a_sweep_leaves_what_is_not_due(open_shop: OpenShop) -> None:
+    """An order whose time has not come is not asked about."""
+    shop = open_shop(close, DONE, schedule={"first": 3600.0})
+    shop.hub.create_payout("shop", PAYOUT)
+    assert ([], ["payouts"]) == (swept(shop), shop.sent)
+
+
+def test_a_sweep_takes_no_more_than_its_limit(open_shop: OpenShop) -> None:
+    """A sweep takes as many orders as it may, and the next one goes on."""
+    shop = open_shop(close)
+    for number in range(3):
+        shop.hub.create_payout("shop", msgspec.structs.replace(PAYOUT, order_id=f"po-{number}"))
+    assert [2, 1, 0] == [len(shop.journal.claim(2, 60.0)) for _ in range(3)]
+    assert [] == swept(shop, 2)
+
+
+def test_a_sweep_asks_each_order_once(open_shop: OpenShop) -> None:
+    """Two orders, two questions."""
+    orders = [msgspec.structs.replace(PAYOUT, order_id=f"po-{number}") for number in range(3)]
+    shop = open_shop(close, close, close, GONE)
+    for order in orders:
+        shop.hub.create_payout("shop", order)
+    first = swept(shop, 2)
+    assert (2, ["payouts/find"] * 2) == (len(first), shop.sent[3:])
+
+
+def test_a_dead_sender_is_swept(open_shop: OpenShop) -> None:
+    """What a dead sender left is found by the next sweep, without being named."""
+    shop = open_shop(DONE)
+    sending(shop)
+    assert [("po-1", Status.SUCCEEDED)] == swept(shop)
+
+
+def test_an_order_is_due_again_after_an_answer_that_says_nothing(open_shop: OpenShop) -> None:
+    """An order that stays open is due again: the next sweep asks again, until it is settled."""
+    shop = open_shop(close, GONE, answer(b"", 403), DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert [Status.UNKNOWN, Status.UNKNOWN, Status.SUCCEEDED] == [swept(shop)[0][1] for _ in range(3)]
+
+
+LEASE = {"lease": 0.3}
+
+
+def test_an_account_that_is_gone_does_not_stop_a_sweep(open_shop: OpenShop) -> None:
+    """An order of an account that is no longer configured is reported, and the others are asked about."""
+    shop = open_shop(close, DONE, journal=LEASE)
+    shop.journal.open(plain_facts("po-0", account="sold"), -1.0)
+    shop.hub.create_payout("shop", PAYOUT)
+    with capture_logs() as logs:
+        assert [("po-1", Status.SUCCEEDED)] == swept(shop)
+    assert [("payhub.sweep_failed", "sold", "UnknownAccount")] == [
+        (log["event"], log["account"], log["error"]) for log in logs if log["event"] == "payhub.sweep_failed"
+    ]
+    assert ["po-0"] == [record.facts.order_id for record in _claimed(shop)]
+
+
+def _claimed(shop: Shop) -> tuple[Record, ...]:
+    """Wait until an order is due, and claim it."""
+    while not (taken := shop.journal.claim(10, 60.0)):
+        time.sleep(0.02)
+    return tuple(taken)
+
+
+@pytest.fixture
+def mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the fake provider's driver have a mistake in a table: a status that it maps to nothing usable."""
+    from payhub.testing import fake  # noqa: PLC0415
+
+    monkeypatch.setitem(fake.STATUSES, "odd", None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("mistake")
+def test_an_order_is_due_again_after_any_error(open_shop: OpenShop) -> None:
+    """A mistake in a driver costs one sweep of the order: it is reported without the payer's values, and due again."""
+    shop = open_shop(close, answer(known(PAYOUT, status="odd")), DONE, journal=LEASE)
+    shop.hub.create_payout("shop", PAYOUT)
+    with capture_logs() as logs:
+        assert [] == swept(shop)
+    assert (1, State.UNKNOWN) == (len([log for log in logs if log["event"] == "payhub.sweep_failed"]), state(shop))
+    while not (found := swept(shop)):
+        time.sleep(0.02)
+    assert [("po-1", Status.SUCCEEDED)] == found
+
+
+def test_two_hubs_do_not_sweep_the_same_order(open_shop: OpenShop) -> None:
+    """What one hub has claimed, another one leaves."""
+    shop = open_shop(close, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.journal.claim(1, 60.0)  # by another process
+    assert ([], ["payouts"]) == (swept(shop), shop.sent)
+
+
+def test_the_late_answer_of_a_frozen_sender(open_shop: OpenShop) -> None:
+    """A sender that wakes up after the resolver settled its order still returns, and changes nothing."""
+
+    def slow(connection: Any) -> None:
+        shop.journal.settle(PO_1, Evidence(source=Source.LEASE, state=State.UNKNOWN), NOW)
+        assert [("po-1", Status.SUCCEEDED)] == swept(shop)
+        connection.sendall(CREATED)
+
+    shop = open_shop(slow, DONE)
+    result = shop.hub.create_payout("shop", PAYOUT)
+    record = shop.journal.find(PO_1)
+    assert (Status.PENDING, State.SUCCEEDED, False) == (result.status, record.state, record.contradicted)
+    assert Status.SUCCEEDED is shop.hub.create_payout("shop", PAYOUT).status
+
+
+# Asking through the hub
+
+
+def test_a_question_settles_a_known_order(open_shop: OpenShop) -> None:
+    """What the application asks for itself is kept, with its exchange, as if the resolver had asked."""
+    shop = open_shop(close, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert (Status.SUCCEEDED, State.SUCCEEDED) == (shop.hub.fetch_payout("shop", order_id="po-1").status, state(shop))
+    assert ["create_payout", "fetch_payout"] == [
+        entry.exchange.operation for entry in shop.journal.story("po-1")[1] if entry.exchange
+    ]
+
+
+def test_a_question_by_the_providers_id_settles_a_known_order(open_shop: OpenShop) -> None:
+    """An order that is asked about by the provider's id is known by what the answer says it is."""
+    shop = open_shop(close, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert (Status.SUCCEEDED, State.SUCCEEDED) == (shop.hub.fetch_payout("shop", provider_id="7").status, state(shop))
+
+
+def test_a_payment_is_kept_as_a_payment(open_shop: OpenShop) -> None:
+    """An answer about a payment says nothing of the payout with the same order_id."""
+    payment = msgspec.structs.replace(PAYMENT, order_id="po-1")
+    shop = open_shop(close, answer(known(payment, status="done")))
+    shop.hub.create_payout("shop", PAYOUT)
+    assert (Status.SUCCEEDED, State.UNKNOWN) == (shop.hub.fetch_payment("shop", provider_id="7").status, state(shop))
+
+
+@pytest.mark.parametrize("by", [{"order_id": "po-1"}, {"provider_id": "7"}], ids=["order_id", "provider_id"])
+def test_rule_9_a_known_order_is_compared_without_being_told(open_shop: OpenShop, by: dict[str, str]) -> None:
+    """Rule 9: of a known order the recorded amount is compared, though the application does not give it."""
+    shop = open_shop(CREATED, answer(known(PAYOUT, status="done", amount="1.00")))
+    shop.hub.create_payout("shop", PAYOUT)
+    result = shop.hub.fetch_payout("shop", **by)
+    assert (Status.UNKNOWN, ("requested",), State.NEEDS_ATTENTION) == (result.status, result.mismatches, state(shop))
+
+
+def test_an_amount_that_the_application_got_wrong_is_not_the_providers_fault(open_shop: OpenShop) -> None:
+    """If the application asks with another amount than it ordered, it is told so, and the journal believes the order."""
+    shop = open_shop(CREATED, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    result = shop.hub.fetch_payout("shop", order_id="po-1", amount=Money("1", "RUB"))
+    assert (Status.UNKNOWN, ("requested",), State.SUCCEEDED) == (result.status, result.mismatches, state(shop))
+
+
+def test_an_order_that_nobody_created_here_is_only_asked_about(open_shop: OpenShop) -> None:
+    """An order that the journal does not know is answered, and not written down."""
+    shop = open_shop(DONE)
+    assert (Status.SUCCEEDED, ((), ())) == (
+        shop.hub.fetch_payout("shop", order_id="po-1").status, shop.journal.story("po-1")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("act", "error"), [(GONE, NotFound), (answer(b"", 403), Unavailable)], ids=["404", "403"])
+def test_a_question_without_an_answer_changes_nothing(open_shop: OpenShop, act: bytes, error: type[Exception]) -> None:
+    """What the application is told as an error is no evidence."""
+    shop = open_shop(close, act)
+    shop.hub.create_payout("shop", PAYOUT)
+    before = shop.journal.find(PO_1)
+    with pytest.raises(error):
+        shop.hub.fetch_payout("shop", order_id="po-1")
+    assert before == shop.journal.find(PO_1)
+
+
+def test_rule_7_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) -> None:
+    """Rule 7: asked again, a success may turn out reversed; "failed" is kept, flagged, and not believed."""
+    failed, returned = (answer(known(PAYOUT, status=status)) for status in ("failed", "returned"))
+    shop = open_shop(DONE, failed, returned, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    states = []
+    for _ in range(3):
+        shop.hub.fetch_payout("shop", order_id="po-1")
+        states += [(state(shop), shop.journal.find(PO_1).contradicted)]
+    assert [(State.SUCCEEDED, True), (State.REVERSED, True), (State.REVERSED, True)] == states
+
+
+# Operators
+
+
+def test_an_operator_settles_what_nobody_else_can(open_shop: OpenShop) -> None:
+    """A person who found out may say how an unknown order ended; it is kept with the name, and nothing is sent."""
+    shop = open_shop(close)
+    shop.hub.create_payout("shop", PAYOUT)
+    result = shop.hub.resolve("shop", "payout", "po-1", "failed", reason="support says: never came", by="ann")
+    act = shop.journal.story("po-1")[1][-1]
+    assert (Status.FAILED, "act", "ann", "support says: never came", ["payouts"]) == (
+        result.status, act.what, act.by, act.evidence.reason, shop.sent
+    )  # fmt: skip
+
+
+def test_an_operator_cannot_overrule_the_provider(open_shop: OpenShop) -> None:
+    """An order that is pending or settled is not an operator's to settle, and stays as it is."""
+    shop = open_shop(CREATED, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    for _ in range(2):
+        before = shop.journal.story("po-1")
+        with pytest.raises(IllegalStep, match="is not an operator's to make failed$"):
+            shop.hub.resolve("shop", "payout", "po-1", "failed", reason="so", by="ann")
+        assert before == shop.journal.story("po-1")
+        shop.hub.advance("shop", "payout", "po-1")

@@ -5,6 +5,7 @@ the first byte leaves; an order that was sent is never sent again, whoever asks;
 written after sending changes nothing for the caller, and is found by the next sweep.
 """
 
+import datetime as dt
 import hashlib
 import hmac
 from collections.abc import Callable, Generator
@@ -16,6 +17,7 @@ import structlog
 from payhub.driver import Call, Schedule
 from payhub.errors import Declined, NotSent, PayhubError
 from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
+from payhub.journal.records import overdue_sender
 from payhub.journal.states import evidence, status_of
 from payhub.models import Exchange, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Ref
 from payhub.money import Money
@@ -70,8 +72,18 @@ def recorded(steps: Generator[Call, Reply, Result], order: Facts, terms: Terms, 
     if not opened.yours:
         steps.close()
         return _remembered(opened.record, kind)
+    if overdue_sender(opened.record, dt.datetime.now(dt.UTC)):
+        steps.close()
+        yield from _overslept(order.key, terms)
     result = yield from _sent(steps, call, order.key, terms)
     return result
+
+
+def _overslept(key: Key, terms: Terms) -> Recorded[None]:
+    """Refuse to send after a stop longer than the lease: meanwhile a person may have acted on the order."""
+    reason = "this process was stopped for longer than the order's lease"
+    yield from _settled(key, Evidence(source=Source.ANSWER, state=State.NOT_SENT, reason=reason), terms, [])
+    raise NotSent(f"{reason} (not sent)")
 
 
 def _opened(order: Facts, terms: Terms) -> Recorded[Opened]:

@@ -1,0 +1,23 @@
+"""A sender that was stopped for too long does not send any more."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from payhub import NotSent, Status
+from tests.raw_server import RawServer, answer
+from tests.samples import PAYOUT
+
+
+def test_a_sender_that_overslept_its_lease_sends_nothing(
+    open_hub: Callable[..., Any], serve: Callable[..., RawServer]
+) -> None:
+    """With a lease that ended before the order could leave, nothing leaves, and it may be sent again later."""
+    provider = serve(answer({"id": "7", "status": "new"}))
+    late = open_hub(provider.url, journal={"lease": 1e-9})
+    with pytest.raises(NotSent, match="stopped for longer than the order's lease"):
+        late.create_payout("shop", PAYOUT)
+    assert [] == provider.requests
+    in_time = open_hub(provider.url)
+    assert Status.PENDING is in_time.create_payout("shop", PAYOUT).status

@@ -64,18 +64,27 @@ def open_hub(mode: str, observer: Observer) -> Iterator[Callable[..., Any]]:
         def opened(url: str = "http://127.0.0.1:9", plugins: tuple[object, ...] = (), **tables: Any) -> Any:
             accounts = {"shop": {"provider": "fake", "base_url": url}, **tables.pop("accounts", {})}
             made: dict[str, Any] = {"tables": {"accounts": accounts, **tables}, "plugins": (fake, observer, *plugins)}
-            if mode == "sync":
-                return stack.enter_context(Hub.from_mapping(**made))
-            portal = stack.enter_context(start_blocking_portal())
-            hub = portal.call(lambda: _made_in_loop(made))
-            stack.enter_context(portal.wrap_async_context_manager(hub))
-            return Awaited(hub, portal)
+            return stack.enter_context(in_mode(mode, lambda hub: hub.from_mapping(**made)))
 
         yield opened
 
 
-async def _made_in_loop(made: dict[str, Any]) -> AsyncHub:
-    return AsyncHub.from_mapping(**made)
+@contextlib.contextmanager
+def in_mode(mode: str, make: Callable[[Any], Any]) -> Iterator[Any]:
+    """Make a hub of either kind, whose methods are called without awaiting, and close it."""
+    with contextlib.ExitStack() as stack:
+        if mode == "sync":
+            yield stack.enter_context(make(Hub))
+            return
+        portal = stack.enter_context(start_blocking_portal())
+
+        async def in_loop() -> AsyncHub:
+            hub: AsyncHub = make(AsyncHub)
+            return hub
+
+        hub = portal.call(in_loop)
+        stack.enter_context(portal.wrap_async_context_manager(hub))
+        yield Awaited(hub, portal)
 
 
 @pytest.fixture

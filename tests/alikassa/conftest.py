@@ -1,6 +1,5 @@
 """Give the driver's tests real keys, a real sandbox and a hub in both modes."""
 
-import asyncio
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,8 +10,8 @@ import pytest
 from vcr import VCR
 from vcr.serializers import yamlserializer
 
-from payhub import AsyncHub, Hub
 from payhub_alikassa.sandbox import Sandbox
+from tests.conftest import in_mode
 
 ACCOUNT = "alikassa-rub"
 
@@ -49,27 +48,10 @@ def archive(tmp_path: Path, rsa_key: Path) -> Callable[..., Path]:
     return make
 
 
-class Awaited:
-    """Call an `AsyncHub` as if it were a `Hub`, on one event loop."""
-
-    def __init__(self, hub: AsyncHub, loop: asyncio.Runner) -> None:
-        self._hub = hub
-        self._loop = loop
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *args, **kwargs: self._loop.run(getattr(self._hub, name)(*args, **kwargs))
-
-
 def open_hub(mode: str, config: Path) -> Iterator[Any]:
     """Open a hub in a mode and close it."""
-    if mode == "sync":
-        with Hub.from_file(config) as hub:
-            yield hub
-        return
-    with asyncio.Runner() as loop:
-        awaited = AsyncHub.from_file(config)
-        yield Awaited(awaited, loop)
-        loop.run(awaited.close())
+    with in_mode(mode, lambda hub: hub.from_file(config)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

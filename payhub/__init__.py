@@ -39,6 +39,7 @@ from payhub.models import (
     ToWallet,
 )
 from payhub.money import Money
+from payhub.notifications import Delivery, Notification, ReturnedPayer
 
 if TYPE_CHECKING:
     from payhub.hub import AsyncHub, Hub
@@ -52,12 +53,14 @@ __all__ = [
     "Browser",
     "ConfigurationError",
     "Declined",
+    "Delivery",
     "Exchange",
     "Hub",
     "InvalidOrder",
     "Money",
     "NotFound",
     "NotSent",
+    "Notification",
     "OrderConflict",
     "Payer",
     "PayhubError",
@@ -68,6 +71,7 @@ __all__ = [
     "Phase",
     "Recipient",
     "Requisites",
+    "ReturnedPayer",
     "Service",
     "Status",
     "ToBankAccount",

@@ -12,6 +12,7 @@ import pluggy
 
 from payhub.driver import Flow, ProviderInfo
 from payhub.models import AccountInfo, Balance, Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
+from payhub.notifications import Delivery, Notification
 
 PROJECT = "payhub"
 
@@ -64,6 +65,12 @@ def payhub_fetch_account_info(account: Any) -> Flow[AccountInfo]:
 @hookspec(firstresult=True)
 def payhub_list_payments(account: Any, period: Period) -> Flow[tuple[Payment, ...]]:
     """Return the flow that lists the payments of a period, all pages of it."""
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def payhub_read_notification(account: Any, delivery: Delivery) -> Notification:
+    """Verify a notification and return what its signature covers; raise `BadNotification` for any other bytes."""
     raise NotImplementedError
 
 

@@ -13,6 +13,7 @@ from payhub.journal import State
 from payhub.limits import Limits
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.money import Money
+from payhub.notifications import Delivery, Notification
 from payhub.registry import Registry
 from payhub.resolver import reported
 from payhub.runner import AsyncRunner, Runner
@@ -124,6 +125,17 @@ class Hub(_Hub):
         ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return self._runner.run(self.registry.account(account).fetch_payout(ref))
 
+    def read_notification(self, account: str, delivery: Delivery) -> Notification:
+        """Verify a provider's notification and return what its signature covers; nothing else is touched.
+
+        A notification is a hint, and may be an old one sent again: ask with `fetch_payment` or
+        `fetch_payout` before you credit anybody.
+
+        Raises:
+            BadNotification: not authentic, or not readable.
+        """
+        return self.registry.account(account).read_notification(delivery)
+
     def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
         """Take an order as far as it can go now: ask the provider about it, never send it again.
 
@@ -232,6 +244,10 @@ class AsyncHub(_Hub):
         """Ask for a payout's status; see `Hub.fetch_payout`."""
         ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return await self._runner.run(self.registry.account(account).fetch_payout(ref))
+
+    async def read_notification(self, account: str, delivery: Delivery) -> Notification:
+        """Verify a provider's notification; see `Hub.read_notification`."""
+        return self.registry.account(account).read_notification(delivery)
 
     async def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
         """Take an order as far as it can go now; see `Hub.advance`."""

@@ -9,9 +9,10 @@ import pluggy
 
 from payhub.config import Settings, account_config, journal_key
 from payhub.driver import AccountConfig, Capabilities
-from payhub.errors import ConfigurationError, UnknownAccount, UnsupportedOperation
+from payhub.errors import BadNotification, ConfigurationError, PayhubError, UnknownAccount, UnsupportedOperation
 from payhub.journal import Facts, Key, Record, State
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
+from payhub.notifications import Delivery, Notification
 from payhub.plan import (
     Plan,
     Recorded,
@@ -88,6 +89,21 @@ class OpenAccount:
     def _payout_status(self, ref: Ref) -> Steps[Payout]:
         steps = reading(self._caller("fetch_payout")(account=self.driver, ref=_one_id(ref)))
         return finished(steps, lambda payout: self._named(compared(payout, ref)))
+
+    def read_notification(self, delivery: Delivery) -> Notification:
+        """Verify a notification; this is no plan, for nothing is sent and nothing kept.
+
+        Raises:
+            BadNotification: not authentic, or not readable.
+        """
+        caller = self._caller("read_notification")
+        try:
+            notification: Notification = caller(account=self.driver, delivery=delivery)
+            return self._named(notification)
+        except PayhubError:
+            raise
+        except Exception as cause:
+            raise BadNotification("the driver could not read it") from cause
 
     def advance(self, kind: Kind, order_id: str) -> Plan[Payment | Payout]:
         """Plan to take an order as far as it can go now."""

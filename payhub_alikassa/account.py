@@ -58,6 +58,16 @@ class AliKassaAccount:
         """Return the name that the application chose."""
         return self.config.name
 
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """Return the keys that notifications may be signed with.
+
+        Raises:
+            ConfigurationError: the account has none.
+        """
+        if self.notification_key is None:
+            raise ConfigurationError(f"accounts.{self.name}: notifications need notification_key, a public key file")
+        return (self.notification_key,)
+
     def services(self) -> tuple[Service, ...]:
         """Return the services that the configuration names."""
         payments = msgspec.structs.asdict(self.config.payment_services).values()

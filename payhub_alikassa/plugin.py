@@ -8,6 +8,8 @@ from msgspec import UNSET
 from payhub import (
     AccountInfo,
     Balance,
+    Delivery,
+    Notification,
     Payment,
     PaymentOrder,
     Payout,
@@ -16,7 +18,7 @@ from payhub import (
 )
 from payhub.driver import Asking, Capabilities, Creating, Flow, ProviderInfo, Sandbox, Unreadable
 from payhub.models import Period, Ref
-from payhub_alikassa import mapping, models, wire
+from payhub_alikassa import mapping, models, notifications, wire
 from payhub_alikassa.account import AliKassaAccount
 from payhub_alikassa.config import AliKassaConfig
 
@@ -51,6 +53,7 @@ CAPABILITIES = Capabilities(
     fetch_balance=True,
     fetch_account_info=True,
     list_payments=True,
+    read_notification=True,
 )
 
 
@@ -138,6 +141,13 @@ def payhub_fetch_account_info(account: AliKassaAccount) -> Flow[AccountInfo]:
     call = account.call("v1/account/info", models.NoFields(), models.InfoState, operation="fetch_account_info")
     answer, raw = wire.read((yield call), models.InfoState)
     return mapping.account_info(answer, raw)
+
+
+@hookimpl
+def payhub_read_notification(account: AliKassaAccount, delivery: Delivery) -> Notification:
+    """Verify a notification: https://doc-merchant.alikassa.com/api/sign."""
+    config = account.config
+    return notifications.read(delivery, account.verifiers(), account=config.account, currency=config.currency)
 
 
 def _asked(ref: Ref) -> models.StatusRequest:

@@ -218,9 +218,7 @@ def _shown(
 def _asked_again(again: Payout, sent: int) -> Text:
     """Say what came of submitting a payout twice."""
     known = f"{again.status}, provider id {again.provider_id}"
-    return Text(
-        f"{again.order_id} was submitted again: {sent} requests sent, not paid twice; the journal says {known}\n"
-    )
+    return Text(f"{again.order_id} submitted again: {sent} requests sent; the journal says {known}\n")
 
 
 def _orders(title: str, steps: list[Step]) -> Table:

@@ -4,6 +4,7 @@ import datetime as dt
 import itertools
 import threading
 from collections import defaultdict
+from typing import Literal
 
 import msgspec
 
@@ -26,8 +27,8 @@ class MemoryJournal:
 
     def open(self, facts: Facts, lease: float) -> Opened:
         """Reserve an order and take it for sending."""
-        now = _now()
         with self._lock:
+            now = _now()
             record = self._records.get(facts.key)
             if record is None:
                 record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
@@ -44,8 +45,8 @@ class MemoryJournal:
         self, key: Key, found: Evidence, schedule: Schedule, exchange: Exchange | None = None, *, by: str | None = None
     ) -> Record:
         """Keep evidence and apply it where the state machine allows it."""
-        now = _now()
         with self._lock:
+            now = _now()
             if key not in self._records:
                 raise JournalFailed("the journal does not know this order")
             record, contradicts = applied(self._records[key], found, now, schedule)
@@ -71,8 +72,8 @@ class MemoryJournal:
 
     def claim(self, limit: int, lease: float) -> tuple[Record, ...]:
         """Take orders that are due."""
-        now = _now()
         with self._lock:
+            now = _now()
             due = sorted((r for r in self._records.values() if r.due_at and r.due_at <= now), key=_due)
             taken = tuple(itertools.islice(due, limit))
             for record in taken:
@@ -117,7 +118,8 @@ def sending(record: Record, now: dt.datetime, lease: float) -> Record:
 def _entry(
     record: Record, found: Evidence, now: dt.datetime, *, contradicts: bool = False, by: str | None = None
 ) -> Entry:
-    return Entry(at=now, what="act" if by else "evidence", key=record.facts.key, evidence=found, contradicts=contradicts, by=by)
+    what: Literal["evidence", "act"] = "act" if by else "evidence"
+    return Entry(at=now, what=what, key=record.facts.key, evidence=found, contradicts=contradicts, by=by)
 
 
 def _counts(entry: Entry) -> bool:

@@ -104,8 +104,9 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
         said |= {"reason": found.reason, "mismatches": found.mismatches}
     checks = 0 if not same else record.checks + 1
     lease = record.lease_until if found.state is State.SENDING else None
+    since = record.updated_at if same else now
     changed = msgspec.structs.replace(
-        record, **said, state=found.state, checks=checks, lease_until=lease, updated_at=record.updated_at if same else now
+        record, **said, state=found.state, checks=checks, lease_until=lease, updated_at=since
     )
     return msgspec.structs.replace(changed, due_at=next_check(changed, now, schedule)), False
 

@@ -56,7 +56,7 @@ class _Statements:
         param, c = sa.bindparam, orders.c
         named = sa.and_(c.account == param("account"), c.kind == param("kind"), c.order_id == param("order_id"))
         changing: dict[str, Any] = {name: param(name) for name in _CHANGING}
-        of_order = sa.select(evidence.c.id, evidence.c.body, evidence.c.contradicts).where(evidence.c.order == param("row"))
+        said = sa.select(evidence.c.id, evidence.c.body, evidence.c.contradicts)
         self.find = sa.select(orders).where(named)
         self.lock = self.find.with_for_update()
         self.reserve = orders.insert()
@@ -65,7 +65,7 @@ class _Statements:
         self.exchange = t.exchanges.insert()
         self.act = t.acts.insert()
         self.evidence = evidence.insert()
-        self.newest = of_order.order_by(evidence.c.id.desc()).limit(1)
+        self.newest = said.where(evidence.c.order == param("row")).order_by(evidence.c.id.desc()).limit(1)
         self.again = (
             evidence.update()
             .where(evidence.c.id == param("row"))
@@ -117,12 +117,12 @@ class SqlJournal:
         return self._do(lambda connection: self._open(connection, facts, lease))  # another process was first
 
     def _open(self, connection: sa.Connection, facts: Facts, lease: float) -> Opened:
-        now = _now()
         row, record = self._locked(connection, facts.key)
+        now = _now()
         if record is None:
             record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
             inserted = connection.execute(self._s.reserve, _facts(facts) | _columns(record))
-            row = inserted.inserted_primary_key[0]
+            row = inserted.inserted_primary_key[0]  # type: ignore[index]  # there is one: the table has a key
         elif record.facts.fingerprint != facts.fingerprint:
             raise conflict(facts.key)
         if record.state not in {State.NEW, State.NOT_SENT}:
@@ -149,8 +149,8 @@ class SqlJournal:
         exchange: Exchange | None,
         by: str | None,
     ) -> Record:
-        now = _now()
         row, record = self._locked(connection, key)
+        now = _now()  # in the order in which transactions take effect
         if record is None:
             raise JournalFailed("the journal does not know this order")
         record, contradicts = applied(record, found, now, schedule)
@@ -241,6 +241,8 @@ def _engine(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    elif engine.dialect.name == "postgresql":
+        sa.event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
@@ -254,6 +256,13 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
         "foreign_keys = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgresql(connection: Any, _: object) -> None:
+    """Wait for a lock as long as with SQLite, and hold none while doing nothing: a process may be stopped."""
+    connection.execute("SET lock_timeout = '10s'")
+    connection.execute("SET idle_in_transaction_session_timeout = '10s'")
+    connection.commit()  # else they end with the transaction
 
 
 def _facts(facts: Facts) -> dict[str, Any]:

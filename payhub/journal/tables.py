@@ -86,9 +86,7 @@ class Tables:
             Column("times", Integer, nullable=False),
             Column("last_at", _Time, nullable=False),
         )
-        self.acts = self._entries(
-            "acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False)
-        )
+        self.acts = self._entries("acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False))
 
     def _entries(self, name: str, *columns: Column[object]) -> Table:
         """Describe a table of things that happened to an order, in order."""
@@ -122,21 +120,28 @@ def triggers(prefix: str, dialect: str) -> tuple[str, ...]:
     name, table, steps = f"{prefix}orders_step", f"{prefix}orders", legal_steps()
     if dialect == "sqlite":
         return (
-            f"CREATE TRIGGER {name} BEFORE UPDATE OF state ON {table} "
-            f"WHEN OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN ({steps}) "
-            "BEGIN SELECT RAISE(ABORT, 'payhub: illegal step of an order'); END",
-            f"CREATE TRIGGER {name}_new BEFORE INSERT ON {table} WHEN NEW.state <> 'new' "
-            "BEGIN SELECT RAISE(ABORT, 'payhub: an order begins as new'); END",
-            f"CREATE TRIGGER {name}_kept BEFORE DELETE ON {table} "
-            "BEGIN SELECT RAISE(ABORT, 'payhub: an order is never deleted'); END",
+            (
+                f"CREATE TRIGGER {name} BEFORE UPDATE OF state ON {table} "
+                f"WHEN OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN ({steps}) "
+                "BEGIN SELECT RAISE(ABORT, 'payhub: illegal step of an order'); END"
+            ),
+            (
+                f"CREATE TRIGGER {name}_new BEFORE INSERT ON {table} WHEN NEW.state <> 'new' "
+                "BEGIN SELECT RAISE(ABORT, 'payhub: an order begins as new'); END"
+            ),
+            (
+                f"CREATE TRIGGER {name}_kept BEFORE DELETE ON {table} "
+                "BEGIN SELECT RAISE(ABORT, 'payhub: an order is never deleted'); END"
+            ),
         )
     return (
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "IF TG_OP = 'INSERT' THEN IF NEW.state <> 'new' THEN "
-        "RAISE EXCEPTION 'payhub: an order begins as new'; END IF; RETURN NEW; END IF; "
-        "IF TG_OP = 'DELETE' THEN RAISE EXCEPTION 'payhub: an order is never deleted'; END IF; "
-        f"IF OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN ({steps}) THEN "
-        "RAISE EXCEPTION 'payhub: illegal step of an order'; END IF; RETURN NEW; END $$",
-        f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE OR DELETE ON {table} "
-        f"FOR EACH ROW EXECUTE FUNCTION {name}()",
+        (
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF TG_OP = 'INSERT' THEN IF NEW.state <> 'new' THEN "
+            "RAISE EXCEPTION 'payhub: an order begins as new'; END IF; RETURN NEW; END IF; "
+            "IF TG_OP = 'DELETE' THEN RAISE EXCEPTION 'payhub: an order is never deleted'; END IF; "
+            f"IF OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN ({steps}) THEN "
+            "RAISE EXCEPTION 'payhub: illegal step of an order'; END IF; RETURN NEW; END $$"
+        ),
+        (f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"),
     )

@@ -11,8 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from payhub import (
+    BadNotification,
     ConfigurationError,
     Declined,
+    Delivery,
     Hub,
     InvalidOrder,
     Money,
@@ -28,8 +30,21 @@ from payhub_alikassa import AliKassaPayment, AliKassaPayout, models, plugin
 from payhub_alikassa.account import AliKassaAccount
 from payhub_alikassa.sandbox import Sandbox
 from tests.alikassa.conftest import ACCOUNT, open_hub, openssl
-from tests.alikassa.orders import BANK, CARD, TO_BANK_ACCOUNT, TO_CARD, TO_PHONE, TO_WALLET, config, payment, payout
+from tests.alikassa.orders import (
+    BANK,
+    CARD,
+    TO_BANK_ACCOUNT,
+    TO_CARD,
+    TO_PHONE,
+    TO_WALLET,
+    UUID,
+    config,
+    payment,
+    payout,
+)
+from tests.conftest import in_mode
 
+VECTORS = Path(__file__).parent / "vectors"
 PAYMENTS = [
     payment(order_id="in-card-hosted"),
     payment(order_id="in-card-direct", presentation="direct", bank_code=BANK),
@@ -347,3 +362,41 @@ def test_a_wrong_key_is_found_when_the_account_is_opened(sandbox: Sandbox, tmp_p
     with Hub.from_file(tmp_path / "payhub.toml") as hub, pytest.raises(ConfigurationError, match="password is wrong"):
         hub.create_payout(ACCOUNT, payout())
     assert sandbox.requests("/v1/payout") == 0
+
+
+NOTIFICATIONS: list[dict[str, Any]] = msgspec.json.decode((VECTORS / "vectors.json").read_bytes())["notifications"]
+
+
+@pytest.fixture(params=["sync", "async"])
+def notified(request: pytest.FixtureRequest, archive: Callable[..., Path]) -> Iterator[Any]:
+    """Open a hub whose account has the public key of the vectors, in both modes."""
+    key = VECTORS / "cert/notification/public.pem"
+    table = {"provider": "alikassa", "account": UUID, "currency": "RUB", "payout_cert": str(archive())}
+    accounts = {"ak": {**table, "notification_key": str(key)}, "keyless": table}
+    with in_mode(request.param, lambda hub: hub.from_mapping({"accounts": accounts})) as opened:
+        yield opened
+
+
+def test_a_notification_is_read_through_the_hub(notified: Any) -> None:
+    """What PHP signed is read, and says whose it is."""
+    documented = NOTIFICATIONS[0]
+    found = notified.read_notification("ak", Delivery(method="GET", query=documented["query"].encode()))
+    assert (found.account, found.provider, found.kind, found.order_id, found.provider_id, found.status) == (
+        "ak", "alikassa", "payment", "1700000000", "108465371", Status.SUCCEEDED,
+    )  # fmt: skip
+    assert (found.requested, found.paid, found.commission) == (
+        Money(3000, "RUB"), Money(3000, "RUB"), Money(90, "RUB"),
+    )  # fmt: skip
+
+
+def test_a_forged_notification_is_refused_through_the_hub(notified: Any) -> None:
+    """Whatever was altered, the answer is the same text."""
+    forged = NOTIFICATIONS[0]["query"].replace("3000.00", "3000.01").encode()
+    with pytest.raises(BadNotification, match="not an authentic notification of this account"):
+        notified.read_notification("ak", Delivery(method="GET", query=forged))
+
+
+def test_an_account_without_the_key_says_so(notified: Any) -> None:
+    """Without the provider's public key nothing can be verified; the missing key is named."""
+    with pytest.raises(ConfigurationError, match="need notification_key"):
+        notified.read_notification("keyless", Delivery(method="GET", query=NOTIFICATIONS[0]["query"].encode()))

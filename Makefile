@@ -7,6 +7,7 @@
 #   make format       let ruff put the files in form
 #   make docs         the documentation, into site/
 #   make bench        the promised rates; fails if one is missed
+#   make torture      kills, freezes, lies, full disks: the long version, which writes docs/reliability.md
 #
 # PYTHON chooses the interpreter, VENV the place of the environment, ARGS goes to pytest.
 
@@ -20,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: demo test test-wheel lint format docs bench venv clean
+.PHONY: demo test test-wheel lint format docs bench torture venv clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -44,6 +45,9 @@ docs: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.bench
+
+torture: $(VENV)/.installed-dev
+	$(BIN)/python -m torture $(ARGS)
 
 # The tests run on a copy that has no payhub/ and no payhub_alikassa/, so only the wheel can serve
 # them. build makes the wheel out of the source distribution, which is thereby tested too.

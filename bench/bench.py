@@ -3,6 +3,7 @@
 Run it as `make bench`. payhub and the provider's own Python sample make payouts in turns, in one
 process, against one local server that answers at once. The sample is taken from the provider's
 documents at run time; where they do not lie beside the checkout its row is missing, and said so.
+What the journal costs is a ratio, too: with SQLite on this machine's disk, and in memory, in turns.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +31,11 @@ from payhub_alikassa.signing import load_signer
 from tests.alikassa import seeds
 
 RATIO = 30.0
+JOURNAL_RATIO = 0.5
+JOURNAL_RATE = 300.0
+OPEN_ORDERS = 100_000
+SWEEPS = int(os.environ.get("SWEEPS", "20"))  # of 100 orders each; 1000 sweep them all, in some minutes
+SWEEP_MiB = 8.0
 IMPORT_MS = 150.0
 HEAVY = ("sqlalchemy", "starlette", "typer", "uvicorn")
 SECONDS = 0.25
@@ -78,6 +85,14 @@ def sample(port: int) -> Callable[[], object] | None:
     return lambda: exec(payout, names)
 
 
+def opened(config: Path, *, journal: bool) -> Hub:
+    """Open a hub on a sandbox's configuration, with its journal or in memory."""
+    tables = tomllib.loads(config.read_text("utf-8"))
+    if not journal:
+        del tables["journal"]
+    return Hub.from_mapping(tables, base=config.parent)
+
+
 def payouts(hub: Hub) -> Callable[[], object]:
     """Return a function that makes one payout with payhub."""
     numbers = itertools.count()
@@ -94,7 +109,11 @@ def payouts(hub: Hub) -> Callable[[], object]:
 
 def measure_payouts(directory: Path) -> list[Row]:
     """Compare payhub with the sample, in turns; of each the best turn counts, for a busy machine only slows."""
-    with stub() as port, contextlib.chdir(directory), Hub.from_file(write_directory(directory, port)) as hub:
+    with (
+        stub() as port,
+        contextlib.chdir(directory),
+        opened(write_directory(directory, port), journal=False) as hub,
+    ):
         ours, theirs = payouts(hub), sample(port)
         ours()
         turns = [(rate(ours), rate(theirs) if theirs else 0.0) for _ in range(ROUNDS)]
@@ -107,6 +126,43 @@ def measure_payouts(directory: Path) -> list[Row]:
         *rows,
         Row("create_payout, the provider's sample", f"{slow:,.1f} / s"),
         Row("payhub to the sample", f"{fast / slow:,.0f} x", f"at least {RATIO:.0f} x", fast / slow >= RATIO),
+    ]
+
+
+def measure_journal(directory: Path) -> list[Row]:
+    """Compare payouts that are kept in SQLite with those in memory, in turns; of each the best turn counts."""
+    with stub() as port:
+        config = write_directory(directory, port)
+        with opened(config, journal=True) as sqlite, opened(config, journal=False) as memory:
+            kept, forgotten = payouts(sqlite), payouts(memory)
+            kept()
+            turns = [(rate(kept), rate(forgotten)) for _ in range(ROUNDS)]
+    durable, fleeting = (max(column) for column in zip(*turns, strict=True))
+    ratio = durable / fleeting
+    return [
+        Row(
+            "create_payout, journal in SQLite",
+            f"{durable:,.0f} / s",
+            f"at least {JOURNAL_RATE:.0f} / s",
+            durable >= JOURNAL_RATE,
+        ),
+        Row("create_payout, journal in memory", f"{fleeting:,.0f} / s"),
+        Row("SQLite to memory", f"{ratio:.2f} x", f"at least {JOURNAL_RATIO} x", ratio >= JOURNAL_RATIO),
+    ]
+
+
+def measure_sweeps(directory: Path) -> list[Row]:
+    """Sweep a part of very many open orders: how fast, and what the memory grows by after the first sweep."""
+    with stub() as port:
+        config = write_directory(directory, port)
+        program = ["-m", "bench.sweeps", str(config), str(OPEN_ORDERS), str(SWEEPS)]
+        swept, spent, grown = map(float, subprocess.check_output([sys.executable, *program], text=True).split())
+    if swept != SWEEPS * 100:
+        raise SystemExit(f"{swept:.0f} orders were swept, not {SWEEPS * 100}")
+    what = f"memory for {swept:,.0f} of {OPEN_ORDERS:,} open orders"
+    return [
+        Row("sweep, journal in SQLite", f"{swept / spent:,.0f} orders / s"),
+        Row(what, f"+{grown:.1f} MiB", f"at most +{SWEEP_MiB:.0f} MiB", grown <= SWEEP_MiB),
     ]
 
 
@@ -148,7 +204,13 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        rows = [*measure_payouts(directory), *measure_signatures(directory), *measure_import()]
+        rows = [
+            *measure_payouts(directory),
+            *measure_journal(directory),
+            *measure_sweeps(directory / "sweeps"),
+            *measure_signatures(directory),
+            *measure_import(),
+        ]
     table = Table("what", "measured", "promised", "", title=f"Python {sys.version.split()[0]}, {os.cpu_count()} cores")
     for row in rows:
         table.add_row(row.what, row.measured, row.promised, {None: "", True: "kept", False: "MISSED"}[row.kept])

@@ -1,5 +1,6 @@
 """Check what must be true once nothing is open any more: the judge's counts against the journal's rows."""
 
+import functools
 from collections.abc import Collection, Iterable
 
 import msgspec
@@ -11,19 +12,21 @@ from payhub.journal.states import EDGES, Evidence, State
 from payhub.journal.tables import tables
 from torture.judge import Verdict
 from torture.processes import start
-from torture.shop import Row, Shop, opened, retry, sweep
+from torture.shop import ACCOUNT, Row, Shop, opened, retry, sweep
 
 _PAID = frozenset({State.SUCCEEDED})
 _NEVER_ACCEPTED = frozenset({State.NEEDS_ATTENTION, State.NOT_SENT})
 
 
-def finish(shop: Shop, hub: Hub, submitted: Collection[str], *, seconds: int = 60) -> list[str]:
+def finish(shop: Shop, hub: Hub, submitted: Collection[str]) -> list[str]:
     """End an experiment as an application does: sweep until all is known, submit again, and once more.
 
-    Two processes do it side by side; the hub must not have been used in this one.
+    Then somebody asks about each order that needs attention, as `payhub check` does. Two processes do
+    it side by side; the hub must not have been used in this one.
     """
     order_ids = sorted(submitted)
     problems: list[str] = []
+    seconds = 60 + len(order_ids) // 20
 
     def restarted(half: int) -> list[str]:
         mine = order_ids[half::2]
@@ -32,16 +35,27 @@ def finish(shop: Shop, hub: Hub, submitted: Collection[str], *, seconds: int = 6
                 *sweep(hub, shop, seconds),
                 *retry(hub, mine),
                 *sweep(hub, shop, seconds),
+                *_attended(hub, shop, mine),
+                *sweep(hub, shop, seconds),
                 *retry(hub, mine),
             ]
 
-    children = [start(lambda half=half: restarted(half), seconds=4 * seconds) for half in (0, 1)]  # type: ignore[misc]
+    children = [start(functools.partial(restarted, half), seconds=4 * seconds) for half in (0, 1)]
     for child in children:
         try:
             problems += child.returned(list[str])
         except RuntimeError as cause:
             problems.append(str(cause))
     return problems
+
+
+def _attended(hub: Hub, shop: Shop, order_ids: Collection[str]) -> list[str]:
+    """Ask about the orders that need attention."""
+    rows = shop.rows()
+    for order_id in order_ids:
+        if order_id in rows and rows[order_id].state is State.NEEDS_ATTENTION:
+            hub.advance(ACCOUNT, "payout", order_id)
+    return []
 
 
 def broken(shop: Shop, submitted: Collection[str], *, excused: Collection[str] = ()) -> list[str]:
@@ -51,7 +65,9 @@ def broken(shop: Shop, submitted: Collection[str], *, excused: Collection[str] =
     they may wait for a person.
     """
     verdict, rows = shop.judge.verdict(), shop.rows()
-    problems = [f"{order_id}: sent without a row in the journal" for order_id in sorted(set(verdict.received) - set(rows))]
+    problems = [
+        f"{order_id}: sent without a row in the journal" for order_id in sorted(set(verdict.received) - set(rows))
+    ]
     problems += [f"{order_id}: in the journal, but never submitted" for order_id in sorted(set(rows) - set(submitted))]
     for order_id in sorted(submitted):
         row = rows.get(order_id)

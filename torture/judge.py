@@ -8,6 +8,7 @@ Started as `python -m torture.judge`, it prints its port and ends when its stand
 import asyncio
 import contextlib
 import http.client
+import random
 import signal
 import socket
 import struct
@@ -19,6 +20,8 @@ from typing import Literal, Self
 
 import msgspec
 
+from torture import ROOT
+
 FIRST_ID = 100_001_524
 
 
@@ -27,8 +30,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     `accept` says whether a create counts although it is answered like this. The true answer is
     sent with `status`, its fields changed by `change` (`None` removes one) or replaced whole by
-    `body`, its id by that of `instead`'s payout; `cut` sends only its first bytes, and `end` says what becomes of the connection then.
-    `interim` sends a head of that status before. `times` is how often, 0 for always.
+    `body`, its id by that of `instead`'s payout, and so many spaces behind it as `pad` says. `cut`
+    sends only the first bytes, and `end` says what becomes of the connection then. `interim` sends a
+    head of that status before. `times` is how often, 0 for always.
     """
 
     on: Literal["create", "status"] = "create"
@@ -39,6 +43,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "application/json"
     change: Mapping[str, str | int | None] = {}
     instead: str | None = None
+    pad: int = 0
     cut: int | None = None
     end: Literal["keep", "close", "reset", "stall"] = "keep"
     times: int = 1
@@ -47,13 +52,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """Ask the judge: add faults, forget those of some orders, set what a payout comes to; the counts are always told.
 
-    `waits` is how many status queries say `wait` before the outcome, -1 for all of them. `of` names
-    the one order whose counts are wanted.
+    `waits` is how many status queries say `wait` before the outcome, -1 for all of them. `delay` is
+    the longest time, in seconds, that an answer takes. `of` names the one order whose counts are
+    wanted.
     """
 
     faults: Mapping[str, Sequence[Fault]] = {}
     forget: Sequence[str] = ()
     waits: int | None = None
+    delay: float | None = None
     of: str | None = None
 
 
@@ -89,6 +96,7 @@ class _Books:
         self.received: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()
         self.waits = 1
+        self.delay = 0.0
         self.faults: dict[tuple[str, str], list[_Waiting]] = defaultdict(list)
         self._by_id: dict[str, _Payout] = {}
         self._by_order: dict[str, _Payout] = {}
@@ -99,6 +107,8 @@ class _Books:
             self.faults.pop(("status", order_id), None)
         if asked.waits is not None:
             self.waits = asked.waits
+        if asked.delay is not None:
+            self.delay = asked.delay
         for order_id, faults in asked.faults.items():
             for fault in faults:
                 self.faults[fault.on, order_id].append(_Waiting(fault, fault.times or -1))
@@ -173,10 +183,14 @@ class _Connection(asyncio.Protocol):
         if path == b"/control":
             told = self._books.control(msgspec.json.decode(body, type=Orders))
             self._transport.write(_http(200, msgspec.json.encode(told)))
-        elif path == b"/v1/payout":
-            self._answer(*self._books.create(msgspec.json.decode(body, type=_Asked)))
+            return
+        about = self._books.create if path == b"/v1/payout" else self._books.status
+        answer = about(msgspec.json.decode(body, type=_Asked))
+        if self._books.delay:
+            later = random.uniform(0, self._books.delay)  # noqa: S311 - no secret
+            asyncio.get_running_loop().call_later(later, self._answer, *answer)
         else:
-            self._answer(*self._books.status(msgspec.json.decode(body, type=_Asked)))
+            self._answer(*answer)
 
     def _answer(self, true: dict[str, object] | None, fault: Fault | None) -> None:
         written = written_answer(true, fault or Fault())
@@ -199,6 +213,7 @@ def written_answer(true: Mapping[str, object] | None, fault: Fault) -> bytes:
     body = msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
     if fault.body is not None:
         body = fault.body.encode()
+    body += b" " * fault.pad
     interim = b"" if fault.interim is None else b"HTTP/1.1 %d Interim\r\n\r\n" % fault.interim
     return interim + _http(fault.status, body, fault.kind)
 
@@ -214,7 +229,7 @@ class Judge:
     def __enter__(self) -> Self:
         """Start it; it ends with this process, whatever happens to it."""
         command = [sys.executable, "-m", "torture.judge"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ourselves
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603 - ourselves
         assert self._process.stdout is not None  # noqa: S101 - for the type checker
         self.port = int(self._process.stdout.readline())
         return self
@@ -237,12 +252,13 @@ class Judge:
         *,
         forget: Sequence[str] = (),
         waits: int | None = None,
+        delay: float | None = None,
         of: str | None = None,
     ) -> Verdict:
         """Give orders, and return the counts."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
-            asked = msgspec.json.encode(Orders(faults=faults or {}, forget=forget, waits=waits, of=of))
+            asked = msgspec.json.encode(Orders(faults=faults or {}, forget=forget, waits=waits, delay=delay, of=of))
             connection.request("POST", "/control", asked)
             return msgspec.json.decode(connection.getresponse().read(), type=Verdict)
 

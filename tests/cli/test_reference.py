@@ -92,6 +92,23 @@ def test_answers_have_the_documented_keys(payhub: Command, sandbox: Sandbox, nam
     assert shape(done.json) == shape(sample(f"payhub {name}"))
 
 
+OPERATORS = {
+    "sweep": (),
+    "unknown": (),
+    "resolve": (ACCOUNT, "payout", "po-9", "--as", "failed", "--reason", "told so", "--by", "Anna", "--yes"),
+    "journal": ("init",),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_answers_to_operators_have_the_documented_keys(payhub: Command, sandbox: Sandbox, name: str) -> None:
+    """What an operator gets in JSON has the keys that its sample has; statuses are those that there were."""
+    sandbox.arm("cut_after_accepting", path="/v1/payout")
+    payhub("payout", ACCOUNT, "--order-id", "po-9", *ANSWERS["payout"][2:])
+    found, shown = payhub(name, *OPERATORS[name], "--json").json, sample(f"payhub {name}")
+    assert shape(found | {"statuses": None}) == shape(shown | {"statuses": None})
+
+
 def test_providers_have_the_documented_keys(payhub: Command) -> None:
     """The list of providers has the keys that its sample has."""
     found, shown = payhub("providers", "--json").json, sample("payhub providers")

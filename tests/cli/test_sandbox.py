@@ -84,7 +84,7 @@ def test_demo(payhub: Command) -> None:
     for method in ("card, hosted", "sbp, direct", "to card", "to phone (SBP)", "to bank account"):
         assert method in done.out
     assert done.out.count("succeeded") == 6
-    assert "demo-out-1 was submitted again: 0 requests sent, not paid twice; the journal says succeeded" in done.out
+    assert "demo-out-1 submitted again: 0 requests sent; the journal says succeeded, provider id" in done.out
     assert "101061.63 RUB" in done.out
     assert "411111******1111" in done.out
     assert "4111111111111111" not in done.out

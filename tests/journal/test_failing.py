@@ -20,9 +20,9 @@ from payhub import ConfigurationError, NotSent, Status
 from payhub.journal import JournalFailed, Key, State
 from payhub.journal.migrate import upgrade
 from payhub.journal.sql import SqlJournal
+from tests.raw_server import answer
+from tests.samples import PAYOUT, known
 
-from ..raw_server import answer
-from ..samples import PAYOUT, known
 from .conftest import OpenShop, Place, Server, Shop
 from .making import PREFIX, facts
 
@@ -150,7 +150,7 @@ class Failing:
             name = self.place.url.partition("@/")[2].partition("?")[0]
             self.running.run(
                 f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'journal_%'",
             )
             self.stack.callback(self.running.run, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         connection.sendall(CREATED)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from payhub.journal import Journal, State
 from payhub.journal.migrate import HEAD, upgrade, version
 from payhub.journal.sql import SqlJournal
+from payhub.journal.tables import tables
 
 from .conftest import Place, Server
 from .making import NOW, PREFIX, brought, facts, found, key
@@ -119,7 +120,7 @@ def test_of_many_ends_one_is_taken(journal: Journal) -> None:
     """Of contradicting answers that come at once one is applied, and each other one is flagged."""
     brought(journal, State.PENDING)
     ends = [State.SUCCEEDED, State.FAILED, State.CANCELED, State.NEEDS_ATTENTION]
-    together(*[lambda end=end: journal.settle(key(), found(end), NOW) for end in ends])  # type: ignore[misc]
+    together(*[lambda end=end: journal.settle(key(), found(end), NOW) for end in ends])
     told = journal.story("po-1")[1][-4:]
     record = journal.find(key())
     assert record is not None
@@ -137,7 +138,8 @@ def test_a_claim_skips_what_is_being_changed(server: Server) -> None:
     for name in ("po-1", "po-2"):
         brought(journal, State.PENDING, name, NOW)
     with place.engine().begin() as other:
-        other.execute(sa.text(f"SELECT * FROM {PREFIX}orders WHERE order_id = 'po-1' FOR UPDATE"))
+        orders = tables(PREFIX).orders
+        other.execute(sa.select(orders).where(orders.c.order_id == "po-1").with_for_update())
         assert ["po-2"] == _rest(journal)
     assert ["po-1"] == _rest(journal)
     journal.close()
@@ -156,7 +158,7 @@ def test_two_processes_upgrade_at_once(empty: Place) -> None:
 def test_many_journals_begin_in_one_process(tmp_path: Path) -> None:
     """Threads that make the tables of different databases do not disturb each other."""
     journals = [SqlJournal(f"sqlite:///{tmp_path}/{number}.db") for number in range(6)]
-    opened = together(*[lambda journal=journal: journal.open(facts(), 60.0) for journal in journals])  # type: ignore[misc]
+    opened = together(*[lambda journal=journal: journal.open(facts(), 60.0) for journal in journals])
     assert [True] * 6 == [each.yours for each in opened]
     for journal in journals:
         journal.close()

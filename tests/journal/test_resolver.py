@@ -11,9 +11,9 @@ from payhub.driver import Schedule
 from payhub.journal import Evidence, IllegalStep, Key, Record, Source, State
 from payhub.journal.records import next_check, past_schedule
 from payhub.recording import facts
+from tests.raw_server import answer, close
+from tests.samples import PAYMENT, PAYOUT, known
 
-from ..raw_server import answer, close
-from ..samples import PAYMENT, PAYOUT, known
 from .conftest import AT_ONCE, KEY, OpenShop, Shop
 from .making import LATER, NOW
 from .making import facts as plain_facts
@@ -88,7 +88,7 @@ def test_a_settled_order_is_not_asked_about(open_shop: OpenShop) -> None:
 def test_an_order_that_nobody_knows_cannot_be_advanced(open_shop: OpenShop) -> None:
     """Advancing what was never created is the program's mistake; nothing is asked."""
     shop = open_shop(DONE)
-    with pytest.raises(UnknownAccount, match="^the journal of account 'shop' has no such payout$"):
+    with pytest.raises(UnknownAccount, match=r"^the journal of account 'shop' has no such payout$"):
         shop.hub.advance("shop", "payout", "po-1")
     assert [] == shop.sent
 
@@ -161,7 +161,7 @@ def test_rule_9_an_answer_about_something_else_needs_attention(open_shop: OpenSh
 
 
 def test_rule_9_a_strangers_id_is_never_asked_about(open_shop: OpenShop) -> None:
-    """Rule 9: if a create is answered with another order, its id is not taken for ours: that order's end is not ours."""
+    """Rule 9: if a create is answered with another order, its id, and so its end, is not taken for ours."""
     stranger = known(PAYOUT, order_id="po-2", id="99", status="done", paid="1000.44")
     shop = open_shop(answer(stranger), answer(stranger))
     shop.hub.create_payout("shop", PAYOUT)
@@ -316,7 +316,7 @@ def mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the fake provider's driver have a mistake in a table: a status that it maps to nothing usable."""
     from payhub.testing import fake  # noqa: PLC0415
 
-    monkeypatch.setitem(fake.STATUSES, "odd", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(fake.STATUSES, "odd", None)
 
 
 @pytest.mark.usefixtures("mistake")
@@ -393,7 +393,7 @@ def test_rule_9_a_known_order_is_compared_without_being_told(open_shop: OpenShop
 
 
 def test_an_amount_that_the_application_got_wrong_is_not_the_providers_fault(open_shop: OpenShop) -> None:
-    """If the application asks with another amount than it ordered, it is told so, and the journal believes the order."""
+    """If the application asks with another amount than it ordered, it is told so; the journal knows better."""
     shop = open_shop(CREATED, DONE)
     shop.hub.create_payout("shop", PAYOUT)
     result = shop.hub.fetch_payout("shop", order_id="po-1", amount=Money("1", "RUB"))
@@ -451,7 +451,7 @@ def test_an_operator_cannot_overrule_the_provider(open_shop: OpenShop) -> None:
     shop.hub.create_payout("shop", PAYOUT)
     for _ in range(2):
         before = shop.journal.story("po-1")
-        with pytest.raises(IllegalStep, match="is not an operator's to make failed$"):
+        with pytest.raises(IllegalStep, match=r"is not an operator's to make failed$"):
             shop.hub.resolve("shop", "payout", "po-1", "failed", reason="so", by="ann")
         assert before == shop.journal.story("po-1")
         shop.hub.advance("shop", "payout", "po-1")

@@ -11,12 +11,12 @@ from payhub import Declined, Money, NotSent, OrderConflict, Payment, Payout, Sta
 from payhub.driver import Call, Creating
 from payhub.journal import Facts, Key, Source, State
 from payhub.journal.memory import MemoryJournal
-from payhub.plan import Do, creating, unknown_payout
+from payhub.plan import Do, Steps, creating, unknown_payout
 from payhub.recording import Terms, facts, recorded
 from payhub.testing import fake, next_call
+from tests.raw_server import Act, RawServer, answer, close
+from tests.samples import PAYMENT, PAYOUT, known
 
-from ..raw_server import Act, RawServer, answer, close
-from ..samples import PAYMENT, PAYOUT, known
 from .conftest import KEY, OpenShop, Place
 from .making import LATER, found
 
@@ -34,7 +34,7 @@ def order_facts() -> Facts:
 
 
 def without_raw(result: Any) -> Any:
-    """Leave out what is not kept: the answer's own fields; and when the order was opened, which an answer does not say."""
+    """Leave out the answer's own fields, which are not kept, and when the order was opened, which no answer says."""
     return msgspec.structs.replace(result, raw={}, created_at=None)
 
 
@@ -236,6 +236,11 @@ def test_rule_4_a_runner_that_fails_leaves_the_order_unknown(moves_money: bool, 
 
 def test_a_driver_that_needs_no_call_is_not_written_down() -> None:
     """A driver (or a wrapper) that answers without a call sends nothing, so there is nothing to remember."""
-    steps = recorded((each for each in ()), ORDER, TERMS, Payout)  # type: ignore[arg-type,var-annotated]
-    with pytest.raises(StopIteration):
-        next(steps)
+
+    def answering() -> Steps[Payout]:
+        yield from ()
+        return Payout(status=Status.PENDING)
+
+    with pytest.raises(StopIteration) as ended:
+        next(recorded(answering(), ORDER, TERMS, Payout))
+    assert Payout(status=Status.PENDING) == ended.value.value

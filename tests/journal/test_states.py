@@ -8,6 +8,7 @@ from payhub import Money, Payout, Status
 from payhub.journal import Evidence, Source, State
 from payhub.journal.sql import SqlJournal
 from payhub.journal.states import EDGES, allowed, contradicts, evidence, state_of, status_of
+from payhub.journal.tables import tables
 
 from .making import PREFIX
 
@@ -165,20 +166,18 @@ def _way(then: State) -> list[State]:
     return ways[0]
 
 
+ORDERS = tables(PREFIX).orders
+
+
 def _insert(connection: sa.Connection, number: int, state: str = "new") -> None:
-    connection.execute(
-        sa.text(
-            f"INSERT INTO {PREFIX}orders (id, account, provider, kind, order_id, method, amount, currency, fingerprint,"
-            " state, contradicted, attempts, checks, created_at, updated_at) VALUES (:id, 'shop', 'fake', 'payout', :name,"
-            " 'card', '1', 'RUB', 'f', :state, false, 0, 0, 0, 0)"
-        ),
-        {"id": number, "name": f"po-{number}", "state": state},
-    )
+    words = {"account": "shop", "provider": "fake", "kind": "payout", "order_id": f"po-{number}", "method": "card"}
+    money = {"amount": "1", "currency": "RUB", "fingerprint": "f"}
+    counts = {"contradicted": False, "attempts": 0, "checks": 0, "created_at": 0, "updated_at": 0}
+    connection.execute(sa.insert(ORDERS).values(id=number, state=state, **words, **money, **counts))
 
 
 def _move(connection: sa.Connection, number: int, state: str) -> None:
-    move = sa.text(f"UPDATE {PREFIX}orders SET state = :state WHERE id = :id")
-    connection.execute(move, {"id": number, "state": state})
+    connection.execute(sa.update(ORDERS).where(ORDERS.c.id == number).values(state=state))
 
 
 def _taken(connection: sa.Connection, number: int, now: State, then: State) -> bool:
@@ -190,8 +189,9 @@ def _taken(connection: sa.Connection, number: int, now: State, then: State) -> b
         with connection.begin_nested():
             _move(connection, number, then)
     except sa.exc.DBAPIError as refusal:
-        assert "payhub: illegal step of an order" in str(refusal.orig)
-        return False
+        if "payhub: illegal step of an order" in str(refusal.orig):
+            return False
+        raise
     return True
 
 
@@ -214,7 +214,7 @@ def test_the_database_refuses_to_forget_an_order(kept: SqlJournal) -> None:
     with kept.engine.connect() as connection:
         _insert(connection, 1)
         with pytest.raises(sa.exc.DBAPIError, match="an order is never deleted"):
-            connection.execute(sa.text(f"DELETE FROM {PREFIX}orders"))
+            connection.execute(sa.delete(ORDERS))
 
 
 @pytest.mark.parametrize(("column", "word"), [("state", "paid"), ("state", ""), ("kind", "refund")])
@@ -226,7 +226,7 @@ def test_the_database_refuses_unknown_words(kept: SqlJournal, column: str, word:
         drop = f"DROP TRIGGER {PREFIX}orders_step" + (f" ON {PREFIX}orders" if postgres else "")
         connection.execute(sa.text(drop))
         with pytest.raises(sa.exc.IntegrityError, match=f"(?i)check.*{PREFIX}orders_{column}"):
-            connection.execute(sa.text(f"UPDATE {PREFIX}orders SET {column} = :word"), {"word": word})
+            connection.execute(sa.update(ORDERS).values({column: word}))
 
 
 def test_the_database_knows_every_state(kept: SqlJournal) -> None:

@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-
 from payhub import Money
 from payhub.config import journal_key, read_mapping
 from payhub.journal import Facts

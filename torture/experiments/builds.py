@@ -5,6 +5,7 @@ one experiment then runs. The same small versions run on the unbroken build, and
 """
 
 import datetime as dt
+import os
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple
 from unittest import mock
@@ -20,13 +21,13 @@ from payhub.journal.sql import SqlJournal
 from payhub.journal.states import evidence
 from payhub.models import Phase
 from payhub.plan import Do, Plan, Recorded, Reply
-from payhub.recording import Terms, result_of
+from payhub.recording import Terms, result_of, watched
 from payhub.runner import Runner
 from torture.experiments import answers, deaths, kills, race
 from torture.experiments import evidence as sequences
 from torture.judge import Judge
 from torture.processes import call
-from torture.report import Bench, Finding
+from torture.report import Bench, Finding, Found
 from torture.shop import Shop
 
 
@@ -77,11 +78,7 @@ def _sent_first(steps: Generator[Call, Reply, Any], order: Facts, terms: Terms, 
     known: Record | None = yield Do(lambda journal: journal.find(order.key))
     if known is not None:
         return result_of(known, kind)
-    try:
-        while True:
-            call_ = steps.send((yield call_))
-    except StopIteration as done:
-        result = done.value
+    result = yield from watched(steps, [], call_)
     opened: Opened = yield Do(lambda journal: journal.open(order, terms.lease))
     if opened.yours:
         found = evidence(result, Source.ANSWER)
@@ -113,7 +110,8 @@ def _given_twice(self: SqlJournal, connection: sa.Connection, facts: Facts, leas
 
 
 def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
-    with self.engine.connect() as connection:  # and what it did is rolled back
+    self.find(facts.key)  # the tables are made
+    with self.engine.connect() as connection:  # and what was done is rolled back
         opened: Opened = _locked_open(self, connection, facts, lease)
         return opened
 
@@ -141,12 +139,18 @@ def _everybodys(self: SqlJournal, facts: Facts, lease: float) -> Opened:
 
 BUILDS = (
     Build("the journal is written after sending", {"payhub.registry.recorded": _sent_first}, _killed),
-    Build("the same, dying at each line", {"payhub.registry.recorded": _sent_first}, _died),
-    Build("what is written before sending is not committed", {"payhub.journal.sql.SqlJournal.open": _not_committed}, _killed),
+    Build("the same, and dying at each line", {"payhub.registry.recorded": _sent_first}, _died),
+    Build(
+        "what is written before sending is not committed",
+        {"payhub.journal.sql.SqlJournal.open": _not_committed},
+        _killed,
+    ),
     Build("HTTP 500 is sent again", {"payhub.runner.Runner._once": _twice_on_500}, _answered),
     Build("HTTP 404 is a failure", {"payhub.plan._unknown": _failed_on_404}, _answered),
     Build("a cut connection counts as not sent", {"payhub.runner._Watch.failed": _cut_is_not_sent}, _answered),
-    Build("an order is given again when the lease ends", {"payhub.journal.sql.SqlJournal._open": _given_twice}, _killed),
+    Build(
+        "an order is given again when the lease ends", {"payhub.journal.sql.SqlJournal._open": _given_twice}, _killed
+    ),
     Build("settle ignores final states", {"payhub.journal.records.allowed": lambda *_: True}, _sequenced),
     Build("a status query's `not found` is a failure", {"payhub.resolver.Evidence": _absent_is_failed}, _killed),
     Build("answers are not compared with the order", {"payhub.registry.compared": _as_it_came}, _answered),
@@ -155,10 +159,12 @@ BUILDS = (
 )
 
 
-def broken(bench: Bench) -> list[Finding]:
-    """Run every broken build, and the unbroken one, `trials` times."""
+def broken(bench: Bench) -> Found:
+    """Run every broken build, and the unbroken one, `trials` times; 0 is a sample."""
+    builds = BUILDS if bench.trials else [build for build in BUILDS if build.noticed_by in {_sequenced, _raced}]
+    bench = msgspec.structs.replace(bench, trials=bench.trials or 1)
     found = []
-    for number, build in enumerate(BUILDS):
+    for number, build in enumerate(builds):
         noticed = [_noticed(bench, f"build-{number}-{trial}", build) for trial in range(bench.trials)]
         example = next((problems[0] for problems in noticed if problems), "")
         found.append(
@@ -168,21 +174,23 @@ def broken(bench: Bench) -> list[Finding]:
                 failures=tuple("nothing noticed it" for problems in noticed if not problems),
             )
         )
-    for experiment in dict.fromkeys(build.noticed_by for build in BUILDS):
+    for experiment in dict.fromkeys(build.noticed_by for build in builds):
         whole = Build("nothing", {}, experiment)
         name = f"whole-{experiment.__name__}"
         problems = [p for trial in range(bench.trials) for p in _noticed(bench, f"{name}-{trial}", whole)]
         fault = f"the unbroken build, with the same small experiment ({experiment.__name__.strip('_')})"
         found.append(Finding(fault=fault, trials=bench.trials, failures=tuple(problems)))
-    return found
+    return Found(found)
 
 
 def _noticed(bench: Bench, name: str, build: Build) -> list[str]:
     """Run a build's experiment in a process of its own, and return the claims that it found broken."""
 
     def run() -> list[str]:
+        with open(bench.directory / f"{name}.log", "wb") as log:  # noqa: PTH123 - a descriptor is wanted
+            os.dup2(log.fileno(), 2)  # broken builds raise, and that is not news
         for target, substitute in build.patches.items():
             mock.patch(target, substitute).start()  # until the process ends
-        return list(build.noticed_by(bench.beside(name, 300 if build.noticed_by is _sequenced else 1)))
+        return list(build.noticed_by(bench.beside(name, 200 if build.noticed_by is _sequenced else 1)))
 
     return call(run, list[str], seconds=300)

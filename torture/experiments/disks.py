@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from payhub import Hub
-from torture.experiments.storage import START, Outcome, finding, judged, open_hub, tried
+from torture.experiments.storage import DEADLINE, LEASE, START, Outcome, finding, judged, open_hub, tried
 from torture.judge import Judge
 from torture.processes import Child, call, start
-from torture.report import Bench, Finding
+from torture.report import Bench, Finding, Found
 from torture.shop import Shop
 
 _NOBODY = 65534
 _LOCKED = 12  # seconds; payhub waits ten for SQLite's lock
 
 
-def at_each_statement(bench: Bench) -> list[Finding]:
+def at_each_statement(bench: Bench) -> Found:
     """Meet every fault `trials` times at each statement, or from the start."""
     found = [_everywhere(bench, bench.directory / "limit", "no more bytes may be written", _no_more_bytes, _nothing)]
     with _small_disk(bench.directory / "small") as small:
@@ -31,7 +31,7 @@ def at_each_statement(bench: Bench) -> list[Finding]:
             found.append(_everywhere(bench, small / "shop", "disk full", _fill, _empty))
     if _can_be_immutable(bench.directory):
         found.append(_everywhere(bench, bench.directory / "immutable", "file turns read-only", _mark_all, _unmark_all))
-    return [*found, *_read_only(bench), _locked(bench)]
+    return Found([*found, *_read_only(bench), _locked(bench)])
 
 
 def _everywhere(
@@ -39,7 +39,7 @@ def _everywhere(
 ) -> Finding:
     with Judge() as judge:
         judge.order(waits=0)
-        shop = Shop(directory=directory, judge=judge, journal="sqlite:///payhub.db")
+        shop = Shop(directory=directory, judge=judge, journal="sqlite:///payhub.db", lease=LEASE, deadline=DEADLINE)
         hub, places = open_hub(shop)
         outcomes = []
         for number, place in enumerate(places * bench.trials):
@@ -138,7 +138,13 @@ def _read_only(bench: Bench) -> list[Finding]:
         with Judge() as judge:
             judge.order(waits=0)
             name = "file" if exists else "directory"
-            shop = Shop(directory=bench.directory / name, judge=judge, journal="sqlite:///stored/payhub.db")
+            shop = Shop(
+                directory=bench.directory / name,
+                judge=judge,
+                journal="sqlite:///stored/payhub.db",
+                lease=LEASE,
+                deadline=DEADLINE,
+            )
             stored = shop.directory / "stored"
             stored.mkdir(parents=True)
             hub = open_hub(shop)[0] if exists else shop.hub()
@@ -186,7 +192,13 @@ def _locked(bench: Bench) -> Finding:
         for number in range(bench.trials * 2):
             judge = judges.enter_context(Judge())
             judge.order(waits=0)
-            shop = Shop(directory=bench.directory / f"lock-{number}", judge=judge, journal="sqlite:///payhub.db")
+            shop = Shop(
+                directory=bench.directory / f"lock-{number}",
+                judge=judge,
+                journal="sqlite:///payhub.db",
+                lease=LEASE,
+                deadline=DEADLINE,
+            )
             hub, places = open_hub(shop)
             place = next(p for p in places if p.before == (number % 2 == 0))
             work = functools.partial(tried, hub, f"lock-{number}", place, functools.partial(_hold, shop))
@@ -198,5 +210,3 @@ def _locked(bench: Bench) -> Finding:
             for problem in judged(shop, hub, [outcome], clean=True)
         ]
     return finding("SQLite, write lock held longer than the busy timeout", outcomes, problems)
-
-

@@ -16,26 +16,28 @@ from torture.claims import broken, finish
 from torture.judge import Judge
 from torture.postgres import Postgres
 from torture.processes import Child, start
-from torture.report import Bench, Finding
+from torture.report import Bench, Finding, Found
 from torture.shop import ACCOUNT, Shop, Stream, order
 
 Work = Callable[[int], object]
 """Work, with a seed, until something ends the process."""
 
-_LIFE = 300  # seconds; a worker that nobody kills ends then
+_ANSWERED = 0.03  # seconds that an answer takes at most; enough for many to die waiting for one
+_LIFE = 600  # seconds; a worker that nobody kills ends then
 
 
-def sqlite(bench: Bench) -> list[Finding]:
+def sqlite(bench: Bench) -> Found:
     """Kill two workers, one of them asynchronous, at random instants; the journal is in SQLite."""
     with Judge() as judge:
         shop = Shop(directory=bench.directory, judge=judge, journal="sqlite:///payhub.db")
         problems, submitted = killed(bench, shop, kills=bench.trials)
-    return [Finding(fault=f"SIGKILL at a random instant ({submitted} orders)", trials=bench.trials, failures=problems)]
+    fault = f"SIGKILL at a random instant ({submitted} orders)"
+    return Found([Finding(fault=fault, trials=bench.trials, failures=problems)])
 
 
 def killed(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ...], int]:
     """Kill workers over SQLite, and return the broken claims and how many orders there were."""
-    shop.judge.order(waits=0)
+    shop.judge.order(waits=0, delay=_ANSWERED)
     hub, stream = shop.hub(), Stream("k")
     works = (_submitting(hub, stream), _concurrently(shop.async_hub(), stream))
     problems = _chaos(bench.chance("kills"), works, ["kill"] * kills, pause=0.09)
@@ -44,11 +46,11 @@ def killed(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ...], in
     return (*problems, *broken(shop, submitted)), len(submitted)
 
 
-def postgresql(bench: Bench) -> list[Finding]:
+def postgresql(bench: Bench) -> Found:
     """Kill and freeze four workers that race over the same orders; the journal is in PostgreSQL."""
     with Judge() as judge, Postgres(bench.directory / "server") as server:
         shop = Shop(directory=bench.directory / "shop", judge=judge, journal=server.database("racing"))
-        judge.order(waits=0)
+        judge.order(waits=0, delay=_ANSWERED)
         hub, stream = shop.hub(), Stream("p")
         plan = ["kill", "freeze"] * bench.trials
         bench.chance("plan").shuffle(plan)
@@ -58,12 +60,12 @@ def postgresql(bench: Bench) -> list[Finding]:
         problems += finish(shop, hub, submitted)
         problems += broken(shop, submitted)
     fault = f"SIGKILL, or SIGSTOP past the lease and SIGCONT, half each ({len(submitted)} orders)"
-    return [Finding(fault=fault, trials=len(plan), failures=tuple(problems))]
+    return Found([Finding(fault=fault, trials=len(plan), failures=tuple(problems))])
 
 
 def _submitting(hub: Hub, stream: Stream) -> Work:
     def work(seed: int) -> None:
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311 - no secret
         while True:
             with contextlib.suppress(NotSent):
                 hub.create_payout(ACCOUNT, order(stream.take(chance)))
@@ -75,7 +77,7 @@ def _submitting(hub: Hub, stream: Stream) -> Work:
 
 def _concurrently(hub: AsyncHub, stream: Stream) -> Work:
     async def submit(seed: int) -> None:
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311 - no secret
         while True:
             with contextlib.suppress(NotSent):
                 await hub.create_payout(ACCOUNT, order(stream.take(chance)))

@@ -2,18 +2,19 @@
 
 import time
 
-from payhub import PayhubError
 from torture.claims import broken, finish
 from torture.judge import Judge
 from torture.postgres import Postgres
 from torture.processes import start
-from torture.report import Bench, Finding
-from torture.shop import ACCOUNT, Shop, opened, order
+from torture.report import Bench, Finding, Found
+from torture.shop import Shop, opened, retry
 
 _ORDERS = 500
+_FEW = 2
+"""So many races are the short version, with a tenth of the orders."""
 
 
-def two_processes(bench: Bench) -> list[Finding]:
+def two_processes(bench: Bench) -> Found:
     """Race `trials` times over 500 new orders, SQLite and PostgreSQL in turn; each process opens its own hub."""
     found: dict[str, list[str]] = {"SQLite": [], "PostgreSQL": []}
     raced = dict.fromkeys(found, 0)
@@ -21,15 +22,17 @@ def two_processes(bench: Bench) -> list[Finding]:
         for number in range(bench.trials):
             name = ("SQLite", "PostgreSQL")[number % 2]
             journal = "sqlite:///payhub.db" if name == "SQLite" else server.database(f"race{number}")
-            orders = _ORDERS if bench.trials > 2 else _ORDERS // 5
+            orders = _ORDERS if bench.trials > _FEW else _ORDERS // 10
             with Judge() as judge:
                 shop = Shop(directory=bench.directory / f"race-{number}", judge=judge, journal=journal)
                 found[name] += raced_once(shop, f"r{number}", orders)
             raced[name] += orders
-    return [
-        Finding(fault=f"two processes, the same orders, {name}", trials=raced[name], failures=tuple(found[name]))
-        for name in found
-    ]
+    return Found(
+        [
+            Finding(fault=f"two processes, the same orders, {name}", trials=raced[name], failures=tuple(found[name]))
+            for name in found
+        ]
+    )
 
 
 def raced_once(shop: Shop, name: str, count: int) -> list[str]:
@@ -40,15 +43,9 @@ def raced_once(shop: Shop, name: str, count: int) -> list[str]:
     shop.configuration  # noqa: B018 - written before the race, the one thing that both are given
 
     def run() -> list[str]:
-        problems = []
         with opened(shop.hub()) as hub:
             time.sleep(max(0.0, start_at - time.time()))
-            for order_id in order_ids:
-                try:
-                    hub.create_payout(ACCOUNT, order(order_id))
-                except PayhubError as cause:
-                    problems.append(f"{order_id}: {type(cause).__name__}: {cause}")
-        return problems
+            return retry(hub, order_ids)
 
     racers = [start(run), start(run)]
     problems = [problem for racer in racers for problem in racer.returned(list[str])]

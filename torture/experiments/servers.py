@@ -3,30 +3,47 @@
 import functools
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
+import msgspec
 import psycopg
 import sqlalchemy as sa
 
 from payhub import Hub
-from torture.experiments.storage import COMMIT, Outcome, Place, database, finding, judged, open_hub, tried
+from torture.experiments.storage import (
+    COMMIT,
+    DEADLINE,
+    LEASE,
+    Outcome,
+    Place,
+    database,
+    finding,
+    judged,
+    open_hub,
+    tried,
+)
 from torture.judge import Judge
 from torture.postgres import Postgres
 from torture.processes import call
-from torture.report import Bench, Finding
+from torture.report import Bench, Finding, Found
 from torture.shop import Shop
 
 _Fault = Callable[[Hub, Postgres], None]
 
 
-def at_each_statement(bench: Bench) -> list[Finding]:
-    """Meet every fault `trials` times at each statement."""
+def at_each_statement(bench: Bench) -> Found:
+    """Meet every fault `trials` times at each statement; 0 is a sample."""
     with Postgres(bench.directory / "server") as server:
-        return [
+        if not bench.trials:
+            bench = msgspec.structs.replace(bench, trials=1)
+            return Found([_everywhere(bench, server, "cut", "connection ends", _end_connections)])
+        findings = [
             _everywhere(bench, server, "restart", "server crashes and is back", _restart),
             _everywhere(bench, server, "down", "server crashes and stays away", _crash),
             _everywhere(bench, server, "cut", "connection ends", _end_connections),
             _everywhere(bench, server, "mute", "COMMIT is done, its answer is lost", _lose_answer, only=COMMIT),
         ]
+    return Found(findings)
 
 
 def _everywhere(
@@ -34,7 +51,9 @@ def _everywhere(
 ) -> Finding:
     with Judge() as judge:
         judge.order(waits=0)
-        shop = Shop(directory=bench.directory / name, judge=judge, journal=server.database(name))
+        shop = Shop(
+            directory=bench.directory / name, judge=judge, journal=server.database(name), lease=LEASE, deadline=DEADLINE
+        )
         hub, places = open_hub(shop)
         chosen: list[Place] = [place for place in places if only in {None, place.words}]
         outcomes = []
@@ -57,7 +76,10 @@ def _restart(_: Hub, server: Postgres) -> None:
 
 
 def _end_connections(hub: Hub, _: Postgres) -> None:
-    others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    others = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
     engine = sa.create_engine(database(hub).url)
     with engine.connect() as connection:
         connection.exec_driver_sql(others)
@@ -70,9 +92,10 @@ def _lose_answer(hub: Hub, _: Postgres) -> None:
     commit = dialect.do_commit
 
     def committed(connection: Any) -> None:
-        dialect.do_commit = commit  # type: ignore[method-assign]
+        mended.stop()
         commit(connection)
         connection.driver_connection.close()
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
-    dialect.do_commit = committed  # type: ignore[method-assign]
+    mended = mock.patch.object(dialect, "do_commit", committed)
+    mended.start()

@@ -20,6 +20,9 @@ from torture.shop import ACCOUNT, LOG, Shop, opened, order
 
 COMMIT = "COMMIT"
 
+LEASE, DEADLINE = 3.0, 2.0
+"""Times, in seconds, that a busy machine keeps, so that the fault alone decides what happens."""
+
 Fault = Callable[[], None]
 """Take the storage away, in the process that is using it."""
 
@@ -115,9 +118,7 @@ def tried(hub: Hub, order_id: str, place: Place, fault: Fault) -> Outcome:
         status = str(hub.create_payout(ACCOUNT, order(order_id)).status)
     except Exception as cause:  # noqa: BLE001 - whatever is raised is judged by its name
         raised = f"{type(cause).__name__}: {cause}"
-    return Outcome(
-        order_id=order_id, place=place, met=met, raised=raised, status=status, critical=len(LOG.critical)
-    )
+    return Outcome(order_id=order_id, place=place, met=met, raised=raised, status=status, critical=len(LOG.critical))
 
 
 def _wrong(outcome: Outcome, received: int) -> Iterator[str]:
@@ -137,22 +138,25 @@ def _wrong(outcome: Outcome, received: int) -> Iterator[str]:
         yield f"{what}: was sent, although the storage was gone before"
 
 
-def judged(shop: Shop, hub: Hub, outcomes: Sequence[Outcome], *, clean: bool) -> list[str]:
-    """Judge every outcome, then repair nothing more: sweep, submit again, and check all claims."""
+def judged(shop: Shop, hub: Hub, outcomes: Sequence[Outcome], *, clean: bool, alone: bool = True) -> list[str]:
+    """Judge every outcome, then repair nothing more: sweep, submit again, and check all claims.
+
+    Unless the creates were `alone`, another process submitted the same orders, and may have sent them.
+    """
     received = shop.judge.verdict().received
     rows = shop.rows()
-    problems = [words for outcome in outcomes for words in _wrong(outcome, received.get(outcome.order_id, 0))]
+    problems = [words for outcome in outcomes if alone for words in _wrong(outcome, received.get(outcome.order_id, 0))]
     problems += [f"{order_id}: sent, and no row is committed" for order_id in received if order_id not in rows]
     submitted = [outcome.order_id for outcome in outcomes] + ["clean"] * clean
     problems += finish(shop, hub, submitted)
     return problems + broken(shop, submitted)
 
 
-def finding(title: str, outcomes: Sequence[Outcome], problems: Sequence[str]) -> Finding:
-    """Sum up what a fault did; one that never did anything has shown nothing."""
+def finding(title: str, outcomes: Sequence[Outcome], problems: Sequence[str], *, bites: bool = True) -> Finding:
+    """Sum up what a fault did; one that is to bite and never did anything has shown nothing."""
     refused = sum(outcome.raised is not None for outcome in outcomes)
     unwritten = sum(outcome.critical > 0 for outcome in outcomes)
     harmless = len(outcomes) - refused - unwritten
-    fault = f"{title}: {refused} × NotSent, {unwritten} × sent and not written down, {harmless} × no harm"
-    bitten = () if refused or unwritten else ("this fault never bit",)
+    fault = f"{title}: NotSent {refused}, sent and not written down {unwritten}, no harm {harmless}"
+    bitten = () if refused or unwritten or not bites else ("this fault never bit",)
     return Finding(fault=fault, trials=len(outcomes), failures=(*problems, *bitten))

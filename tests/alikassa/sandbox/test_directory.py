@@ -102,7 +102,7 @@ def test_the_configuration_is_ready(written: Path) -> None:
                 "notification_key": "cert/notification/public.pem",
                 "digest": "sha1",
             }
-        }
+        },
     }
 
 

@@ -1,0 +1,445 @@
+"""What an operator does with open orders: sweep, unknown, check, resolve, trace, journal."""
+
+import contextlib
+import re
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from payhub_alikassa.sandbox import Sandbox
+
+from .conftest import ACCOUNT, CARD, PAYER, Command, Done, start, wait_for
+
+Write = Callable[[str], Path]
+
+
+def payout(order_id: str) -> tuple[str, ...]:
+    """Give the arguments of a payout."""
+    return ("payout", ACCOUNT, "--order-id", order_id, "--amount", "500", "--currency", "RUB", "--to-card", CARD)
+
+
+def cut(payhub: Command, sandbox: Sandbox, order_id: str = "po-1") -> None:
+    """Make a payout that the provider accepts without anybody here knowing."""
+    sandbox.arm("cut_after_accepting", path="/v1/payout", exact=True)
+    assert payhub(*payout(order_id)).code == 4
+
+
+NEED_A_JOURNAL = {
+    "sweep": (),
+    "unknown": (),
+    "check": (ACCOUNT, "payout", "po-1"),
+    "resolve": (ACCOUNT, "payout", "po-1", "--as", "failed", "--reason", "told so", "--by", "Anna"),
+    "trace": ("po-1",),
+    "journal": ("init",),
+}
+
+
+@pytest.mark.parametrize("command", NEED_A_JOURNAL)
+def test_nothing_to_look_into_without_a_journal(payhub: Command, write_config: Write, command: str) -> None:
+    """Where orders are kept in memory, a command that looks into the journal says so in one line: exit 2."""
+    write_config('[accounts.alikassa-rub]\nprovider = "alikassa"\n')
+    done = payhub(command, *NEED_A_JOURNAL[command])
+    words = 'this needs a journal that lasts: set url = "sqlite:///payhub.db" under [journal]'
+    assert (done.code, done.out, done.err) == (2, "", f"payhub: {words}\n")
+
+
+# unknown
+
+
+def test_unknown_orders_are_exit_1(payhub: Command, sandbox: Sandbox) -> None:
+    """An order of which nobody knows what became is listed, for a person and for a program: exit 1."""
+    cut(payhub, sandbox)
+    shown, done = payhub("unknown"), payhub("unknown", "--json")
+    assert shown.code == done.code == 1
+    assert "the connection" in shown.out
+    (order,) = done.json["orders"]
+    assert (order["account"], order["kind"], order["order_id"], order["state"]) == (
+        ACCOUNT,
+        "payout",
+        "po-1",
+        "unknown",
+    )
+    assert order["requested"] == {"amount": "500.00", "currency": "RUB"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", order["changed_at"])
+
+
+def test_no_unknown_orders_are_exit_0(payhub: Command, sandbox: Sandbox) -> None:
+    """Neither a pending order nor one that is unknown since a moment only is listed with `--older 1h`: exit 0."""
+    payhub(*payout("po-1"))
+    assert (payhub("unknown").code, payhub("unknown").out) == (0, "none\n")
+    cut(payhub, sandbox, "po-2")
+    done = payhub("unknown", "--older", "1h", "--json")
+    assert (done.code, done.json) == (0, {"orders": [], "more": False})
+
+
+def test_more_unknown_orders_than_are_listed(
+    payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest are listed, and it is said that there are more."""
+    monkeypatch.setattr("payhub.cli.journal.MOST", 1)
+    for order_id in ("po-1", "po-2"):
+        cut(payhub, sandbox, order_id)
+    done = payhub("unknown", "--json")
+    assert ([order["order_id"] for order in done.json["orders"]], done.json["more"]) == (["po-1"], True)
+    assert "the 1 oldest; there are more" in payhub("unknown").out
+
+
+@pytest.mark.parametrize("older", ["90s", "10m", "1h", "2d", "0s"])
+def test_durations(payhub: Command, sandbox: Sandbox, older: str) -> None:
+    """A duration is a number and s, m, h or d."""
+    assert payhub("unknown", "--older", older).code == 0
+
+
+@pytest.mark.parametrize("older", ["1", "h", "1.5h", "-1h", "1w", "1h30m", "", "9999999d"])
+def test_not_a_duration(payhub: Command, sandbox: Sandbox, older: str) -> None:
+    """Anything else is refused: exit 2."""
+    done = payhub("unknown", f"--older={older}")
+    assert (done.code, done.err) == (2, "payhub: --older: not a duration, as 90s, 10m, 1h or 2d\n")
+
+
+# check
+
+
+def test_check_asks_and_keeps_the_answer(payhub: Command, sandbox: Sandbox) -> None:
+    """`check` asks the provider about an unknown order, sends nothing again, and the journal knows then."""
+    cut(payhub, sandbox)
+    sandbox.settle("payout", "po-1")
+    done = payhub("check", ACCOUNT, "payout", "po-1", "--json")
+    assert (done.code, done.json["status"], done.json["state"]) == (0, "succeeded", "succeeded")
+    assert sandbox.requests("/v1/payout") == 1
+    assert payhub("unknown").code == 0
+    asked = sandbox.requests("/v1/payout/status")
+    assert "state: succeeded" in payhub("check", ACCOUNT, "payout", "po-1").out
+    assert sandbox.requests("/v1/payout/status") == asked
+
+
+def test_check_without_an_answer_is_unknown(payhub: Command, sandbox: Sandbox) -> None:
+    """Where the provider does not say, the order stays unknown: exit 4."""
+    cut(payhub, sandbox)
+    sandbox.arm("html", path="/v1/payout/status", times=5)
+    done = payhub("check", ACCOUNT, "payout", "po-1", "--json")
+    assert (done.code, done.json["status"], done.json["state"]) == (4, "unknown", "unknown")
+
+
+def test_check_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:
+    """An order that the journal does not know is a mistake: exit 2."""
+    done = payhub("check", ACCOUNT, "payment", "in-1")
+    assert (done.code, done.err) == (2, f"payhub: the journal of account {ACCOUNT!r} has no such payment\n")
+
+
+# resolve
+
+RESOLVE = ("resolve", ACCOUNT, "payout", "po-1", "--as", "failed", "--reason", "support, chat of 3 May", "--by", "Anna")
+
+
+def test_resolve_only_shows_what_it_would_do(payhub: Command, sandbox: Sandbox) -> None:
+    """Without `--yes` it is shown what would be done, and nothing is changed."""
+    cut(payhub, sandbox)
+    done = payhub(*RESOLVE, "--json")
+    assert (done.code, done.json["done"], done.json["from"], done.json["to"]) == (0, False, "unknown", "failed")
+    shown = payhub(*RESOLVE)
+    assert "would become  failed" in shown.out
+    assert "Nothing was changed. With --yes it is done, and kept for ever." in shown.out
+    assert payhub("unknown").code == 1
+    assert {told["what"] for told in payhub("trace", "po-1", "--json").json["story"]} == {
+        "attempt",
+        "exchange",
+        "evidence",
+    }
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+def test_resolve_is_done_and_kept(payhub: Command, sandbox: Sandbox, outcome: str) -> None:
+    """With `--yes` the order has the outcome that a person found out, with reason and name; nobody is called."""
+    cut(payhub, sandbox)
+    calls = sandbox.requests("/v1/payout/status")
+    done = payhub(*RESOLVE, "--as", outcome, "--yes")
+    assert (done.code, "Done, and kept for ever." in done.out) == (0, True)
+    assert sandbox.requests("/v1/payout/status") == calls
+    act = payhub("trace", "po-1", "--json").json["story"][-1]
+    assert (act["what"], act["state"], act["by"]) == ("act", outcome, "Anna")
+    assert act["reason"] == "support, chat of 3 May"
+    assert payhub("unknown").code == 0
+
+
+@pytest.mark.parametrize("form", [(), ("--yes",)], ids=["dry run", "yes"])
+def test_resolve_of_an_order_that_is_settled(payhub: Command, sandbox: Sandbox, form: tuple[str, ...]) -> None:
+    """Only an order that is unknown or needs attention is a person's to settle; the dry run says so: exit 3."""
+    payhub(*payout("po-1"))
+    done = payhub(*RESOLVE, *form)
+    assert (done.code, done.err) == (3, "payhub: an order that is pending is not an operator's to make failed\n")
+
+
+def test_resolve_an_order_that_needs_attention(payhub: Command, sandbox: Sandbox) -> None:
+    """An answer that contradicts the order needs a person, who may settle it."""
+    sandbox.arm("body", path="/v1/payout", body={"order_id": "another"})
+    payhub(*payout("po-1"))
+    assert payhub("unknown", "--json").json["orders"][0]["state"] == "needs_attention"
+    assert payhub(*RESOLVE, "--yes").code == 0
+    assert payhub("unknown").code == 0
+
+
+@pytest.mark.parametrize("blank", ["--reason", "--by"])
+def test_resolve_must_say_why_and_who(payhub: Command, sandbox: Sandbox, blank: str) -> None:
+    """A reason or a name of blanks is none: exit 2."""
+    cut(payhub, sandbox)
+    done = payhub(*RESOLVE, blank, "  ")
+    assert (done.code, done.err) == (
+        2,
+        "payhub: --reason and --by must say something: they are kept with the order\n",
+    )
+
+
+def test_no_card_number_in_what_an_operator_says(payhub: Command, sandbox: Sandbox) -> None:
+    """A card number in a reason or a name is truncated before it is kept."""
+    cut(payhub, sandbox)
+    done = payhub(*RESOLVE, "--reason", f"card {CARD}", "--by", f"Anna {CARD}", "--yes", "--json")
+    told = payhub("trace", "po-1")
+    kept = b"".join(path.read_bytes() for path in sandbox.config.parent.glob("payhub.db*"))
+    assert done.json["reason"] == "card 411111******1111"
+    assert CARD not in done.out + told.out
+    assert CARD.encode() not in kept
+
+
+def test_resolve_for_another_account(payhub: Command, sandbox: Sandbox) -> None:
+    """An account that is not configured lists those that are: exit 2."""
+    done = payhub("resolve", "alikasa", *RESOLVE[2:])
+    assert (done.code, f"known: {ACCOUNT}" in done.err) == (2, True)
+
+
+# trace
+
+
+def test_trace_tells_the_story_in_order(payhub: Command, sandbox: Sandbox) -> None:
+    """An order's story is its attempt, its exchanges, its evidence and what was said by whom, each at its time."""
+    cut(payhub, sandbox)
+    sandbox.arm("html", path="/v1/payout/status", times=5)
+    payhub("check", ACCOUNT, "payout", "po-1")
+    payhub(*RESOLVE, "--yes")
+    done = payhub("trace", "po-1", "--json")
+    story = done.json["story"]
+    whats = [told["what"] for told in story]
+    assert (whats[:3], whats[-1]) == (["attempt", "exchange", "evidence"], "act")
+    assert [told["at"] for told in story] == sorted(told["at"] for told in story)
+    assert story[1]["exchange"]["request"]["number"] == "411111******1111"
+    assert [told["source"] for told in story if told["what"] == "evidence"][:2] == ["answer", "status query"]
+    shown = payhub("trace", "po-1").out
+    assert f"payout po-1 of {ACCOUNT}, 500.00 RUB by card: failed\n" in shown
+    assert re.search(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z  attempt ", shown)
+    assert "act       operator Anna: failed: support, chat of 3 May" in shown
+    assert CARD not in shown + done.out
+
+
+def test_trace_flags_what_contradicts(payhub: Command, sandbox: Sandbox) -> None:
+    """Evidence that contradicts a final state is in the story, flagged; the state stays."""
+    payhub(*payout("po-1"))
+    sandbox.settle("payout", "po-1")
+    payhub("check", ACCOUNT, "payout", "po-1")
+    sandbox.arm("body", path="/v1/payout/status", body={"payment_status": "fail"}, times=3)
+    payhub("status", ACCOUNT, "payout", "--order-id", "po-1")
+    done = payhub("trace", "po-1", "--json").json
+    assert (done["orders"][0]["state"], done["orders"][0]["contradicted"]) == ("succeeded", True)
+    assert (done["story"][-1]["state"], done["story"][-1]["contradicts"]) == ("failed", True)
+    shown = " ".join(payhub("trace", "po-1").out.split())
+    assert "status query: failed (provider: fail)" in shown
+    assert "CONTRADICTS what was known: kept, not applied" in shown
+
+
+def test_trace_counts_the_same_answer(payhub: Command, sandbox: Sandbox) -> None:
+    """The same answer again takes no room: it is counted."""
+    payhub(*payout("po-1"))
+    for _ in range(3):
+        payhub("check", ACCOUNT, "payout", "po-1")
+    assert "status query: pending (provider: wait), 3 times" in payhub("trace", "po-1").out
+
+
+def test_trace_of_a_payment_and_a_payout_with_one_id(payhub: Command, sandbox: Sandbox) -> None:
+    """Both are told, and each line says which one it is about."""
+    payhub(*payout("x-1"))
+    pay = ("--order-id", "x-1", "--amount", "5", "--currency", "RUB", "--method", "card")
+    payhub("pay", ACCOUNT, *pay, *PAYER)
+    done = payhub("trace", "x-1", "--json").json
+    assert {order["kind"] for order in done["orders"]} == {"payment", "payout"}
+    assert f"attempt ({ACCOUNT} payout)" in payhub("trace", "x-1").out
+
+
+def test_trace_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:
+    """An id that the journal does not have is not found: exit 3."""
+    done = payhub("trace", "po-1")
+    assert (done.code, done.err) == (3, "payhub: the journal has no order with this id\n")
+
+
+# sweep
+
+EAGER_DRIVER = """
+import msgspec
+from payhub import hookimpl
+from payhub.driver import Schedule
+from payhub_alikassa import plugin
+from payhub_alikassa.plugin import *
+
+@hookimpl
+def payhub_provider():
+    info = plugin.payhub_provider()
+    capabilities = msgspec.structs.replace(info.capabilities, schedule=Schedule(first=0.0))
+    return msgspec.structs.replace(info, name="eager", capabilities=capabilities)
+"""
+
+
+@pytest.fixture
+def eager(
+    sandbox: Sandbox,
+    install: Callable[..., None],
+    write_config: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Path:
+    """Speak to the sandbox with a driver that asks at once, in commands here and in processes."""
+    install("payhub-eager", "1.0", EAGER_DRIVER, eager="payhub_eager")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-payhub_eager"))
+    text = sandbox.config.read_text("utf-8").replace('provider = "alikassa"', 'provider = "eager"')
+    config = write_config(text.replace('"cert', f'"{sandbox.config.parent}/cert'))
+    monkeypatch.setenv("PAYHUB_CONFIG", str(config))
+    return config
+
+
+@pytest.fixture
+def orders(payhub: Command, sandbox: Sandbox, eager: Path) -> None:
+    """Have two payouts that are paid without anybody here knowing."""
+    for order_id in ("po-1", "po-2"):
+        cut(payhub, sandbox, order_id)
+        sandbox.settle("payout", order_id)
+
+
+@pytest.mark.usefixtures("orders")
+def test_sweep_asks_about_what_is_due(payhub: Command, sandbox: Sandbox) -> None:
+    """A sweep asks about every order that is due and keeps the answers; nothing is sent again."""
+    done = payhub("sweep", "--json")
+    assert (done.code, done.json) == (0, {"swept": 2, "statuses": {"succeeded": 2}, "failed": 0})
+    assert sandbox.requests("/v1/payout") == 2
+    assert (payhub("sweep").code, payhub("sweep").out) == (0, "nothing was due\n")
+
+
+@pytest.mark.usefixtures("orders")
+def test_sweep_says_what_became_of_each(payhub: Command) -> None:
+    """A person gets a line for each order, and the sum; `--limit` is the most that are asked about."""
+    first, second = payhub("sweep", "--limit", "1"), payhub("sweep", "--limit", "5")
+    for done, order_id in ((first, "po-1"), (second, "po-2")):
+        line, total = done.out.splitlines()
+        assert re.fullmatch(rf"[\d-]+ [\d:.]+Z  {ACCOUNT} payout {order_id}  succeeded", line)
+        assert total == "1 succeeded"
+
+
+@pytest.mark.usefixtures("orders")
+def test_sweep_of_orders_that_cannot_be_asked_about(payhub: Command, eager: Path) -> None:
+    """Orders of an account that is gone are said to be left: exit 3, and they are due again later."""
+    eager.write_text(eager.read_text("utf-8").replace(ACCOUNT, "another"), "utf-8")
+    done = payhub("sweep", "--json")
+    assert (done.code, done.json) == (3, {"swept": 0, "statuses": {}, "failed": 2})
+    assert done.err.count("payhub.sweep_failed") == 2
+    assert {order["state"] for order in payhub("unknown", "--json").json["orders"]} == {"unknown"}
+
+
+def test_sweep_without_its_database(payhub: Command, eager: Path) -> None:
+    """A journal that cannot be read ends a single sweep: exit 3, one line."""
+    eager.write_text(eager.read_text("utf-8").replace("payhub.db", "later/payhub.db"), "utf-8")
+    done = payhub("sweep")
+    assert (done.code, done.err.count("\n")) == (3, 1)
+    assert "payhub: the journal failed: " in done.err
+
+
+def ended(running: object, number: int) -> Done:
+    """Send a signal and wait for the end."""
+    running.send_signal(number)  # type: ignore[attr-defined]
+    out, err = running.communicate(timeout=60)  # type: ignore[attr-defined]
+    return Done(running.returncode, out, err)  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("orders")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_watch_finishes_the_order_at_hand(payhub: Command, sandbox: Sandbox, number: int) -> None:
+    """Ctrl-C and SIGTERM let a watch finish the order at hand, keep the answer, and begin no other: exit 0."""
+    sandbox.arm("slow", path="/v1/payout/status", seconds=1)
+    with start("sweep", "--watch", "0.1", "--json") as running:
+        wait_for(lambda: sandbox.requests("/v1/payout/status") == 1)
+        done = ended(running, number)
+    assert (done.code, done.err) == (0, "")
+    assert done.json == {"swept": 1, "statuses": {"succeeded": 1}, "failed": 0}
+    assert sandbox.requests("/v1/payout/status") == 1
+    assert [order["order_id"] for order in payhub("unknown", "--json").json["orders"]] == ["po-2"]
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_watch_goes_on(payhub: Command, sandbox: Sandbox) -> None:
+    """A watch asks about all that is due, in sweeps of its limit, waits, and ends at once when it is told to."""
+    with start("sweep", "--watch", "3600", "--limit", "1", "--json") as running:
+        wait_for(lambda: sandbox.requests("/v1/payout/status") == 2)
+        wait_for(lambda: payhub("unknown").code == 0)
+        done = ended(running, signal.SIGTERM)
+    assert (done.code, done.json["swept"]) == (0, 2)
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_watch_outlasts_a_failing_journal(sandbox: Sandbox, eager: Path) -> None:
+    """A database that is away is logged, and looked for again."""
+    eager.write_text(eager.read_text("utf-8").replace("payhub.db", "later/payhub.db"), "utf-8")
+    with start("sweep", "--watch", "0.1", "--json") as running:
+        assert running.stderr
+        assert '"event": "payhub.sweep_failed"' in running.stderr.readline()
+        place = eager.with_name("later")
+        eager.with_name("moving").mkdir()
+        for path in eager.parent.glob("payhub.db*"):
+            path.rename(path.parent / "moving" / path.name)
+        eager.with_name("moving").rename(place)
+        wait_for(lambda: sandbox.requests("/v1/payout/status") == 2)
+        done = ended(running, signal.SIGTERM)
+    assert (done.code, done.json["statuses"]) == (0, {"succeeded": 2})
+
+
+# journal
+
+
+@pytest.fixture
+def configured(write_config: Write, tmp_path: Path) -> Path:
+    """Configure a journal that is not there yet, and give its file."""
+    write_config('[journal]\nurl = "sqlite:///shop.db"\nprefix = "pay_"\n')
+    return tmp_path / "shop.db"
+
+
+def test_init_makes_the_tables_once(payhub: Command, configured: Path) -> None:
+    """`journal init` makes the tables under the prefix, and may be repeated."""
+    first, again = payhub("journal", "init", "--json"), payhub("journal", "init")
+    assert (first.code, first.json["before"], first.json["changed"]) == (0, None, True)
+    assert (again.code, again.out.startswith("tables: are of this version already, version ")) == (0, True)
+    with contextlib.closing(sqlite3.connect(configured)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert {"pay_orders", "pay_attempts", "pay_exchanges", "pay_evidence", "pay_acts", "pay_version"} <= tables
+
+
+def test_upgrade_makes_no_second_journal(payhub: Command, configured: Path) -> None:
+    """`journal upgrade` wants tables under the prefix: a mistyped one must not begin another journal."""
+    done = payhub("journal", "upgrade")
+    assert (done.code, "make them: payhub journal init" in done.err) == (2, True)
+    payhub("journal", "init")
+    done = payhub("journal", "upgrade", "--json")
+    assert (done.code, done.json["changed"]) == (0, False)
+
+
+def test_tables_of_another_version(payhub: Command, configured: Path) -> None:
+    """Tables that a newer payhub made are left alone: exit 3."""
+    payhub("journal", "init")
+    with contextlib.closing(sqlite3.connect(configured)) as database:
+        database.execute("UPDATE pay_version SET version_num = '9999'")
+        database.commit()
+    done = payhub("journal", "upgrade")
+    assert (done.code, "is this the newest payhub?" in done.err) == (3, True)
+
+
+def test_a_database_that_is_away(payhub: Command, write_config: Write) -> None:
+    """A database that cannot be reached is exit 3, one line, and its password is not shown."""
+    write_config('[journal]\nurl = "postgresql+psycopg://shop:hunter2@127.0.0.1:9/shop"\n')
+    done = payhub("journal", "init")
+    assert (done.code, done.err) == (3, "payhub: the journal's database cannot be used: OperationalError\n")

@@ -1,0 +1,102 @@
+"""docs/recipes.md is run as it stands: its files, its lines, real workers, a real provider's simulation."""
+
+import re
+from collections.abc import Callable
+
+import httpx
+import psycopg
+import pytest
+
+from payhub_alikassa.sandbox import Sandbox
+
+from .conftest import ACCOUNT, SECTIONS, Recipe
+
+Cook = Callable[..., Recipe]
+Lose = Callable[[Recipe, str], None]
+
+
+def test_every_recipe_has_its_test() -> None:
+    """A recipe without a test here would not be one."""
+    assert list(SECTIONS) == ["cron", "Celery", "procrastinate", "FastAPI"]
+
+
+def test_cron(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
+    """The lines of the crontab find out about a lost payout, and are silent once all is known."""
+    recipe = cook("cron")
+    schedules, commands = zip(*[(line.split()[:5], line.split(maxsplit=5)[5]) for line in recipe.lines], strict=True)
+    assert all(re.fullmatch(r"\*|\d+", field) for schedule in schedules for field in schedule)
+    sweep, alarm = (command.replace("/srv/shop", str(recipe.directory)) for command in commands)
+    lose(recipe, "po-1")
+    assert "po-1" in recipe.run(alarm.replace("1h", "0s"))
+    while recipe.state("po-1") != "succeeded":
+        recipe.run(sweep)
+    assert recipe.run(alarm.replace("1h", "0s")) == ""
+    assert "1 succeeded" in (recipe.directory / "sweep.log").read_text("utf-8")
+    assert sandbox.accepted("payout", "po-1") == 1
+
+
+def test_celery(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
+    """A worker follows a new payout to its end, and its beat finds out about a lost one; each is paid once."""
+    recipe = cook("Celery")
+    for name in ("queue", "control"):
+        (recipe.directory / name).mkdir()
+    lose(recipe, "po-lost")
+    (line,) = recipe.lines
+    with recipe.running(line, "--loglevel", "info") as worker:
+        order = "PayoutOrder(order_id='po-new', amount=Money('500', 'RUB'), to=ToCard('4111111111111111'))"
+        recipe.run(
+            f'python -c "from payhub import *; from checkout import pay_out; '
+            f"assert pay_out({order}).status == 'pending'\""
+        )
+        recipe.wait_for(worker, "po-new", "po-lost")
+        done = r"Task tasks\.(follow|sweep)\[.+\] succeeded"
+        recipe.wait(worker, lambda: set(re.findall(done, recipe.log)) == {"follow", "sweep"})
+    assert (sandbox.accepted("payout", "po-new"), sandbox.accepted("payout", "po-lost")) == (1, 1)
+    queued = [path.read_bytes() for name in ("queue", "control") for path in (recipe.directory / name).iterdir()]
+    assert b"4111111111111111" not in b"".join(queued)
+
+
+def test_procrastinate(cook: Cook, lose: Lose, sandbox: Sandbox, database: str) -> None:
+    """A worker on PostgreSQL follows a payout to its end, and its periodic sweep finds out about another."""
+    where = {"DATABASE": database, "PAYHUB_JOURNAL": database.replace("postgresql:", "postgresql+psycopg:", 1)}
+    recipe = cook("procrastinate", **where, PAYHUB_KEY="the key of this test")
+    *once, work = recipe.lines
+    for line in once:
+        recipe.run(line)
+    for order_id in ("po-new", "po-lost"):
+        lose(recipe, order_id)
+    arguments = f'{{"account": "{ACCOUNT}", "kind": "payout", "order_id": "po-new"}}'
+    recipe.run(f"PYTHONPATH=. procrastinate --app jobs.app defer jobs.follow '{arguments}'")
+    with recipe.running(work) as worker:
+        recipe.wait_for(worker, "po-new", "po-lost")
+        recipe.wait(worker, lambda: succeeded(database) == {"jobs.follow", "jobs.sweep"})
+    assert (sandbox.accepted("payout", "po-new"), sandbox.accepted("payout", "po-lost")) == (1, 1)
+
+
+def succeeded(database: str) -> set[str]:
+    """Return the tasks of which a job has succeeded."""
+    with psycopg.connect(database) as connection:
+        found = connection.execute("SELECT task_name FROM procrastinate_jobs WHERE status = 'succeeded'")
+        return {name for (name,) in found}
+
+
+def test_fastapi(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
+    """An application sweeps beside its requests, pays out once however often it is asked, and ends well."""
+    recipe = cook("FastAPI")
+    lose(recipe, "po-lost")
+    (line,) = recipe.lines
+    with recipe.running(line, "--port", "0") as server, httpx.Client(trust_env=False) as client:
+        recipe.wait(server, lambda: "running on http" in recipe.log)
+        (url,) = re.findall(r"running on (http://[\d.:]+)", recipe.log)
+        answers = [client.put(f"{url}/payouts/po-new") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        recipe.wait_for(server, "po-new", "po-lost")
+        assert client.post(f"{url}/payouts/po-new/check").json() == {"status": "succeeded"}
+    assert "Traceback" not in recipe.log
+    assert (sandbox.accepted("payout", "po-new"), sandbox.accepted("payout", "po-lost")) == (1, 1)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_recipe_hands_no_number_to_a_queue(name: str) -> None:
+    """No recipe gives a card number to a task."""
+    assert "ToCard" not in SECTIONS[name]

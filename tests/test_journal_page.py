@@ -1,0 +1,36 @@
+"""docs/journal.md says of the journal what is so."""
+
+import re
+from pathlib import Path
+
+from payhub.journal import Source, State
+from payhub.journal.states import EDGES, status_of
+from payhub.journal.tables import tables
+
+PAGE = (Path(__file__).parents[1] / "docs" / "journal.md").read_text("utf-8")
+
+
+def test_every_step_is_in_the_table() -> None:
+    """The page has the whole state machine, in its order, each step with its evidence."""
+    table = PAGE.partition("<!-- edges:")[2].partition("<!-- end -->")[0]
+    assert [line for line in table.splitlines() if line.startswith("| `")] == [
+        f"| `{now}` | `{then}` | {', '.join(source for source in Source if source in by)} |"
+        for now, steps in EDGES.items()
+        for then, by in steps.items()
+    ]
+
+
+def test_every_state_is_explained_with_its_status() -> None:
+    """Each state has a row, with the status that an application is told."""
+    found = re.findall(r"(?m)^\| `(\w+)` \| `([A-Z]+)` \|", PAGE)
+    assert sorted(found) == sorted((state.value, status_of(state).name) for state in State)
+
+
+def test_every_kind_of_evidence_is_explained() -> None:
+    """Each source has a row."""
+    assert [source for source in Source if f"\n| {source} | " not in PAGE] == []
+
+
+def test_every_table_is_named() -> None:
+    """Each table of the database has a row, under the default prefix."""
+    assert re.findall(r"(?m)^\| `(payhub_\w+)` \|", PAGE) == list(tables("payhub_").metadata.tables)

@@ -1,0 +1,77 @@
+"""Stop a process inside a transaction of the journal, and let another submit the same order.
+
+The stopped process holds whatever locks it has. The other must not wait for it for ever: it gets an
+answer, or `NotSent`, within a bounded time.
+"""
+
+import functools
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from payhub import Hub, NotSent
+from torture.experiments.storage import DEADLINE, LEASE, Outcome, Place, finding, judged, open_hub, tried
+from torture.judge import Judge
+from torture.postgres import Postgres
+from torture.processes import start
+from torture.report import Bench, Finding, Found
+from torture.shop import ACCOUNT, Shop, opened, order
+
+_LONGEST = 15.0
+"""Seconds that the other may take: payhub waits ten for a lock, and the deadline for an answer."""
+
+
+def in_a_transaction(bench: Bench) -> Found:
+    """Stop `trials` times before each statement, with SQLite and with PostgreSQL; 0 is a sample."""
+    with Postgres(bench.directory / "server") as server:
+        return Found(
+            [
+                _everywhere(bench, "SQLite", lambda _: "sqlite:///payhub.db"),
+                _everywhere(bench, "PostgreSQL", server.database),
+            ]
+        )
+
+
+def _everywhere(bench: Bench, name: str, journal: Callable[[str], str]) -> Finding:
+    with Judge() as judge:
+        judge.order(waits=0)
+        shop = Shop(
+            directory=bench.directory / name, judge=judge, journal=journal("stopped"), lease=LEASE, deadline=DEADLINE
+        )
+        hub, places = open_hub(shop)
+        chosen = places * bench.trials or places[2:3]
+        outcomes, problems, longest = [], [], 0.0
+        for number, place in enumerate(chosen):
+            outcome, waited = _stopped(hub, f"s-{number}", place)
+            outcomes.append(outcome)
+            longest = max(longest, waited)
+            if waited > _LONGEST:
+                problems.append(f"s-{number}: stopped at {place}: the other waited longer than {_LONGEST:.0f} s")
+        problems += judged(shop, hub, outcomes, clean=True, alone=False)
+        title = f"{name}, stopped at each statement; the other waited {longest:.1f} s at most"
+        return finding(title, outcomes, problems, bites=False)
+
+
+def _stopped(hub: Hub, order_id: str, place: Place) -> tuple[Outcome, float]:
+    """Stop one process at a statement, and measure how long another needs for the same order."""
+    first = start(
+        functools.partial(tried, hub, order_id, place, lambda: os.kill(os.getpid(), signal.SIGSTOP)), seconds=120
+    )
+    os.waitpid(first.pid, os.WUNTRACED)
+    began = time.monotonic()
+    second = start(functools.partial(_submitted, hub, order_id), seconds=60)
+    while not second.ended() and time.monotonic() < began + _LONGEST + 1:
+        time.sleep(0.01)
+    waited = time.monotonic() - began
+    first.signal(signal.SIGCONT)
+    second.code()
+    return first.returned(Outcome), waited
+
+
+def _submitted(hub: Hub, order_id: str) -> str:
+    with opened(hub):
+        try:
+            return str(hub.create_payout(ACCOUNT, order(order_id)).status)
+        except NotSent:
+            return "not sent"

@@ -103,8 +103,9 @@ def journal_key(settings: Settings) -> bytes:
         return secrets.token_bytes(32)
     path = settings.base / KEY_FILE
     try:
-        with contextlib.suppress(FileExistsError):
-            _write_once(path, secrets.token_hex(32))
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):
+                _write_once(path, secrets.token_hex(32))
         return path.read_bytes()
     except OSError as cause:
         raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause

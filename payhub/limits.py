@@ -18,7 +18,7 @@ class Limits:
         """Remember where to count; nothing is imported or connected before an account has a limit."""
         self._postgres = re.sub(r"^postgresql\+\w+:", "postgresql:", journal_url or "")
         self._prefix = prefix
-        self._limiters: dict[str, Any] = {}
+        self._limiters: dict[str, tuple[Any, Any]] = {}
         self._pool: Any = None
         self._lock = threading.Lock()
 
@@ -28,24 +28,27 @@ class Limits:
         Raises:
             ConfigurationError: the extra `sql`, which brings pyrate-limiter, is not installed.
         """
-        limiter = self._limiter(account, rate)
+        limiter, bucket = self._limiter(account, rate)
+        bucket.leak(bucket.now())  # forget what is past here, and not in a thread that may outlive the hub
         return bool(limiter.try_acquire(account, timeout=max(patience, 0.0)))
 
-    def _limiter(self, account: str, rate: float) -> Any:
+    def _limiter(self, account: str, rate: float) -> tuple[Any, Any]:
         with self._lock:
             if account not in self._limiters:
                 self._limiters[account] = self._made(account, rate)
             return self._limiters[account]
 
-    def _made(self, account: str, rate: float) -> Any:
+    def _made(self, account: str, rate: float) -> tuple[Any, Any]:
         try:
-            from pyrate_limiter import InMemoryBucket, Limiter, PostgresBucket, Rate  # noqa: PLC0415 - only if needed
+            import pyrate_limiter as pyrate  # noqa: PLC0415 - only if needed
         except ImportError as cause:
             raise ConfigurationError("max_per_second needs pyrate-limiter: pip install 'payhub[sql]'") from cause
-        spaced = [Rate(1, max(1, round(1000 / rate)))]
-        if not self._postgres.startswith("postgresql:"):
-            return Limiter(InMemoryBucket(spaced))
-        return Limiter(PostgresBucket(self._connected(), f"{self._prefix}{zlib.crc32(account.encode()):08x}", spaced))
+        spaced = [pyrate.Rate(1, max(1, round(1000 / rate)))]
+        bucket: Any = pyrate.InMemoryBucket(spaced)
+        if self._postgres.startswith("postgresql:"):
+            table = f"{self._prefix}{zlib.crc32(account.encode()):08x}"
+            bucket = pyrate.PostgresBucket(self._connected(), table, spaced)
+        return pyrate.Limiter(pyrate.SingleBucketFactory(bucket, schedule_leak=False)), bucket
 
     def _connected(self) -> Any:
         from psycopg_pool import ConnectionPool  # noqa: PLC0415 - only if needed
@@ -56,7 +59,7 @@ class Limits:
 
     def close(self) -> None:
         """Stop counting, and let go of connections."""
-        for limiter in self._limiters.values():
+        for limiter, _ in self._limiters.values():
             limiter.close()
         if self._pool is not None:
             self._pool.close()

@@ -122,9 +122,10 @@ def sweep(
                 interrupts.pause(watch)
     failed = done.pop(_FAILED, 0)
     statuses = {status: done[status] for status in Status if done[status]}
-    words = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "nothing was due"
+    words = [f"{count} {status}" for status, count in statuses.items()]
+    words += [f"{failed} could not be asked about, see stderr"] if failed else []
     values = {"swept": sum(statuses.values()), "statuses": views.plain(statuses), "failed": failed}
-    session.answer(values, Text(words + (f"; {failed} could not be asked about, see stderr" if failed else "")))
+    session.answer(values, Text(", ".join(words) or "nothing was due"))
     return ExitCode.REFUSED if failed else ExitCode.DONE
 
 

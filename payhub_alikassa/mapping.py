@@ -460,7 +460,7 @@ def _card_extra(to: ToCard) -> models.CardExtra | UnsetType:
 def payment_created(answer: models.PaymentCreated, raw: Mapping[str, Any], order: PaymentOrder) -> Payment:
     """Translate the answer to a new payment."""
     return Payment(
-        order_id=wire.identifier(answer.order_id),
+        order_id=wire.repeated(answer.order_id),
         provider_id=_id(answer.id),
         status=status(answer.payment_status),
         provider_status=answer.payment_status,
@@ -483,7 +483,7 @@ def payment(answer: models.PaymentState, raw: Mapping[str, Any], currency: str) 
 def payout_created(answer: models.PayoutCreated, raw: Mapping[str, Any], order: PayoutOrder) -> Payout:
     """Translate the answer to a new payout."""
     return Payout(
-        order_id=wire.identifier(answer.order_id),
+        order_id=wire.repeated(answer.order_id),
         provider_id=_id(answer.id),
         status=status(answer.payment_status),
         provider_status=answer.payment_status,
@@ -501,7 +501,7 @@ def _settled(answer: models.PaymentState | models.PayoutState, raw: Mapping[str,
     """Translate what both statuses say, in the currency that the answer names, else the account's."""
     currency = wire.identifier(answer.currency) or currency
     return {
-        "order_id": wire.identifier(answer.order_id),
+        "order_id": wire.repeated(answer.order_id),
         "provider_id": _id(answer.id),
         "status": status(answer.payment_status),
         "provider_status": answer.payment_status,

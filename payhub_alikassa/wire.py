@@ -94,6 +94,11 @@ def identifier(value: object) -> str | None:
     return str(value)
 
 
+def repeated(value: object) -> str | None:
+    """Read an id that the answer repeats from the question: null is not said, empty is not the same."""
+    return "" if value == "" else identifier(value)
+
+
 def amount(value: object) -> Decimal | None:
     """Read an amount that comes as a string or a number; empty and null are absent, floats never arise."""
     if value is None or value == "":

@@ -246,7 +246,8 @@ def test_a_read_is_repeated_when_nothing_was_sent(hub: Any, sandbox: Sandbox) ->
 
 @pytest.mark.parametrize(
     ("body", "mismatch"),
-    [({"order_id": "another"}, "order_id"), ({"id": 1}, "provider_id"), ({"amount": "1.00"}, "requested"),
+    [({"order_id": "another"}, "order_id"), ({"order_id": ""}, "order_id"), ({"id": 1}, "provider_id"),
+     ({"amount": "1.00"}, "requested"),
      ({"currency": "USD"}, "requested")],
 )  # fmt: skip
 def test_a_paid_answer_about_something_else_is_not_a_success(

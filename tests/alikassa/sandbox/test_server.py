@@ -69,7 +69,8 @@ def test_the_ledger_outlives_the_server(directory: Path) -> None:
 
 def test_waiting_ends_with_an_interrupt(directory: Path) -> None:
     """Ctrl+C ends `wait` and the sandbox, without a traceback."""
-    program = (
+    program = (  # what is started in the background ignores the signal, unless it says otherwise
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from payhub_alikassa.sandbox import Sandbox\n"
         "with Sandbox(Path(sys.argv[1])) as sandbox:\n"
         "    print(sandbox.url, flush=True)\n"

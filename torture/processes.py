@@ -1,6 +1,10 @@
-"""Run work in processes that may be killed, and that end by themselves whatever happens to us."""
+"""Run work in processes that may be killed, and that end by themselves whatever happens to us.
+
+Linux only: the processes are forked, and their ends are awaited by descriptor.
+"""
 
 import contextlib
+import ctypes
 import os
 import random
 import select
@@ -91,6 +95,14 @@ def _run(work: Callable[[], object], writer: int, seconds: int) -> None:
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends, even if it is stopped then."""
+    ctypes.CDLL(None).prctl(_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def start(work: Callable[[], object], *, seconds: int = 120) -> Child:

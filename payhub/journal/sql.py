@@ -6,11 +6,13 @@ transaction takes the write lock at its beginning; PostgreSQL locks the order's 
 
 import datetime as dt
 import re
+import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
+import tenacity
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from payhub.driver import Schedule
@@ -250,12 +252,23 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own
     for pragma in (
         "busy_timeout = 10000",
-        "journal_mode = WAL",
         "synchronous = FULL",
         "secure_delete = ON",
         "foreign_keys = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    _write_ahead(connection)
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(sqlite3.OperationalError),
+    wait=tenacity.wait_random_exponential(multiplier=0.01, max=0.5),
+    stop=tenacity.stop_after_delay(10),
+    reraise=True,
+)
+def _write_ahead(connection: Any) -> None:
+    """Switch to WAL; SQLite itself does not wait where another process is just switching."""
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:

@@ -6,14 +6,14 @@ second time. Once the judge tells the truth again, sweeps must find out.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from payhub import Hub, Payment, Payout, Status
+from payhub import Hub, Payment, Payout
 from payhub.journal import Key
-from payhub.journal.states import State
+from payhub.journal.states import State, status_of
 from torture.claims import broken, finish
 from torture.judge import FIRST_ID, Fault, Judge, written_answer
 from torture.processes import start
@@ -60,12 +60,16 @@ class _Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Wrong(NamedTuple):
-    """Name a wrong answer, and the states that an order may be in after it."""
+    """Name a wrong answer, and the states that an order may be in after it.
+
+    `lied` contradicts the order. `right` is right after all, and to be believed.
+    """
 
     kind: str
     fault: Fault
     expected: frozenset[State] = _UNKNOWN
     lied: bool = False
+    right: bool = False
 
 
 def _statuses() -> Iterator[_Wrong]:
@@ -83,7 +87,7 @@ def _statuses() -> Iterator[_Wrong]:
             for body in (None, *_BODIES):
                 yield _Wrong(kind, Fault(status=status, accept=accept, body=body, end=end))
     for status in (100, 102, 103):
-        yield _Wrong("HTTP 1xx, then the right answer", Fault(interim=status), frozenset({State.PENDING}))
+        yield _Wrong("HTTP 1xx, then the right answer", Fault(interim=status), frozenset({State.PENDING}), right=True)
         yield _Wrong("HTTP 1xx, then no answer", Fault(interim=status, cut=30, end="stall"))
 
 
@@ -106,7 +110,7 @@ def _contrary(on: str) -> Iterator[_Wrong]:
     """Speak of another order, another amount, another currency, whatever the status."""
     yield _Wrong("another order's order_id", Fault(change={"order_id": "another"}), lied=True)
     yield _Wrong("another order's order_id", Fault(change={"order_id": "0"}), lied=True)
-    yield _Wrong("an empty order_id", Fault(change={"order_id": ""}), _OPEN)
+    yield _Wrong("an empty order_id", Fault(change={"order_id": ""}), lied=True)
     if on == "status":
         yield _Wrong("another payout's id", Fault(change={"id": 5}), _OPEN, lied=True)
     for word in ("wait", "paid", "fail", "cancel"):
@@ -162,7 +166,8 @@ def _trial(on: Literal["create", "status"], order_id: str, wrong: _Wrong) -> Ite
     own = str(order(order_id).amount.amount)
     change = {name: own if value == _ITS_OWN else value for name, value in wrong.fault.change.items()}
     fault = msgspec.structs.replace(wrong.fault, on=on, change=change, times=1 if on == "create" else 0)
-    expected = wrong.expected if on == "create" else _OPEN
+    asked = frozenset({State.SUCCEEDED}) if wrong.right else _OPEN
+    expected = wrong.expected if on == "create" else asked
     yield _Trial(kind=f"{wrong.kind}, to a {on}", order_id=order_id, fault=fault, expected=expected, lied=wrong.lied)
 
 
@@ -189,25 +194,25 @@ def _carried_out(hub: Hub, shop: Shop, trials: Sequence[_Trial]) -> list[str]:
 def _tried(hub: Hub, shop: Shop, trial: _Trial) -> Iterator[str]:
     if trial.twin:
         hub.create_payout(ACCOUNT, order(trial.twin))
+    asking = trial.fault.on == "status"
     payout = hub.create_payout(ACCOUNT, order(trial.order_id))
-    yield from _wrong(hub, trial, payout)
-    if trial.fault.on == "status":
-        for _ in range(2):
-            yield from _wrong(hub, trial, hub.advance(ACCOUNT, "payout", trial.order_id))
+    yield from _wrong(hub, trial, payout, frozenset({State.PENDING}) if asking else trial.expected)
+    for _ in range(2 if asking else 0):
+        yield from _wrong(hub, trial, hub.advance(ACCOUNT, "payout", trial.order_id), trial.expected)
     again = hub.create_payout(ACCOUNT, order(trial.order_id))
-    yield from _wrong(hub, trial, again)
+    yield from _wrong(hub, trial, again, trial.expected)
     received = shop.judge.verdict(trial.order_id).received[trial.order_id]
     if received != 1:
         yield f"sent {received} times"
 
 
-def _wrong(hub: Hub, trial: _Trial, payout: Payment | Payout) -> Iterator[str]:
+def _wrong(hub: Hub, trial: _Trial, payout: Payment | Payout, expected: Collection[State]) -> Iterator[str]:
     record = hub.journal.find(Key(ACCOUNT, "payout", trial.order_id))
     if record is None:
         yield "has no row"
-    elif record.state not in trial.expected:
+    elif record.state not in expected:
         yield f"the journal says {record.state} after {trial.kind}"
-    if payout.status.final or (payout.status is Status.PENDING and State.PENDING not in trial.expected):
+    if payout.status not in map(status_of, expected):
         yield f"the caller was told {payout.status} after {trial.kind}"
 
 

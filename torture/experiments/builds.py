@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from payhub import Status
 from payhub.driver import Call
 from payhub.journal import Evidence, Facts, Opened, Record, Source, State
+from payhub.journal.memory import sending
 from payhub.journal.records import overdue_sender
 from payhub.journal.sql import SqlJournal
 from payhub.journal.states import evidence
@@ -88,6 +89,8 @@ def _sent_first(steps: Generator[Call, Reply, Any], order: Facts, terms: Terms, 
 
 _once: Any = vars(Runner)["_once"]
 _locked_open: Any = vars(SqlJournal)["_open"]
+_locked: Any = vars(SqlJournal)["_locked"]
+_update: Any = vars(SqlJournal)["_update"]
 
 
 def _twice_on_500(self: Runner, plan: Plan[Any], asked: Call, deadline: float) -> Reply:
@@ -103,10 +106,15 @@ def _failed_on_404(unknown: Any, reason: str) -> Any:
 
 
 def _given_twice(self: SqlJournal, connection: sa.Connection, facts: Facts, lease: float) -> Opened:
-    """Give an order again whose sender did not report in time."""
-    opened: Opened = _locked_open(self, connection, facts, lease)
-    ended = overdue_sender(opened.record, dt.datetime.now(dt.UTC))
-    return Opened(opened.record, yours=opened.yours or ended is not None)
+    """Give an order again, with a new lease, whose sender did not report in time."""
+    row, record = _locked(self, connection, facts.key)
+    now = dt.datetime.now(dt.UTC)
+    if record is None or overdue_sender(record, now) is None:
+        opened: Opened = _locked_open(self, connection, facts, lease)
+        return opened
+    again = sending(record, now, lease)
+    _update(self, connection, row, again)
+    return Opened(again, yours=True)
 
 
 def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:

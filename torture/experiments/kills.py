@@ -15,7 +15,7 @@ from payhub import AsyncHub, Hub, NotSent
 from torture.claims import broken, finish
 from torture.judge import Judge
 from torture.postgres import Postgres
-from torture.processes import Child, start
+from torture.processes import Child, die_with_parent, start
 from torture.report import Bench, Finding, Found
 from torture.shop import ACCOUNT, Shop, Stream, order
 
@@ -97,7 +97,12 @@ def _chaos(
 
     def begin(number: int) -> Child:
         work, seed = works[number], chance.randrange(1 << 30)
-        return start(lambda: work(seed), seconds=_LIFE)
+
+        def run() -> None:
+            die_with_parent()
+            work(seed)
+
+        return start(run, seconds=_LIFE)
 
     workers = [begin(number) for number in range(len(works))]
     waking: dict[int, float] = {}

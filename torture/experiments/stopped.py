@@ -14,7 +14,7 @@ from payhub import Hub, NotSent
 from torture.experiments.storage import DEADLINE, LEASE, Outcome, Place, finding, judged, open_hub, tried
 from torture.judge import Judge
 from torture.postgres import Postgres
-from torture.processes import start
+from torture.processes import die_with_parent, start
 from torture.report import Bench, Finding, Found
 from torture.shop import ACCOUNT, Shop, opened, order
 
@@ -55,9 +55,7 @@ def _everywhere(bench: Bench, name: str, journal: Callable[[str], str]) -> Findi
 
 def _stopped(hub: Hub, order_id: str, place: Place) -> tuple[Outcome, float]:
     """Stop one process at a statement, and measure how long another needs for the same order."""
-    first = start(
-        functools.partial(tried, hub, order_id, place, lambda: os.kill(os.getpid(), signal.SIGSTOP)), seconds=120
-    )
+    first = start(functools.partial(tried, hub, order_id, place, _stop), seconds=120)
     os.waitpid(first.pid, os.WUNTRACED)
     began = time.monotonic()
     second = start(functools.partial(_submitted, hub, order_id), seconds=60)
@@ -67,6 +65,11 @@ def _stopped(hub: Hub, order_id: str, place: Place) -> tuple[Outcome, float]:
     first.signal(signal.SIGCONT)
     second.code()
     return first.returned(Outcome), waited
+
+
+def _stop() -> None:
+    die_with_parent()
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _submitted(hub: Hub, order_id: str) -> str:

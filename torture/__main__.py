@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="torture-") as directory:
         Path(directory).chmod(0o755)  # PostgreSQL runs as another user
         results = _all(names, Path(directory), seed, short=asked.short, trials=asked.trials, jobs=asked.jobs)
-    command = shlex.join(["python", "-m", "torture", *(sys.argv[1:] if words is None else words)])
+    command = _command(asked, seed)
     report = asked.report or (None if asked.short or asked.only or asked.trials is not None else REPORT)
     if report is not None:
         report.write_text(written(results, command, time.monotonic() - began), "utf-8")
@@ -80,6 +80,14 @@ class _Asked(argparse.Namespace):
     jobs: int
     report: Path | None
     json: Path | None
+
+
+def _command(asked: _Asked, seed: int) -> str:
+    """Return what has to be typed for the same run."""
+    words = ["python", "-m", "torture", *asked.only, "--seed", str(seed), "--jobs", str(asked.jobs)]
+    words += ["--short"] * asked.short
+    words += ["--trials", str(asked.trials)] if asked.trials is not None else []
+    return shlex.join(words)
 
 
 def _asked(words: Sequence[str] | None) -> _Asked:

@@ -38,7 +38,7 @@ def _shop(bench: Bench, judge: Judge) -> Shop:
 
 def _killed(bench: Bench) -> Iterable[str]:
     with Judge() as judge:
-        return kills.killed(bench, _shop(bench, judge), kills=60)[0]
+        return kills.killed(bench, _shop(bench, judge), kills=100)[0]
 
 
 def _answered(bench: Bench) -> Iterable[str]:
@@ -156,11 +156,9 @@ BUILDS = (
     Build("HTTP 500 is sent again", {"payhub.runner.Runner._once": _twice_on_500}, _answered),
     Build("HTTP 404 is a failure", {"payhub.plan._unknown": _failed_on_404}, _answered),
     Build("a cut connection counts as not sent", {"payhub.runner._Watch.failed": _cut_is_not_sent}, _answered),
-    Build(
-        "an order is given again when the lease ends", {"payhub.journal.sql.SqlJournal._open": _given_twice}, _killed
-    ),
+    Build("an order is given again when the lease ends", {"payhub.journal.sql.SqlJournal._open": _given_twice}, _died),
     Build("settle ignores final states", {"payhub.journal.records.allowed": lambda *_: True}, _sequenced),
-    Build("a status query's `not found` is a failure", {"payhub.resolver.Evidence": _absent_is_failed}, _killed),
+    Build("a status query's `not found` is a failure", {"payhub.resolver.Evidence": _absent_is_failed}, _died),
     Build("answers are not compared with the order", {"payhub.registry.compared": _as_it_came}, _answered),
     Build("answers are not compared with the record", {"payhub.resolver.matched": _as_it_came}, _answered),
     Build("every caller is given the order", {"payhub.journal.sql.SqlJournal.open": _everybodys}, _raced),

@@ -3,12 +3,15 @@
 Run it as `make bench`. payhub and the provider's own Python sample make payouts in turns, in one
 process, against one local server that answers at once. The sample is taken from the provider's
 documents at run time; where they do not lie beside the checkout its row is missing, and said so.
-What the journal costs is a ratio, too: with SQLite on this machine's disk, and in memory, in turns.
+What the journal costs is a ratio, too: with SQLite on this machine's disk, and in memory, in turns;
+and so is reading a notification: the whole of it, and the RSA operation that is in it, in turns.
 """
 
+import base64
 import contextlib
 import io
 import itertools
+import json
 import os
 import re
 import statistics
@@ -19,13 +22,17 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import structlog
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from rich.console import Console
 from rich.table import Table
 
-from payhub import Hub, Money, PayoutOrder, ToCard
+from payhub import BadNotification, Delivery, Hub, Money, PayoutOrder, ToCard
+from payhub_alikassa import notifications
 from payhub_alikassa.sandbox import write_directory
 from payhub_alikassa.signing import load_signer
 from tests.alikassa import seeds
@@ -33,9 +40,15 @@ from tests.alikassa import seeds
 RATIO = 30.0
 JOURNAL_RATIO = 0.5
 JOURNAL_RATE = 300.0
+LOG_RATIO = 0.8
+EXCHANGES = 1_000_000
+STORY_S = 1.0
 OPEN_ORDERS = 100_000
 SWEEPS = int(os.environ.get("SWEEPS", "20"))  # of 100 orders each; 1000 sweep them all, in some minutes
 SWEEP_MiB = 8.0
+VERIFY_RATIO = 0.5
+SENDERS, DELIVERIES = 200, 2000
+VECTORS = Path(seeds.__file__).parent / "vectors"
 IMPORT_MS = 150.0
 HEAVY = ("sqlalchemy", "starlette", "typer", "uvicorn")
 SECONDS = 0.25
@@ -85,10 +98,12 @@ def sample(port: int) -> Callable[[], object] | None:
     return lambda: exec(payout, names)
 
 
-def opened(config: Path, *, journal: bool) -> Hub:
-    """Open a hub on a sandbox's configuration, with its journal or in memory."""
+def opened(config: Path, *, journal: bool, **keys: str) -> Hub:
+    """Open a hub on a sandbox's configuration, with its journal, and more keys of it, or in memory."""
     tables = tomllib.loads(config.read_text("utf-8"))
-    if not journal:
+    if journal:
+        tables["journal"] |= keys
+    else:
         del tables["journal"]
     return Hub.from_mapping(tables, base=config.parent)
 
@@ -133,12 +148,17 @@ def measure_journal(directory: Path) -> list[Row]:
     """Compare payouts that are kept in SQLite with those in memory, in turns; of each the best turn counts."""
     with stub() as port:
         config = write_directory(directory, port)
-        with opened(config, journal=True) as sqlite, opened(config, journal=False) as memory:
-            kept, forgotten = payouts(sqlite), payouts(memory)
+        with (
+            opened(config, journal=True) as sqlite,
+            opened(config, journal=True, url="sqlite:///bare.db", keep_exchanges="0s") as terse,
+            opened(config, journal=False) as memory,
+        ):
+            kept, bare_orders, forgotten = payouts(sqlite), payouts(terse), payouts(memory)
             kept()
-            turns = [(rate(kept), rate(forgotten)) for _ in range(ROUNDS)]
-    durable, fleeting = (max(column) for column in zip(*turns, strict=True))
-    ratio = durable / fleeting
+            bare_orders()
+            turns = [(rate(kept), rate(bare_orders), rate(forgotten)) for _ in range(ROUNDS)]
+    durable, terse_rate, fleeting = (max(column) for column in zip(*turns, strict=True))
+    ratio, logged = durable / fleeting, durable / terse_rate
     return [
         Row(
             "create_payout, journal in SQLite",
@@ -148,6 +168,8 @@ def measure_journal(directory: Path) -> list[Row]:
         ),
         Row("create_payout, journal in memory", f"{fleeting:,.0f} / s"),
         Row("SQLite to memory", f"{ratio:.2f} x", f"at least {JOURNAL_RATIO} x", ratio >= JOURNAL_RATIO),
+        Row("create_payout, no exchanges kept", f"{terse_rate:,.0f} / s"),
+        Row("with exchanges to without", f"{logged:.2f} x", f"at least {LOG_RATIO} x", logged >= LOG_RATIO),
     ]
 
 
@@ -166,6 +188,29 @@ def measure_sweeps(directory: Path) -> list[Row]:
     ]
 
 
+def measure_stories(directory: Path) -> list[Row]:
+    """Tell what happened to one order of very many, as a support agent does; of each the best turn counts."""
+    with stub() as port:
+        config = str(write_directory(directory, port))
+        filled = subprocess.check_output([sys.executable, "-m", "bench.stories", config, str(EXCHANGES)], text=True)
+    if int(filled.split()[-1]) < EXCHANGES:
+        raise SystemExit(f"there are not {EXCHANGES} exchanges")
+    program = str(Path(sys.executable).with_name("payhub"))
+    rows = []
+    for command in ("trace", "ticket"):
+        spent = min(timed([program, command, "many-77777", "--config", config]) for _ in range(5))
+        what = f"payhub {command}, of {EXCHANGES:,} exchanges"
+        rows.append(Row(what, f"{spent:.2f} s", f"at most {STORY_S:.0f} s", spent <= STORY_S))
+    return rows
+
+
+def timed(command: list[str]) -> float:
+    """Return how many seconds a command takes, from its start to its end."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
 def measure_signatures(directory: Path) -> list[Row]:
     """Measure signing and verifying a body of the usual length."""
     signer = load_signer(directory / "cert" / "payout", None, "sha1")
@@ -174,6 +219,77 @@ def measure_signatures(directory: Path) -> list[Row]:
     return [
         Row("sign, RSA 2048", f"{rate(lambda: signer.sign(body)):,.0f} / s"),
         Row("verify, RSA 2048", f"{rate(lambda: signer.verifier.verify(body, signature)):,.0f} / s"),
+    ]
+
+
+def bare(public: Path, signature: bytes, text: bytes) -> Callable[[], object]:
+    """Return the verification of one signature as cryptography does it, with nothing around it."""
+    key, scheme = serialization.load_pem_public_key(public.read_bytes()), padding.PKCS1v15()
+    algorithm = hashes.SHA1()  # noqa: S303 - what the provider signs with
+    assert isinstance(key, rsa.RSAPublicKey)
+    return lambda: key.verify(signature, text, scheme, algorithm)
+
+
+def refused(hub: Hub, query: str) -> Callable[[], object]:
+    """Return the refusal of a notification."""
+    delivery = Delivery(method="GET", query=query.encode())
+
+    def refuse() -> None:
+        with contextlib.suppress(BadNotification):
+            hub.read_notification("alikassa-rub", delivery)
+            raise SystemExit("a forgery was accepted")
+
+    return refuse
+
+
+def measure_notifications(directory: Path) -> list[Row]:
+    """Compare the documented notification, read whole, with the RSA operation that is in it, in turns.
+
+    The best turn of each counts. PHP made the message and its signature; see the vectors.
+    """
+    public = VECTORS / "cert/notification/public.pem"
+    made = json.loads((VECTORS / "vectors.json").read_text("utf-8"))["notifications"][0]
+    delivery, sign = Delivery(method="GET", query=made["query"].encode()), dict(parse_qsl(made["query"]))["sign"]
+    tables = tomllib.loads(write_directory(directory, 1).read_text("utf-8"))
+    account = tables["accounts"]["alikassa-rub"]
+    account["notification_key"] = str(public)
+    del tables["journal"]
+    with Hub.from_mapping(tables, base=directory) as hub:
+        driver: Any = hub.registry.account("alikassa-rub").driver
+        functions = (
+            bare(public, base64.b64decode(sign), made["signed_string"].encode()),
+            lambda: hub.read_notification("alikassa-rub", delivery),
+            lambda: notifications.read(delivery, driver.verifiers(), account=account["account"], currency="RUB"),
+            refused(hub, made["query"].replace(sign[:4], "AAAA")),
+            refused(hub, made["query"].replace("3000.00", "3000.01")),
+        )
+        turns = [[rate(function) for function in functions] for _ in range(ROUNDS)]
+    verified, read, inner, forged, altered = (max(column) for column in zip(*turns, strict=True))
+    ratio = read / verified
+    return [
+        Row("verify, RSA 2048, cryptography alone", f"{verified:,.0f} / s"),
+        Row("read_notification, the documented form", f"{read:,.0f} / s"),
+        Row("read it to verify alone", f"{ratio:.2f} x", f"at least {VERIFY_RATIO} x", ratio >= VERIFY_RATIO),
+        Row("the driver's part of it to verify alone", f"{inner / verified:.2f} x"),
+        Row("refuse a forged signature", f"{forged:,.0f} / s"),
+        Row("refuse an altered message", f"{altered:,.0f} / s"),
+    ]
+
+
+def measure_receiver(directory: Path) -> list[Row]:
+    """Send to `payhub serve` over many connections at once: each notification is to be answered 200 and kept."""
+    with stub() as port:
+        config = write_directory(directory, port)
+        uuid = tomllib.loads(config.read_text("utf-8"))["accounts"]["alikassa-rub"]["account"]
+        program = ["-m", "bench.senders", str(config), uuid, str(DELIVERIES), str(SENDERS)]
+        told = subprocess.check_output([sys.executable, *program], text=True).split()
+    answered, kept, spent, longest = map(float, told)
+    lost = DELIVERIES - int(min(answered, kept))
+    what = f"{DELIVERIES:,} notifications over {SENDERS} connections"
+    return [
+        Row(f"{what}, journal in SQLite", f"{DELIVERIES / spent:,.0f} / s"),
+        Row("the longest that one waited for its 200", f"{longest * 1000:,.0f} ms"),
+        Row("of them not answered 200, or not kept", f"{lost} lost", "0 lost", lost == 0),
     ]
 
 
@@ -208,7 +324,10 @@ def main() -> int:
             *measure_payouts(directory),
             *measure_journal(directory),
             *measure_sweeps(directory / "sweeps"),
+            *measure_stories(directory / "stories"),
             *measure_signatures(directory),
+            *measure_notifications(directory / "notifications"),
+            *measure_receiver(directory / "receiver"),
             *measure_import(),
         ]
     table = Table("what", "measured", "promised", "", title=f"Python {sys.version.split()[0]}, {os.cpu_count()} cores")

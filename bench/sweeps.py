@@ -18,8 +18,8 @@ MiB = 1024  # of what Linux counts in KiB
 
 _NEW = """
 INSERT INTO payhub_orders (account, provider, kind, order_id, method, amount, currency, fingerprint, state,
-                           contradicted, attempts, checks, created_at, updated_at)
-VALUES ('alikassa-rub', 'alikassa', 'payout', ?, 'card', '500', 'RUB', 'none', 'new', 0, 1, 0, ?, ?)
+                           contradicted, notified, attempts, checks, created_at, updated_at)
+VALUES ('alikassa-rub', 'alikassa', 'payout', ?, 'card', '500', 'RUB', 'none', 'new', 0, 0, 1, 0, ?, ?)
 """
 
 

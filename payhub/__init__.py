@@ -12,6 +12,7 @@ from payhub.errors import (
     NotSent,
     OrderConflict,
     PayhubError,
+    TicketRefused,
     Unavailable,
     UnknownAccount,
     UnknownProvider,
@@ -39,7 +40,7 @@ from payhub.models import (
     ToWallet,
 )
 from payhub.money import Money
-from payhub.notifications import Delivery, Notification, ReturnedPayer
+from payhub.notifications import Delivery, Notification, Received, ReturnedPayer
 
 if TYPE_CHECKING:
     from payhub.hub import AsyncHub, Hub
@@ -69,11 +70,13 @@ __all__ = [
     "Payout",
     "PayoutOrder",
     "Phase",
+    "Received",
     "Recipient",
     "Requisites",
     "ReturnedPayer",
     "Service",
     "Status",
+    "TicketRefused",
     "ToBankAccount",
     "ToCard",
     "ToPhone",

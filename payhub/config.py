@@ -22,7 +22,7 @@ from payhub.driver import AccountConfig
 from payhub.errors import ConfigurationError
 from payhub.journal import Journal, JournalFailed
 from payhub.journal.memory import MemoryJournal
-from payhub.masking import Clear, Shown
+from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, Shown, hidden
 from payhub.runner import Transport
 
 DEFAULT_FILE = "payhub.toml"
@@ -34,18 +34,51 @@ _log = structlog.get_logger("payhub")
 C = TypeVar("C", bound=msgspec.Struct)
 
 
+_DURATION = "[0-9]{1,6}[smhd]"
+_UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> float:
+    """Read a duration in seconds: a number and its unit, as 90s, 10m, 1h or 2d.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(_DURATION, text):
+        raise ValueError("not a duration, as 90s, 10m, 1h or 2d")
+    return float(text[:-1]) * _UNITS[text[-1]]
+
+
 class JournalSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Say where orders are kept: `[journal]`.
 
     Without `url` they are kept in memory, and forgotten when the process ends. `key` is the secret
     that fingerprints are made with; without one it is made once, in a file beside the
-    configuration. `lease` is how long, in seconds, a sender is trusted to report.
+    configuration. `lease` is how long, in seconds, a sender is trusted to report. `keep_exchanges`
+    is for how long exchanges are kept, as `400d`: `payhub journal prune` deletes older ones of
+    closed orders, and with `0s` none is kept at all.
     """
 
     url: str | None = None
     prefix: Clear[str] = "payhub_"
     key: str | None = None
     lease: Clear[Annotated[float, msgspec.Meta(gt=0)] | None] = None
+    keep_exchanges: Clear[Annotated[str, msgspec.Meta(pattern=rf"^({_DURATION})$")] | None] = None
+
+    @property
+    def keep_seconds(self) -> float | None:
+        """Return for how many seconds exchanges are kept, or `None` where for ever."""
+        return duration(self.keep_exchanges) if self.keep_exchanges else None
+
+
+class NotificationSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how notifications are taken: `[notifications]`.
+
+    `window` is for how many seconds the same message about an order, sent again, is no reason to
+    ask the provider again.
+    """
+
+    window: Clear[Annotated[float, msgspec.Meta(ge=1, le=86400)]] = 60.0
 
 
 class Settings(Shown, frozen=True, kw_only=True):
@@ -55,6 +88,7 @@ class Settings(Shown, frozen=True, kw_only=True):
     accounts: Mapping[str, Mapping[str, Any]]
     transport: Clear[Transport]
     journal: Clear[JournalSettings]
+    notifications: Clear[NotificationSettings] = NotificationSettings()
 
 
 def read_file(path: str | Path | None = None) -> Settings:
@@ -65,14 +99,15 @@ def read_file(path: str | Path | None = None) -> Settings:
     """
     chosen = Path(path or os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
     try:
-        tables = tomllib.loads(chosen.read_text("utf-8"))
+        tables = HiddenFields(tomllib.loads(chosen.read_text("utf-8")))
     except FileNotFoundError:
         raise ConfigurationError(
             f"{chosen}: no such file; write one, name it with --config or {FILE_VARIABLE}, "
             "or make one to play with: payhub sandbox alikassa --dir sandbox"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
-        raise ConfigurationError(f"{chosen}: cannot be read: {cause}") from cause
+        # Not chained: the frames of the parser, and an error of decoding, hold the whole file.
+        raise ConfigurationError(f"{chosen}: cannot be read: {cause}") from None
     return read_mapping(tables, chosen.resolve().parent)
 
 
@@ -82,13 +117,15 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
     Raises:
         ConfigurationError: a key is unknown, or a table is not one.
     """
-    _refuse_unknown(tables, ("accounts", "journal", "transport"), "the configuration")
-    accounts = tables.get("accounts", {})
+    tables = HiddenFields(tables)
+    _refuse_unknown(tables, ("accounts", "journal", "notifications", "transport"), "the configuration")
+    accounts = hidden(tables.get("accounts", {}))
     if not isinstance(accounts, Mapping) or not all(isinstance(table, Mapping) for table in accounts.values()):
         raise ConfigurationError("accounts: each account is a table [accounts.NAME]")
     transport = _convert(tables.get("transport", {}), Transport, "transport", Path(base))
     journal = _convert(tables.get("journal", {}), JournalSettings, "journal", Path(base))
-    return Settings(base=Path(base), accounts=accounts, transport=transport, journal=journal)
+    taken = _convert(tables.get("notifications", {}), NotificationSettings, "notifications", Path(base))
+    return Settings(base=Path(base), accounts=accounts, transport=transport, journal=journal, notifications=taken)
 
 
 def journal_key(settings: Settings) -> bytes:
@@ -98,15 +135,15 @@ def journal_key(settings: Settings) -> bytes:
         ConfigurationError: the file cannot be made or read.
     """
     if settings.journal.key:
-        return settings.journal.key.encode()
+        return HiddenBytes(settings.journal.key.encode())
     if not settings.journal.url:
-        return secrets.token_bytes(32)
+        return HiddenBytes(secrets.token_bytes(32))
     path = settings.base / KEY_FILE
     try:
         if not path.exists():
             with contextlib.suppress(FileExistsError):
                 _write_once(path, secrets.token_hex(32))
-        return path.read_bytes()
+        return HiddenBytes(path.read_bytes())
     except OSError as cause:
         raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
 
@@ -130,7 +167,7 @@ def open_journal(settings: Settings) -> Journal:
     Raises:
         ConfigurationError: the database cannot be used, or the extra `sql` is not installed.
     """
-    url = settings.journal.url
+    url = hidden(settings.journal.url)
     if not url:
         _log.warning("payhub.journal_in_memory", hint="orders are forgotten when the process ends; set [journal] url")
         return MemoryJournal()
@@ -146,7 +183,7 @@ def open_journal(settings: Settings) -> Journal:
 
 def _absolute(url: str, base: Path) -> str:
     path = url.removeprefix("sqlite:///")
-    return f"sqlite:///{base / path}" if path not in {url, ":memory:"} else url
+    return HiddenText(f"sqlite:///{base / path}" if path not in {url, ":memory:"} else url)
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:
@@ -155,17 +192,18 @@ def account_config(settings: Settings, name: str, shape: type[AccountConfig]) ->
     Raises:
         ConfigurationError: a key is missing, unknown or of the wrong type.
     """
-    table = {**settings.accounts[name], "name": name}
+    table = HiddenFields(settings.accounts[name], name=name)
     return _convert(table, shape, f"accounts.{name}", settings.base)
 
 
 def _convert(table: object, shape: type[C], where: str, base: Path) -> C:
+    table = hidden(table)
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"{where}: must be a table")
     known = tuple(f.name for f in msgspec.structs.fields(shape))
     _refuse_unknown(table, known, where)
     hints = typing.get_type_hints(shape)
-    values = {key: _resolved(value, hints[key], f"{where}.{key}", base) for key, value in table.items()}
+    values = HiddenFields({key: _resolved(hidden(table[key]), hints[key], f"{where}.{key}", base) for key in table})
     try:
         return msgspec.convert(values, shape)
     except msgspec.ValidationError as cause:
@@ -182,16 +220,29 @@ def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) 
 
 
 def _resolved(value: object, hint: Any, where: str, base: Path) -> object:
-    """Fetch a value given as `{ env = … }` or `{ file = … }`, and make paths absolute."""
+    """Fetch a value given as `{ env = … }` or `{ file = … }`, and make paths absolute.
+
+    Where several paths may stand, one need not be in a list.
+    """
+    if hint == tuple[Path, ...]:
+        paths = value if isinstance(value, list | tuple) else (value,)
+        return [_resolved(path, Path, f"{where}[{number}]", base) for number, path in enumerate(map(hidden, paths))]
     match value:
         case {"env": str(variable), **rest} if not rest:
             if variable not in os.environ:
                 raise ConfigurationError(f"{where}: the environment variable {variable} is not set")
-            value = os.environ[variable]
+            value = HiddenText(os.environ[variable])
         case {"file": str(path), **rest} if not rest:
-            value = _text(base / path, where)
-    takes_path = Path in (hint, *typing.get_args(hint))
-    return base / value if takes_path and isinstance(value, str) else value
+            value = HiddenText(_text(base / path, where))
+    if not isinstance(value, str):
+        return value
+    return _path(value, where, base) if Path in (hint, *typing.get_args(hint)) else str(value)
+
+
+def _path(value: str, where: str, base: Path) -> Path:
+    if not {"\0", "\r", "\n"}.isdisjoint(value):
+        raise ConfigurationError(f"{where}: give the path of a file, not what is in it")
+    return base / value
 
 
 def _text(path: Path, where: str) -> str:

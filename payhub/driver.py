@@ -31,6 +31,8 @@ class Call(Shown, frozen=True, kw_only=True):
     `body` is sent as it is, byte for byte. `moves_money` is true for a call that may start a
     payment or payout: it is never sent twice. `asked` and `promised` are the wire structs of the
     request and the answer; their masks decide what a log shows, and without one nothing is shown.
+    `shown_headers` names headers that may be shown besides the usual ones, `signed_with` says with
+    which digest and key the call is signed, never the signature itself.
 
     Raises:
         ValueError: a method or header that cannot be sent as one line; its value is not quoted.
@@ -46,6 +48,8 @@ class Call(Shown, frozen=True, kw_only=True):
     provider_id: Clear[str | None] = None
     asked: type[msgspec.Struct] | None = None
     promised: type[msgspec.Struct] | None = None
+    shown_headers: Clear[frozenset[str]] = frozenset()
+    signed_with: Clear[str | None] = None
 
     def __post_init__(self) -> None:
         """Refuse what could smuggle in another line."""
@@ -161,6 +165,7 @@ class Capabilities(Shown, frozen=True, kw_only=True):
     fetch_account_info: Clear[bool] = False
     list_payments: Clear[bool] = False
     read_notification: Clear[bool] = False
+    read_return: Clear[bool] = False
     exponents: Clear[Mapping[str, int]] = msgspec.field(default_factory=dict)
     schedule: Clear[Schedule] = Schedule()
 

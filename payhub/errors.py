@@ -13,6 +13,7 @@
     * `NotFound`: (reads) the provider does not know it; proves nothing about money
     * `Unavailable`: (reads) no usable answer; ask again later
     * `BadNotification`: not authentic, or not readable
+    * `TicketRefused`: a ticket is not made, for it would show what must not be shown
 
 When `create_payment` or `create_payout` raises one of these, no money moved. An unknown outcome
 is not an error: it is returned, with `status=UNKNOWN`.
@@ -20,7 +21,7 @@ is not an error: it is returned, with `status=UNKNOWN`.
 
 from collections.abc import Mapping
 
-from payhub.masking import sweep
+from payhub.masking import blot
 
 
 class PayhubError(Exception):
@@ -76,15 +77,15 @@ class Declined(PayhubError):
     """Report that the provider refused for good and nothing moved.
 
     `code` is the provider's code or the HTTP status, `text` its words, `errors` its complaints
-    by field; a card number in them is truncated.
+    by field; what they quote is masked (see `payhub.masking.blot`).
     """
 
     def __init__(self, text: str, *, code: str = "", errors: Mapping[str, tuple[str, ...]] | None = None) -> None:
         """Keep what the provider said."""
-        super().__init__(sweep(text))
-        self.text = sweep(text)
+        self.text = blot(text)
+        super().__init__(self.text)
         self.code = code
-        self.errors = {sweep(name): tuple(map(sweep, texts)) for name, texts in (errors or {}).items()}
+        self.errors = {blot(name): tuple(map(blot, texts)) for name, texts in (errors or {}).items()}
 
     def __str__(self) -> str:
         """Show the provider's text and its complaints by field."""
@@ -102,3 +103,7 @@ class Unavailable(PayhubError):
 
 class BadNotification(PayhubError):
     """Report a notification that is not authentic, or not readable."""
+
+
+class TicketRefused(PayhubError):
+    """Report a ticket that would show what must not be shown; kinds and places are named, no value is quoted."""

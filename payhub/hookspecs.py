@@ -12,7 +12,7 @@ import pluggy
 
 from payhub.driver import Flow, ProviderInfo
 from payhub.models import AccountInfo, Balance, Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
-from payhub.notifications import Delivery, Notification
+from payhub.notifications import Delivery, Notification, ReturnedPayer
 
 PROJECT = "payhub"
 
@@ -71,6 +71,12 @@ def payhub_list_payments(account: Any, period: Period) -> Flow[tuple[Payment, ..
 @hookspec(firstresult=True)
 def payhub_read_notification(account: Any, delivery: Delivery) -> Notification:
     """Verify a notification and return what its signature covers; raise `BadNotification` for any other bytes."""
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def payhub_read_return(account: Any, delivery: Delivery) -> ReturnedPayer:
+    """Verify with what a payer's browser came back and return who it is; raise `BadNotification` for other bytes."""
     raise NotImplementedError
 
 

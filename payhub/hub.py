@@ -9,14 +9,16 @@ import anyio.to_thread
 
 from payhub import config
 from payhub.config import Settings
-from payhub.journal import State
+from payhub.journal import Key, State
 from payhub.limits import Limits
+from payhub.masking import HiddenFields
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.money import Money
-from payhub.notifications import Delivery, Notification
+from payhub.notifications import Delivery, Notification, Received, ReturnedPayer
 from payhub.registry import Registry
 from payhub.resolver import reported
 from payhub.runner import AsyncRunner, Runner
+from payhub.ticket import Lang, Ticket
 
 Outcome = Literal["succeeded", "failed"]
 """What a person can find out about an order."""
@@ -42,6 +44,7 @@ class _Hub:
     @classmethod
     def from_mapping(cls, tables: Mapping[str, Any], *, base: str | Path = ".", plugins: Iterable[object] = ()) -> Self:
         """Make a hub from a mapping of the same form as payhub.toml; paths are relative to `base`."""
+        tables = HiddenFields(tables)
         return cls(config.read_mapping(tables, base), plugins)
 
     @property
@@ -136,6 +139,29 @@ class Hub(_Hub):
         """
         return self.registry.account(account).read_notification(delivery)
 
+    def read_return(self, account: str, delivery: Delivery) -> ReturnedPayer:
+        """Verify with what a payer's browser came back to the success page, and return who it is.
+
+        It says nothing about money: ask with `fetch_payment`.
+
+        Raises:
+            BadNotification: not authentic, or not readable.
+        """
+        return self.registry.account(account).read_return(delivery)
+
+    def receive(self, account: str, delivery: Delivery, *, ask: bool = True) -> Received:
+        """Verify a provider's notification and keep it; answer it when this has returned.
+
+        It changes no order by itself. If the result says `ask`, the provider is to be asked now:
+        answer the delivery first, then call `advance`. If that is not done, a sweep does it when the
+        lease has ended; with `ask=False` the result never says so, and a sweep does it at once.
+
+        Raises:
+            BadNotification: not authentic, or not readable; nothing is kept. Answer 400.
+            JournalFailed: it could not be kept. Answer 503, and the provider sends it again.
+        """
+        return self._runner.run(self.registry.account(account).receive(delivery, ask=ask))
+
     def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
         """Take an order as far as it can go now: ask the provider about it, never send it again.
 
@@ -171,6 +197,17 @@ class Hub(_Hub):
             with reported(record):
                 swept.append(self.advance(*record.facts.key))
         return tuple(swept)
+
+    def ticket(self, account: str, kind: Kind, order_id: str, *, lang: Lang = "en", internal: bool = False) -> Ticket:
+        """Make what the provider's support needs to find out what became of an order; nothing is sent or asked.
+
+        An `internal` ticket also tells what happened on our side, and is not for the provider.
+
+        Raises:
+            UnknownAccount: the journal does not know the order.
+        """
+        told = self.journal.story(order_id)
+        return Ticket.of(Key(account, kind, order_id), *told, lang=lang, internal=internal)
 
     def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance.
@@ -249,6 +286,14 @@ class AsyncHub(_Hub):
         """Verify a provider's notification; see `Hub.read_notification`."""
         return self.registry.account(account).read_notification(delivery)
 
+    async def read_return(self, account: str, delivery: Delivery) -> ReturnedPayer:
+        """Verify with what a payer's browser came back; see `Hub.read_return`."""
+        return self.registry.account(account).read_return(delivery)
+
+    async def receive(self, account: str, delivery: Delivery, *, ask: bool = True) -> Received:
+        """Verify a provider's notification and keep it; see `Hub.receive`."""
+        return await self._runner.run(self.registry.account(account).receive(delivery, ask=ask))
+
     async def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
         """Take an order as far as it can go now; see `Hub.advance`."""
         return await self._runner.run(self.registry.account(account).advance(kind, order_id))
@@ -267,6 +312,13 @@ class AsyncHub(_Hub):
             with reported(record):
                 swept.append(await self.advance(*record.facts.key))
         return tuple(swept)
+
+    async def ticket(
+        self, account: str, kind: Kind, order_id: str, *, lang: Lang = "en", internal: bool = False
+    ) -> Ticket:
+        """Make a ticket of an order; see `Hub.ticket`."""
+        told = await anyio.to_thread.run_sync(self.journal.story, order_id)
+        return Ticket.of(Key(account, kind, order_id), *told, lang=lang, internal=internal)
 
     async def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance; see `Hub.fetch_balance`."""

@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 from payhub.errors import ConfigurationError
+from payhub.masking import HiddenText
 
 
 class Limits:
@@ -16,7 +17,7 @@ class Limits:
 
     def __init__(self, journal_url: str | None, prefix: str) -> None:
         """Remember where to count; nothing is imported or connected before an account has a limit."""
-        self._postgres = re.sub(r"^postgresql\+\w+:", "postgresql:", journal_url or "")
+        self._postgres = HiddenText(re.sub(r"^postgresql\+\w+:", "postgresql:", journal_url or ""))
         self._prefix = prefix
         self._limiters: dict[str, tuple[Any, Any]] = {}
         self._pool: Any = None

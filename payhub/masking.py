@@ -1,22 +1,36 @@
 """Decide what may be shown of a value: in a log, a repr, a message.
 
-Masking is an allow-list. A field of a struct is shown only as its annotation says
-(`Clear`, `Link`, `Truncated`); a field without one, and every field that a struct does
-not declare, is hidden but named. What is shown is swept for card numbers all the same.
+Masking is an allow-list. A field of a struct is shown only as its annotation says (`Clear`, `Phone`,
+`Truncated` and the others here); a field without one, and every field that a struct does not
+declare, is hidden but named. What is shown is swept for card numbers all the same.
 """
 
+import datetime as dt
 import enum
 import functools
-import itertools
 import re
 import typing
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-HIDDEN = "[hidden]"
+from payhub.hiding import HiddenBytes, HiddenFields, HiddenText, hidden
+from payhub.sweeping import (
+    HIDDEN,
+    LONGEST,
+    beginning,
+    blot,
+    is_card_number,
+    show_birth,
+    show_email,
+    show_ip,
+    show_link,
+    show_name,
+    show_phone,
+    sweep,
+    truncate,
+)
 
 _T = TypeVar("_T")
 
@@ -24,103 +38,54 @@ _T = TypeVar("_T")
 class Mask(enum.Enum):
     """Name how a field is shown."""
 
-    CLEAR = "clear"
-    LINK = "link"
-    TRUNCATED = "truncated"
-    HIDDEN = "hidden"
+    CLEAR = "Clear"
+    PROVIDER_ID = "ProviderId"
+    WORDS = "Words"
+    LINK = "Link"
+    TRUNCATED = "Truncated"
+    PHONE = "Phone"
+    NAME = "Name"
+    EMAIL = "Email"
+    BIRTH = "Birth"
+    IP = "Ip"
+    HIDDEN = "none"
 
 
 Clear = Annotated[_T, Mask.CLEAR]
-"""Show the value as it is: ids, amounts, statuses, error texts."""
+"""Show the value as it is: ids, amounts, statuses, times."""
+
+ProviderId = Annotated[_T, Mask.PROVIDER_ID]
+"""Show the value as it is, and know it for the provider's id of the payment or payout."""
+
+Words = Annotated[_T, Mask.WORDS]
+"""Show a text in somebody's words, such as an error's, without what it may quote; see `blot`."""
 
 Link = Annotated[_T, Mask.LINK]
 """Show a URL without its query and user part."""
 
 Truncated = Annotated[_T, Mask.TRUNCATED]
-"""Show the first six and the last four characters at most: card, phone and account numbers."""
+"""Show the first six and the last four characters at most: card, account and other numbers."""
 
+Phone = Annotated[_T, Mask.PHONE]
+"""Show a phone number's first digit and last four."""
 
-def truncate(number: str) -> str:
-    """Keep what support needs of a number: first 6 and last 4, the last 4, or nothing.
+Name = Annotated[_T, Mask.NAME]
+"""Show the first letter of each word of a person's name."""
 
-    From 13 characters on (card and account numbers) the first six and last four stay;
-    from 9 on (phones) the last four; anything shorter is hidden whole.
-    """
-    if len(number) >= _LONG:
-        return number[:6] + "*" * (len(number) - 10) + number[-4:]
-    return "*" * (len(number) - 4) + number[-4:] if len(number) >= _SHORT else "*" * len(number)
+Email = Annotated[_T, Mask.EMAIL]
+"""Show an e-mail address's first character and its domain."""
 
+Birth = Annotated[_T, Mask.BIRTH]
+"""Show the year of a date of birth."""
 
-_LONG, _SHORT = 13, 9
-
-
-_RUN = re.compile(r"\d(?:[ .\-]{0,2}\d){12,}", re.ASCII)
-_GROUP = re.compile(r"\d+", re.ASCII)
-_LENGTHS = range(13, 20)  # ISO/IEC 7812
-# First digits of the card schemes in use, national ones (Mir, UzCard, Humo, RuPay, Troy) included.
-_SCHEME = re.compile(r"2[0-7]|3|4|5|6|8[126]|9[1789]")
-_TWICE = str.maketrans("0123456789", "0246813579")  # the digit sum of each digit doubled
-
-
-def is_card_number(digits: str) -> bool:
-    """Tell whether a run of digits may be a card number: 13 to 19 digits, a scheme's prefix, Luhn."""
-    return len(digits) in _LENGTHS and _SCHEME.match(digits) is not None and _luhn(digits)
-
-
-def _luhn(digits: str) -> bool:
-    summed = digits[-1::-2] + digits[-2::-2].translate(_TWICE)
-    return (sum(summed.encode()) - len(summed) * ord("0")) % 10 == 0
-
-
-def sweep(text: str) -> str:
-    """Truncate every card number found in free text, plain, spaced, dotted or dashed."""
-    return _RUN.sub(lambda run: _sweep_run(run.group()), text)
-
-
-def _sweep_run(run: str) -> str:
-    """Hide, in place, every digit that any card number in the run hides."""
-    shown = list(run)
-    for places in _card_numbers(run):
-        for place in places[6:-4]:
-            shown[place] = "*"
-    return "".join(shown)
-
-
-def _card_numbers(run: str) -> Iterator[list[int]]:
-    """Find the whole groups of digits that together may be a card number; they may overlap."""
-    places = [place for place, character in enumerate(run) if character.isdigit()]
-    digits = "".join(run[place] for place in places)
-    borders = [0, *itertools.accumulate(len(group) for group in _GROUP.findall(run))]
-    ends = set(borders)
-    for start in borders[:-1]:
-        if _SCHEME.match(digits, start):
-            for end in (start + length for length in _LENGTHS):
-                if end in ends and _luhn(digits[start:end]):
-                    yield places[start:end]
-
-
-def _show_link(value: object) -> object:
-    try:
-        parts = urlsplit(str(value))
-    except ValueError:
-        return HIDDEN
-    host = parts.netloc.rpartition("@")[2]
-    query = HIDDEN if parts.query else ""
-    return sweep(urlunsplit((parts.scheme, host, parts.path, query, "")))
-
-
-_LONGEST = 8192
-
-
-def _beginning(text: str) -> str:
-    """Cut a text that nobody reads to its end, and not in the middle of a number."""
-    return f"{sweep(text[:_LONGEST].rstrip('0123456789 .-'))} [{len(text)} characters]"
+Ip = Annotated[_T, Mask.IP]
+"""Show the first two groups of an IP address."""
 
 
 def _show_clear(value: object) -> object:
     match value:
         case str():
-            return sweep(value) if len(value) <= _LONGEST else _beginning(value)
+            return sweep(value) if len(value) <= LONGEST else f"{sweep(beginning(value))} [{len(value)} characters]"
         case int() if not isinstance(value, bool) and is_card_number(str(value)):
             return truncate(str(value))
         case dict():
@@ -130,17 +95,48 @@ def _show_clear(value: object) -> object:
     return value
 
 
+def _show_words(value: object) -> object:
+    match value:
+        case str():
+            return blot(value)
+        case int() if not isinstance(value, bool):
+            shown = blot(str(value))
+            return value if shown == str(value) else shown
+        case dict():
+            return {blot(str(k)): _show_words(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_show_words(item) for item in value]
+    return value
+
+
+def _by(rule: Callable[[str], str]) -> Callable[[object], object]:
+    """Apply a rule to what can be what it is for, and hide everything else."""
+
+    def show_by_rule(value: object) -> object:
+        text = str(value) if isinstance(value, str | int | dt.date) else ""
+        return rule(text) if 0 < len(text) <= LONGEST else HIDDEN
+
+    return show_by_rule
+
+
 _RULES: dict[Mask, Callable[[object], object]] = {
     Mask.CLEAR: _show_clear,
-    Mask.LINK: _show_link,
-    Mask.TRUNCATED: lambda value: truncate(str(value)),
+    Mask.PROVIDER_ID: _show_clear,
+    Mask.WORDS: _show_words,
+    Mask.LINK: _by(show_link),
+    Mask.TRUNCATED: _by(truncate),
+    Mask.PHONE: _by(show_phone),
+    Mask.NAME: _by(show_name),
+    Mask.EMAIL: _by(show_email),
+    Mask.BIRTH: _by(show_birth),
+    Mask.IP: _by(show_ip),
     Mask.HIDDEN: lambda _: HIDDEN,
 }
 
 
 def show(value: object, mask: Mask) -> object:
-    """Return what may be shown of a value under a mask; `None` and `""` hide nothing and stay."""
-    return value if value is None or value == "" else _RULES[mask](value)
+    """Return what may be shown of a value under a mask; what is empty or not there hides nothing and stays."""
+    return value if value is None or value == "" or value is msgspec.UNSET else _RULES[mask](value)
 
 
 class _Field(typing.NamedTuple):
@@ -175,10 +171,50 @@ def masked(value: object, shape: type[msgspec.Struct] | None) -> object:
     match value:
         case dict():
             known = _fields(shape) if shape else {}
-            return {sweep(str(k)): _masked_field(v, known.get(k)) for k, v in value.items()}
+            return {sweep(_short(str(k))): _masked_field(v, known.get(k)) for k, v in value.items()}
         case list() | tuple():
             return [masked(item, shape) for item in value]
     return HIDDEN
+
+
+def masked_part(text: str, shape: type[msgspec.Struct] | None) -> str:
+    """Mask the beginning of a JSON text, which cannot be decoded: each value by the name before it."""
+    known = _fields(shape) if shape else {}
+
+    def hide(found: re.Match[str]) -> str:
+        value = _read(found["value"])
+        shown = HIDDEN if value is HIDDEN else _masked_field(value, known.get(found["name"]))
+        return f"{found['before']}{msgspec.json.encode(shown).decode()}"
+
+    return _PAIR.sub(hide, text)
+
+
+_PAIR = re.compile(
+    r"""(?P<before>"(?P<name>(?:[^"\\]|\\.){0,100})"\s*:\s*)"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"?|[^\s"\[\]{},]+)"""
+)
+
+
+def _read(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # it was cut
+        return HIDDEN
+
+
+_LONGEST_PLAIN = 100
+
+
+def _short(value: Any) -> Any:
+    """Blot long texts: they are no ids, amounts or times, whatever the provider calls them; he may repeat anything."""
+    match value:
+        case str():
+            return value if len(value) <= _LONGEST_PLAIN else blot(value)
+        case dict():
+            return {_short(str(k)): _short(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_short(item) for item in value]
+    return value
 
 
 def _masked_field(value: object, field: _Field | None) -> object:
@@ -186,7 +222,19 @@ def _masked_field(value: object, field: _Field | None) -> object:
         return HIDDEN
     if field.shape is not None and isinstance(value, dict | list | tuple):
         return masked(value, field.shape)
-    return show(value, field.mask)
+    return show(_short(value) if field.mask in {Mask.CLEAR, Mask.PROVIDER_ID} else value, field.mask)
+
+
+def provider_id(value: object, shape: type[msgspec.Struct] | None) -> str | None:
+    """Return the provider's id in a decoded answer, if its struct declares one with `ProviderId`."""
+    name = _id_of(shape) if shape else None
+    found = value.get(name) if name and isinstance(value, dict) else None
+    return str(show(found, Mask.PROVIDER_ID)) if found and isinstance(found, str | int) else None
+
+
+@functools.cache
+def _id_of(shape: type[msgspec.Struct]) -> str | None:
+    return next((name for name, field in _fields(shape).items() if field.mask is Mask.PROVIDER_ID), None)
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -208,13 +256,27 @@ class Shown(msgspec.Struct, frozen=True):
 
 __all__ = [
     "HIDDEN",
+    "Birth",
     "Clear",
+    "Email",
+    "HiddenBytes",
+    "HiddenFields",
+    "HiddenText",
+    "Ip",
     "Link",
     "Mask",
+    "Name",
+    "Phone",
+    "ProviderId",
     "Shown",
     "Truncated",
+    "Words",
+    "blot",
+    "hidden",
     "is_card_number",
     "masked",
+    "masked_part",
+    "provider_id",
     "show",
     "sweep",
     "truncate",

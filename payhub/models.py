@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from payhub.masking import Clear, Link, Shown, Truncated
+from payhub.masking import Birth, Clear, Email, Ip, Link, Name, Phone, Shown, Truncated, Words
 from payhub.money import Money
 
 Method = Literal["card", "sbp", "sberpay", "bank_account", "wallet"]
@@ -53,11 +53,11 @@ class Payer(Shown, frozen=True, kw_only=True):
     """Describe who pays; which fields are needed depends on the provider's service."""
 
     id: Truncated[str | None] = None
-    ip: str | None = None
-    email: str | None = None
-    phone: Truncated[str | None] = None
-    first_name: str | None = None
-    last_name: str | None = None
+    ip: Ip[str | None] = None
+    email: Email[str | None] = None
+    phone: Phone[str | None] = None
+    first_name: Name[str | None] = None
+    last_name: Name[str | None] = None
     address: str | None = None
     post_code: str | None = None
     state: str | None = None
@@ -68,10 +68,10 @@ class Payer(Shown, frozen=True, kw_only=True):
 class Recipient(Shown, frozen=True, kw_only=True):
     """Describe who is paid, for providers that ask; `country` is ISO 3166-1 alpha-3."""
 
-    email: str | None = None
-    phone: Truncated[str | None] = None
-    first_name: str | None = None
-    last_name: str | None = None
+    email: Email[str | None] = None
+    phone: Phone[str | None] = None
+    first_name: Name[str | None] = None
+    last_name: Name[str | None] = None
     country: Clear[str | None] = None
 
 
@@ -82,17 +82,17 @@ class ToCard(Shown, frozen=True, tag="card"):
     """
 
     number: Truncated[str]
-    holder: str | None = None
+    holder: Name[str | None] = None
     exp_year: str | None = None
     exp_month: str | None = None
     country: Clear[str | None] = None
-    birth_date: dt.date | None = None
+    birth_date: Birth[dt.date | None] = None
 
 
 class ToPhone(Shown, frozen=True, tag="phone"):
     """Pay to a bank account found by its owner's phone number; `bank_code` is the provider's."""
 
-    number: Truncated[str]
+    number: Phone[str]
     bank_code: Clear[str | None] = None
 
 
@@ -171,8 +171,8 @@ class Requisites(Shown, frozen=True, kw_only=True):
 
     kind: Clear[Literal["card", "phone", "bank_account"]]
     number: Truncated[str]
-    holder: str | None = None
-    bank: Clear[str | None] = None
+    holder: Name[str | None] = None
+    bank: Words[str | None] = None
     bic: Clear[str | None] = None
 
 
@@ -191,13 +191,13 @@ class _Result(Shown, frozen=True, kw_only=True):
     order_id: Clear[str | None] = None
     provider_id: Clear[str | None] = None
     status: Clear[Status]
-    provider_status: Clear[str | None] = None
+    provider_status: Words[str | None] = None
     requested: Clear[Money | None] = None
     paid: Clear[Money | None] = None
     credited: Clear[Money | None] = None
     commission: Clear[Money | None] = None
     partial: Clear[bool | None] = None
-    reason: Clear[str | None] = None
+    reason: Words[str | None] = None
     mismatches: Clear[tuple[str, ...]] = ()
     created_at: Clear[dt.datetime | None] = None
     raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
@@ -241,7 +241,12 @@ class Exchange(Shown, frozen=True, kw_only=True):
 
     `duration` is in seconds, sizes are bytes of the bodies, `problem` says what went wrong on the
     way, `server_time` is the answer's `Date` header. The bodies are decoded JSON with every value
-    masked by the driver's structs.
+    masked by the driver's structs; what is no JSON is a text that begins with `[not JSON, 19 bytes]`.
+    Of an answer that did not come whole, `status`, headers and body are what came. The headers are
+    those that may be shown, with names in lower case; those of the request are the driver's own.
+    `attempt` counts the sends of its order, `signed_with` names the digest and the fingerprint of
+    the key, `software` the versions at work, and `context` has what the application bound to its
+    log (`request_id`, `user`).
     """
 
     account: Clear[str]
@@ -261,6 +266,12 @@ class Exchange(Shown, frozen=True, kw_only=True):
     bytes_received: Clear[int]
     request: Clear[Any]
     response: Clear[Any]
+    request_headers: Clear[Mapping[str, str]] = msgspec.field(default_factory=dict)
+    response_headers: Clear[Mapping[str, str]] = msgspec.field(default_factory=dict)
+    attempt: Clear[int | None] = None
+    signed_with: Clear[str | None] = None
+    software: Clear[str | None] = None
+    context: Clear[Mapping[str, str]] = msgspec.field(default_factory=dict)
 
 
 class Service(Shown, frozen=True, kw_only=True):

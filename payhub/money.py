@@ -2,7 +2,7 @@
 
 import functools
 import re
-from decimal import Context, Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +10,7 @@ from iso4217 import Currency
 
 _PLACES = 18  # before the point, and after it
 _plain = re.compile(rf"-?\d{{1,{_PLACES}}}(\.\d{{1,{_PLACES}}})?", re.ASCII).fullmatch
-_EXACT = Context(prec=60)  # not the application's context, which may round
+_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])  # not the application's context, which may round
 
 
 @functools.cache
@@ -27,6 +27,14 @@ def exponent(currency: str) -> int:
     if digits is None:
         raise ValueError("currency: not an ISO 4217 code of a currency (three capital letters, as RUB)")
     return digits
+
+
+@functools.cache
+def _counted(currency: str, allowed: int | None) -> tuple[int, Decimal]:
+    """Return how many digits after the point may be given, and the step that all amounts are written in."""
+    standard = exponent(currency)
+    allowed = standard if allowed is None else min(allowed, _PLACES)
+    return allowed, Decimal(1).scaleb(-min(standard, allowed), context=_EXACT)
 
 
 class Money(msgspec.Struct, frozen=True, eq=False):
@@ -52,20 +60,28 @@ class Money(msgspec.Struct, frozen=True, eq=False):
 
     def __post_init__(self) -> None:
         """Check the amount and give it the digits of its currency."""
-        standard = exponent(self.currency)
-        allowed = standard if self.exponent is None else self.exponent
+        allowed, step = _counted(self.currency, self.exponent)
         amount = _exact(self.amount)
-        digits = _digits(amount)
-        if digits > allowed:
-            raise ValueError(f"amount: {self.currency} has {allowed} digits after the point, {digits} were given")
-        step = Decimal(1).scaleb(-max(digits, min(standard, allowed)), context=_EXACT)
-        msgspec.structs.force_setattr(self, "amount", amount.quantize(step, context=_EXACT))
+        try:
+            kept = amount.quantize(step, context=_EXACT)
+        except Inexact:
+            digits = _digits(amount)
+            if digits > allowed:
+                raise ValueError(
+                    f"amount: {self.currency} has {allowed} digits after the point, {digits} were given"
+                ) from None
+            kept = amount.quantize(Decimal(1).scaleb(-digits, context=_EXACT), context=_EXACT)
+        msgspec.structs.force_setattr(self, "amount", kept)
 
     def __eq__(self, other: object) -> bool:
         """Compare amount and currency; how many digits were allowed does not matter."""
         if not isinstance(other, Money):
             return NotImplemented
         return (self.amount, self.currency) == (other.amount, other.currency)
+
+    def __ne__(self, other: object) -> bool:
+        """Compare as equality does; the struct's own would not."""
+        return not self == other
 
     def __hash__(self) -> int:
         """Hash as equality compares."""
@@ -76,21 +92,23 @@ class Money(msgspec.Struct, frozen=True, eq=False):
         return f"{self.amount:f} {self.currency}"
 
     def __repr__(self) -> str:
-        """Show how to make this amount again."""
-        return f"Money({f'{self.amount:f}'!r}, {self.currency!r})"
+        """Show how to make this amount again; of one that is being refused, as a traceback shows it, only the type."""
+        given: object = self.amount
+        amount = f"{given:f}" if isinstance(given, Decimal) else type(given).__name__
+        return f"Money({amount!r}, {self.currency!r})"
 
 
 def _exact(amount: object) -> Decimal:
     """Turn an exact number into a `Decimal`; refuse everything else without quoting it."""
     match amount:
+        case Decimal() if amount.is_finite() and abs(amount.adjusted()) < _PLACES:
+            return amount
         case bool() | float():
             raise TypeError(f"amount: a {type(amount).__name__} is not exact; give a text or a Decimal")
         case str() if _plain(amount):
             return Decimal(amount)
         case int() if abs(amount) < 10**_PLACES:
             return Decimal(amount)
-        case Decimal() if amount.is_finite() and abs(amount.adjusted()) < _PLACES and _plain(f"{amount:f}"):
-            return amount
         case str() | int() | Decimal():
             raise ValueError("amount: not a plain decimal number, as 1000.44")
     raise TypeError(f"amount: a text or a Decimal is needed, not {type(amount).__name__}")
@@ -98,5 +116,4 @@ def _exact(amount: object) -> Decimal:
 
 def _digits(amount: Decimal) -> int:
     """Count the digits after the point that are not trailing zeros."""
-    shortest = amount.normalize(_EXACT).as_tuple().exponent
-    return max(0, -int(shortest))
+    return len(f"{amount:f}".partition(".")[2].rstrip("0"))

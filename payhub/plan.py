@@ -23,12 +23,17 @@ Result = TypeVar("Result", Payment, Payout)
 
 
 class Reply(Shown, frozen=True, kw_only=True):
-    """Tell a plan how a call went: how far it got, and the complete answer or what prevented it."""
+    """Tell a plan how a call went: how far it got, and the complete answer or what prevented it.
+
+    `part` is what came of an answer that did not come whole: nothing may be concluded from it.
+    `exchanges` has the masked record of every try, the last one being this.
+    """
 
     phase: Clear[Phase]
     response: Clear[Response | None] = None
+    part: Clear[Response | None] = None
     problem: Clear[str | None] = None
-    exchange: Clear[Exchange | None] = None
+    exchanges: Clear[tuple[Exchange, ...]] = ()
 
 
 Steps = Generator[Call, Reply, T]
@@ -51,12 +56,16 @@ Recorded = Generator[Call | Do | Pause, Any, T]
 
 
 class Plan(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """Hold the steps of one operation on one account, for a runner to carry out."""
+    """Hold the steps of one operation on one account, for a runner to carry out.
+
+    `software` names the versions at work.
+    """
 
     account: str
     provider: str
     steps: Recorded[T]
     max_per_second: float | None = None
+    software: str | None = None
 
 
 def reading(flow: Flow[T]) -> Steps[T]:

@@ -32,6 +32,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     info: ProviderInfo
     plugin: Any
     origin: str
+    version: str = ""
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +68,7 @@ class Plugins:
     def _load(self, point: EntryPoint) -> None:
         origin = _origin(point)
         try:
-            self._register(point.load(), f"{origin}:{point.name}", origin)
+            self._register(point.load(), f"{origin}:{point.name}", origin, point.dist.version if point.dist else "")
         except (Exception, SystemExit) as cause:  # noqa: BLE001 - whatever a module does when imported
             self.broken.append(Broken(name=point.name, origin=origin, cause=cause))
             _log.warning("payhub.plugin_broken", plugin=point.name, distribution=origin, error=type(cause).__name__)
@@ -77,11 +78,11 @@ class Plugins:
         if isinstance(plugin, type):
             raise ConfigurationError(f"plugin {name}: give an object, not its class")
         try:
-            self._register(plugin, f"{name}:{id(plugin)}", "the application")
+            self._register(plugin, f"{name}:{id(plugin)}", "the application", str(getattr(plugin, "__version__", "")))
         except Exception as cause:
             raise ConfigurationError(f"plugin {name}: {cause}") from cause
 
-    def _register(self, plugin: object, name: str, origin: str) -> None:
+    def _register(self, plugin: object, name: str, origin: str, version: str) -> None:
         if self._manager.is_registered(plugin):  # the same object under a second name
             return
         try:
@@ -89,7 +90,8 @@ class Plugins:
             self._manager.check_pending()
             self._refuse_useless(plugin)
             self._refuse_stray_operations(plugin)
-            found = [Provider(info=info, plugin=plugin, origin=origin) for info in self._introduce(plugin)]
+            infos = self._introduce(plugin)
+            found = [Provider(info=info, plugin=plugin, origin=origin, version=version) for info in infos]
         except BaseException:
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)

@@ -5,6 +5,7 @@ the first byte leaves; an order that was sent is never sent again, whoever asks;
 written after sending changes nothing for the caller, and is found by the next sweep.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 import hmac
@@ -15,11 +16,12 @@ import msgspec
 import structlog
 
 from payhub.driver import Call, Schedule
-from payhub.errors import Declined, NotSent, PayhubError
+from payhub.errors import Declined, NotFound, NotSent, PayhubError
 from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
 from payhub.journal.records import overdue_sender
 from payhub.journal.states import evidence, status_of
-from payhub.models import Exchange, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Ref
+from payhub.masking import truncate
+from payhub.models import Exchange, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Ref, Status
 from payhub.money import Money
 from payhub.plan import Do, Pause, Recorded, Reply, Steps, compared
 
@@ -30,30 +32,53 @@ Result = TypeVar("Result", Payment, Payout)
 
 
 class Terms(NamedTuple):
-    """Say for how long a sender is trusted to report, and when the provider is asked afterwards."""
+    """Say for how long a sender is trusted to report, and when the provider is asked afterwards.
+
+    `window` is for how long, in seconds, a notification that is sent again is no reason to ask.
+    `keep` tells whether exchanges are kept at all.
+    """
 
     lease: float
     patience: float
     schedule: Schedule
+    window: float
+    keep: bool = True
 
 
 def facts(account: str, provider: str, order: PaymentOrder | PayoutOrder, key: bytes) -> Facts:
     """Return what may be kept of an order: the card number only inside the keyed fingerprint."""
-    payment = isinstance(order, PaymentOrder)
+    payer = order.payer if isinstance(order, PaymentOrder) else None
     money = Money(order.amount.amount, order.amount.currency, _DIGITS)  # equal amounts, whatever digits were allowed
     whole = msgspec.json.encode(msgspec.structs.replace(order, amount=money), order="deterministic")
     return Facts(
         account=account,
         provider=provider,
-        kind="payment" if payment else "payout",
+        kind="payment" if isinstance(order, PaymentOrder) else "payout",
         order_id=order.order_id,
         amount=order.amount,
         method=order.method if isinstance(order, PaymentOrder) else str(order.to.__struct_config__.tag),
-        fingerprint=hmac.new(key, whole, hashlib.sha256).hexdigest(),
+        fingerprint=keyed(key, whole),
+        tail=None if isinstance(order, PaymentOrder) else _tail(order.to.number),
+        payer=payer_of(key, payer.id) if payer and payer.id else None,
     )
 
 
 _DIGITS = 18
+
+
+def keyed(key: bytes, what: bytes) -> str:
+    """Return what stands for a value where the value must not be kept: nobody can try values without the key."""
+    return hmac.new(key, what, hashlib.sha256).hexdigest()
+
+
+def payer_of(key: bytes, payer_id: str) -> str:
+    """Return what stands for a payer."""
+    return keyed(key, b"payer " + payer_id.encode())
+
+
+def _tail(number: str) -> str | None:
+    """Return the last four characters, if a mask would show them."""
+    return truncate(number)[-4:].lstrip("*") or None
 
 
 def recorded(steps: Generator[Call, Reply, Result], order: Facts, terms: Terms, kind: type[Result]) -> Recorded[Result]:
@@ -94,7 +119,8 @@ def _opened(order: Facts, terms: Terms) -> Recorded[Opened]:
             opened: Opened = yield Do(lambda journal: journal.open(order, terms.lease))
         except JournalFailed as cause:
             raise NotSent(f"{cause} (not sent)") from cause
-        if opened.yours or opened.record.state is not State.SENDING or waited >= terms.patience:
+        died = overdue_sender(opened.record, dt.datetime.now(dt.UTC)) is not None
+        if opened.yours or opened.record.state is not State.SENDING or died or waited >= terms.patience:
             return opened
         pause = min(0.05 + waited / 4, 1.0, terms.patience - waited)
         yield Pause(pause)
@@ -130,7 +156,7 @@ def watched(steps: Steps[T], seen: list[Exchange], call: Call | None = None) -> 
             except Exception as cause:  # noqa: BLE001 - the steps know what it means
                 call = steps.throw(cause)
             else:
-                seen += [reply.exchange] if reply.exchange else []
+                seen += reply.exchanges
                 call = steps.send(reply)
     except StopIteration as done:
         result: T = done.value
@@ -140,7 +166,7 @@ def watched(steps: Steps[T], seen: list[Exchange], call: Call | None = None) -> 
 def _settled(key: Key, found: Evidence, terms: Terms, seen: list[Exchange]) -> Recorded[None]:
     """Write down what came of it; a journal that fails now must not hide the outcome from the caller."""
     try:
-        yield Do(lambda journal: journal.settle(key, found, terms.schedule, *seen[-1:]))
+        yield Do(lambda journal: journal.settle(key, found, terms.schedule, seen if terms.keep else ()))
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
         _log.critical(
             "payhub.journal_failed", account=key.account, kind=key.kind, error=_words(cause), state=str(found.state)
@@ -153,9 +179,14 @@ def _words(cause: Exception) -> str:
 
 def _remembered(record: Record, kind: type[Result]) -> Result:
     """Return what is recorded of an order; a refusal is raised again."""
-    if record.state is State.DECLINED:
+    if record.state is State.DECLINED and not _doubtful(record):
         raise Declined(record.reason or "refused")
     return result_of(record, kind)
+
+
+def _doubtful(record: Record) -> bool:
+    """Tell whether something says that the provider has an order of which no money should have moved."""
+    return record.state in {State.NOT_SENT, State.DECLINED} and (record.notified or record.contradicted)
 
 
 def result_of(record: Record, kind: type[Result]) -> Result:
@@ -169,7 +200,7 @@ def result_of(record: Record, kind: type[Result]) -> Result:
         provider=record.facts.provider,
         order_id=record.facts.order_id,
         requested=record.facts.amount,
-        status=status_of(record.state),
+        status=Status.UNKNOWN if _doubtful(record) else status_of(record.state),
         created_at=record.created_at,
         **said,
     )
@@ -196,12 +227,39 @@ def noticed(
     """
     seen: list[Exchange] = []
     steps = ask(msgspec.structs.replace(ref, amount=None))
-    result = yield from watched(steps, seen)
+    try:
+        result = yield from watched(steps, seen)
+    except PayhubError as cause:
+        record = yield from _found(key)
+        if record is not None:
+            yield from _settled(record.facts.key, unanswered(record, cause), terms, seen)
+        raise
     record = yield from _found(key or _named(result))
     if record is not None:
         result = matched(result, record)
         yield from _settled(record.facts.key, evidence(result, Source.STATUS), terms, seen)
+        if record.notified:
+            with contextlib.suppress(JournalFailed):  # they wait on, and a sweep will ask again
+                yield from weighed(record.facts.key)
     return _compared(result, ref)
+
+
+def unanswered(record: Record, cause: PayhubError) -> Evidence:
+    """Return what a question that got no usable answer is evidence for: nothing, but it is kept."""
+    words = NOT_FOUND if isinstance(cause, NotFound) else str(cause)
+    return Evidence(source=Source.STATUS, state=record.state, reason=words)
+
+
+NOT_FOUND = "not found, which proves nothing"
+"""Say why a question that was answered so changed nothing."""
+
+
+def weighed(key: Key) -> Recorded[Record]:
+    """Give the notifications that wait their verdict, and log those that the provider itself contradicts."""
+    record: Record = yield Do(lambda journal: journal.weigh(key))
+    if record.contradicted:
+        _log.warning("payhub.contradicted", account=key.account, kind=key.kind, order_id=key.order_id)
+    return record
 
 
 def matched(result: Result, record: Record) -> Result:

@@ -12,7 +12,7 @@ from payhub.driver import AccountConfig, Capabilities
 from payhub.errors import BadNotification, ConfigurationError, PayhubError, UnknownAccount, UnsupportedOperation
 from payhub.journal import Facts, Key, Record, State
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
-from payhub.notifications import Delivery, Notification
+from payhub.notifications import Delivery, Notification, Received, ReturnedPayer
 from payhub.plan import (
     Plan,
     Recorded,
@@ -26,8 +26,10 @@ from payhub.plan import (
     unknown_payout,
 )
 from payhub.plugins import OPERATIONS, Plugins, Provider
+from payhub.receiving import receiving
 from payhub.recording import Terms, facts, noticed, recorded, result_of
 from payhub.resolver import advancing, resolving
+from payhub.transcript import software
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -42,6 +44,7 @@ class OpenAccount:
         account = provider.info.connect(config)
         self.name = account.name
         self._max_per_second = config.max_per_second
+        self._software = software(provider.info.name, provider.version)
         self.provider = provider
         self.driver = account
         self._terms = terms
@@ -96,10 +99,31 @@ class OpenAccount:
         Raises:
             BadNotification: not authentic, or not readable.
         """
-        caller = self._caller("read_notification")
+        return self._verified("read_notification", delivery, Notification)
+
+    def receive(self, delivery: Delivery, *, ask: bool) -> Plan[Received]:
+        """Verify a notification, and plan to keep it; whoever will not `ask` leaves its order due for a sweep.
+
+        Raises:
+            BadNotification: not authentic, or not readable.
+        """
+        notification = self.read_notification(delivery)
+        if ask:
+            return self._plan(receiving(notification, self._terms, self._key))
+        return self._plan(_left(receiving(notification, self._terms._replace(lease=0.0), self._key)))
+
+    def read_return(self, delivery: Delivery) -> ReturnedPayer:
+        """Verify with what a payer's browser came back; no plan either.
+
+        Raises:
+            BadNotification: not authentic, or not readable.
+        """
+        return self._verified("read_return", delivery, ReturnedPayer)
+
+    def _verified(self, operation: str, delivery: Delivery, promised: type[R]) -> R:
+        caller = self._caller(operation)
         try:
-            notification: Notification = caller(account=self.driver, delivery=delivery)
-            return self._named(notification)
+            return self._named(_told(caller(account=self.driver, delivery=delivery), promised))
         except PayhubError:
             raise
         except Exception as cause:
@@ -147,7 +171,11 @@ class OpenAccount:
 
     def _plan(self, steps: Steps[Any] | Recorded[Any]) -> Plan[Any]:
         return Plan(
-            account=self.name, provider=self.provider.info.name, steps=steps, max_per_second=self._max_per_second
+            account=self.name,
+            provider=self.provider.info.name,
+            steps=steps,
+            max_per_second=self._max_per_second,
+            software=self._software,
         )
 
     def _named(self, result: R) -> R:
@@ -160,6 +188,10 @@ _RESULTS: Mapping[Kind, tuple[str, type[Any]]] = {
 }
 
 
+def _left(steps: Recorded[Received]) -> Recorded[Received]:
+    return msgspec.structs.replace((yield from steps), ask=False)
+
+
 def _as_result(steps: Recorded[Record], kind: type[Any]) -> Recorded[Any]:
     return result_of((yield from steps), kind)
 
@@ -168,6 +200,12 @@ def _expect(order: Any, kind: type[Any]) -> Any:
     if not isinstance(order, kind):
         raise ConfigurationError(f"a {kind.__name__} is needed, not {type(order).__name__}")
     return order
+
+
+def _told(value: Any, kind: type[R]) -> R:
+    if not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__} from the driver")
+    return value
 
 
 def _one_id(ref: Ref) -> Ref:
@@ -226,5 +264,7 @@ class Registry:
             lease=self.lease,
             patience=self.settings.transport.deadline,
             schedule=provider.info.capabilities.schedule,
+            window=self.settings.notifications.window,
+            keep=self.settings.journal.keep_seconds != 0,
         )
         return OpenAccount(provider, config, self.plugins, terms, self._key)

@@ -7,7 +7,7 @@ add evidence.
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -19,9 +19,11 @@ from payhub.journal.records import overdue_sender, past_schedule
 from payhub.journal.states import evidence
 from payhub.models import Exchange, Ref
 from payhub.plan import Do, Recorded, Reply
-from payhub.recording import Terms, matched, watched
+from payhub.recording import Terms, matched, unanswered, watched, weighed
 
 _log = structlog.get_logger("payhub")
+
+_STUCK = State.NEEDS_ATTENTION
 
 Asking = Callable[[Ref], Generator[Call, Reply, Any]]
 """Make the steps that ask for a status; see `payhub.plan.reading`."""
@@ -49,7 +51,7 @@ def advancing(key: Key, ask: Asking, terms: Terms) -> Recorded[Record]:
     now = dt.datetime.now(dt.UTC)
     if ended := overdue_sender(record, now):
         record = yield from _add(key, ended, terms)
-    if record.state is State.SENDING or (not record.state.open and record.state is not State.NEEDS_ATTENTION):
+    if record.state is State.SENDING or not (record.state.open or record.notified or record.state is _STUCK):
         return record
     record = yield from _asked(record, ask, terms)
     if past_schedule(record, now, terms.schedule):
@@ -73,8 +75,10 @@ def resolving(key: Key, state: State, reason: str, by: str, terms: Terms) -> Rec
     return record
 
 
-def _add(key: Key, found: Evidence, terms: Terms, exchange: Exchange | None = None) -> Recorded[Record]:
-    record: Record = yield Do(lambda journal: journal.settle(key, found, terms.schedule, exchange))
+def _add(key: Key, found: Evidence, terms: Terms, exchanges: Sequence[Exchange] = ()) -> Recorded[Record]:
+    record: Record = yield Do(
+        lambda journal: journal.settle(key, found, terms.schedule, exchanges if terms.keep else ())
+    )
     return record
 
 
@@ -87,8 +91,11 @@ def _asked(record: Record, ask: Asking, terms: Terms) -> Recorded[Record]:
         steps = ask(Ref(order_id=by_ours, provider_id=record.provider_id, amount=facts.amount))
         result = yield from watched(steps, seen)
         found = evidence(matched(result, record), Source.STATUS)
+        answered = True
     except PayhubError as cause:
-        words = "not found, which proves nothing" if isinstance(cause, NotFound) else str(cause)
-        found = Evidence(source=Source.STATUS, state=record.state, reason=words)
-    changed = yield from _add(facts.key, found, terms, *seen[-1:])
+        found = unanswered(record, cause)
+        answered = isinstance(cause, NotFound) and not record.state.open  # all that will ever be known of it
+    changed = yield from _add(facts.key, found, terms, seen)
+    if answered and changed.notified:
+        changed = yield from weighed(facts.key)
     return changed

@@ -12,7 +12,7 @@ import datetime as dt
 import functools
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self, TypeVar
 
 import anyio
@@ -23,13 +23,14 @@ import httpx
 import msgspec
 import tenacity
 
-from payhub import transcript
+from payhub import transcript, wire_log
 from payhub.driver import Call, Response, insecure
 from payhub.errors import PayhubError
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
 from payhub.limits import Limits
-from payhub.models import Phase
+from payhub.masking import HiddenBytes
+from payhub.models import Exchange, Phase
 from payhub.plan import Do, Pause, Plan, Reply
 from payhub.plugins import Observer
 
@@ -63,6 +64,8 @@ class _Watch:
     def __init__(self) -> None:
         self.phase = Phase.NOT_SENT
         self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
+        self.body = bytearray()
         self.started_at = dt.datetime.now(dt.UTC)
         self._start = time.monotonic()
 
@@ -76,16 +79,32 @@ class _Watch:
     def duration(self) -> float:
         return time.monotonic() - self._start
 
-    def answered(self, response: httpx.Response, body: bytes) -> Reply:
-        headers = {name.lower(): value for name, value in response.headers.items()}
+    def began(self, response: httpx.Response) -> None:
+        """Refuse by the head what must not be read: an encoded or an announced huge body."""
+        self.status = response.status_code
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise _Refused("the answer is encoded although identity was asked for")
+        announced = self.headers.get("content-length", "0")
+        _check_size(int(announced) if announced.isdigit() else 0)
+
+    def received(self, chunk: bytes) -> None:
+        self.body += chunk
+        _check_size(len(self.body))
+
+    def answered(self) -> Reply:
         self.phase = Phase.ANSWERED
-        return Reply(phase=self.phase, response=Response(status=response.status_code, headers=headers, body=body))
+        return Reply(phase=self.phase, response=self._came())
 
     def failed(self, cause: BaseException) -> Reply:
         """Say what happened in words that quote nothing of the request."""
         status = f" after HTTP {self.status}" if self.status else ""
         words = str(cause) if isinstance(cause, _Refused | PayhubError) else _words(cause)
-        return Reply(phase=self.phase, problem=f"{words}{status}")
+        return Reply(phase=self.phase, part=self._came(), problem=f"{words}{status}")
+
+    def _came(self) -> Response | None:
+        """Return what came of the answer."""
+        return Response(status=self.status, headers=self.headers, body=bytes(self.body)) if self.status else None
 
 
 def _words(cause: BaseException) -> str:
@@ -106,15 +125,6 @@ _PROBLEMS: dict[type[BaseException], str] = {
     httpx.RemoteProtocolError: "the connection was closed, or the answer is not HTTP",
     httpx.NetworkError: "the connection was cut",
 }
-
-
-def _head(watch: _Watch, response: httpx.Response) -> None:
-    """Refuse by the head what must not be read: an encoded or an announced huge body."""
-    watch.status = response.status_code
-    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise _Refused("the answer is encoded although identity was asked for")
-    announced = response.headers.get("content-length", "0")
-    _check_size(int(announced) if announced.isdigit() else 0)
 
 
 def _check_size(size: int) -> None:
@@ -151,7 +161,7 @@ def _repeating(deadline: float) -> dict[str, Any]:
     """Say when a read is repeated: not sent or 5xx, with growing jittered pauses, within the deadline."""
     return {
         "retry": tenacity.retry_if_result(_worth_repeating),
-        "wait": tenacity.wait_random_exponential(multiplier=0.4, max=5.0),
+        "wait": tenacity.wait_exponential(multiplier=0.2, max=5.0) + tenacity.wait_random(0, 0.2),
         "stop": tenacity.stop_before_delay(deadline) | tenacity.stop_after_attempt(4),
         "retry_error_callback": lambda state: state.outcome.result(),
     }
@@ -178,6 +188,7 @@ class _Runner:
         self._observers = tuple(observers)
         self._journal = journal or MemoryJournal()
         self._limits = limits or Limits(None, "")
+        wire_log.guard()
 
     def _paced(self, plan: Plan[Any], deadline: float) -> str | None:
         """Wait for the account's rate limit, if it has one; return why the call must not leave."""
@@ -191,7 +202,7 @@ class _Runner:
         with contextlib.suppress(Exception):
             exchange = transcript.record(plan, call, reply, watch.started_at, watch.duration())
             transcript.publish(exchange, self._observers)
-            return msgspec.structs.replace(reply, exchange=exchange)
+            return msgspec.structs.replace(reply, exchanges=(exchange,))
         return reply
 
 
@@ -238,14 +249,22 @@ class Runner(_Runner):
         deadline = time.monotonic() + self._transport.deadline
         if call.moves_money:
             return self._once(plan, call, deadline)
-        repeat = tenacity.Retrying(**_repeating(self._transport.deadline))
-        return repeat(self._once, plan, call, deadline)
+        tried: list[Exchange] = []
+
+        def once() -> Reply:
+            reply = self._once(plan, call, deadline)
+            tried.extend(reply.exchanges)
+            return reply
+
+        reply = tenacity.Retrying(**_repeating(self._transport.deadline))(once)
+        return msgspec.structs.replace(reply, exchanges=tuple(tried))
 
     def _once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
         watch = _Watch()
         token = _deadline.set(deadline)
         try:
-            reply = self._exchange(plan, call, watch, deadline)
+            with wire_log.guarded():
+                reply = self._exchange(plan, call, watch, deadline)
         except BaseException as cause:
             self._publish(plan, call, watch.failed(cause), watch)
             raise
@@ -259,12 +278,10 @@ class Runner(_Runner):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
             response = self._http.handle_request(_request(call, watch, self._timeout))
             try:
-                _head(watch, response)
-                body = bytearray()
-                for chunk in response.iter_raw():
-                    body += chunk
-                    _check_size(len(body))
-                return watch.answered(response, bytes(body))
+                watch.began(response)
+                for chunk in map(HiddenBytes, response.iter_raw()):
+                    watch.received(chunk)
+                return watch.answered()
             finally:
                 response.close()
         except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
@@ -318,14 +335,21 @@ class AsyncRunner(_Runner):
         deadline = time.monotonic() + self._transport.deadline
         if call.moves_money:
             return await self._once(plan, call, deadline)
-        repeat = tenacity.AsyncRetrying(**_repeating(self._transport.deadline))
-        once: Callable[..., Awaitable[Reply]] = self._once
-        return await repeat(once, plan, call, deadline)
+        tried: list[Exchange] = []
+
+        async def once() -> Reply:
+            reply = await self._once(plan, call, deadline)
+            tried.extend(reply.exchanges)
+            return reply
+
+        reply: Reply = await tenacity.AsyncRetrying(**_repeating(self._transport.deadline))(once)
+        return msgspec.structs.replace(reply, exchanges=tuple(tried))
 
     async def _once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
         watch = _Watch()
         try:
-            reply = await self._exchange(plan, call, watch, deadline)
+            with wire_log.guarded():
+                reply = await self._exchange(plan, call, watch, deadline)
         except BaseException as cause:
             self._publish(plan, call, watch.failed(cause), watch)
             raise
@@ -341,12 +365,11 @@ class AsyncRunner(_Runner):
             with anyio.fail_after(deadline - time.monotonic()):
                 response = await self._http.handle_async_request(_request(call, watch.asynchronous, self._timeout))
                 try:
-                    _head(watch, response)
-                    body = bytearray()
+                    watch.began(response)
                     async for chunk in response.aiter_raw():
-                        body += chunk
-                        _check_size(len(body))
-                    return watch.answered(response, bytes(body))
+                        watch.received(chunk)
+                        del chunk  # a traceback may show it, and the next one may be interrupted
+                    return watch.answered()
                 finally:
                     await response.aclose()
         except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
@@ -380,6 +403,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        buffer = HiddenBytes(buffer)  # it has the signature, and an interrupt may come here
         self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:

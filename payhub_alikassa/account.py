@@ -1,5 +1,6 @@
 """Open an account: keys loaded once, calls signed and addressed."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -7,7 +8,7 @@ import msgspec
 
 from payhub import ConfigurationError, Service
 from payhub.driver import Call
-from payhub.masking import Shown
+from payhub.masking import Shown, hidden
 from payhub_alikassa import wire
 from payhub_alikassa.config import AliKassaConfig
 from payhub_alikassa.signing import Digest, Signer, Verifier, load_signer, load_verifier
@@ -25,9 +26,23 @@ _ROLES: dict[str, Role] = {
     "v1/account/info": "payout_cert",
 }
 
+_SHOWN_HEADERS = frozenset({"account"})  # the account's uuid, which the provider's support asks for
+
 
 def _signer(folder: Path | None, password: str | None, digest: Digest) -> Signer | None:
     return load_signer(folder, password, digest) if folder else None
+
+
+def _signed_with(signer: Signer | None, digest: Digest) -> str | None:
+    return f"{digest}, key SHA256:{signer.verifier.fingerprint}" if signer else None
+
+
+def _verifiers(config: AliKassaConfig) -> Iterator[Verifier]:
+    for number, path in enumerate(config.notification_key):
+        try:
+            yield load_verifier(path, config.digest)
+        except ConfigurationError as cause:
+            raise ConfigurationError(f"accounts.{config.name}.notification_key[{number}]: {cause}") from cause
 
 
 class AliKassaAccount:
@@ -39,15 +54,15 @@ class AliKassaAccount:
         Raises:
             ConfigurationError: a folder or file is named, and what is wrong with it.
         """
+        self.config = config
         if problem := config.problem():
             raise ConfigurationError(f"accounts.{config.name}: {problem}")
-        self.config = config
         self._signers: dict[Role, Signer | None] = {
-            "payment_cert": _signer(config.payment_cert, config.payment_password, config.digest),
-            "payout_cert": _signer(config.payout_cert, config.payout_password, config.digest),
+            "payment_cert": _signer(config.payment_cert, hidden(config.payment_password), config.digest),
+            "payout_cert": _signer(config.payout_cert, hidden(config.payout_password), config.digest),
         }
-        key = config.notification_key
-        self.notification_key: Verifier | None = load_verifier(key, config.digest) if key else None
+        self._signed_with = {role: _signed_with(signer, config.digest) for role, signer in self._signers.items()}
+        self._verifiers = tuple(_verifiers(config))
 
     def __repr__(self) -> str:
         """Show the account's name only."""
@@ -59,14 +74,14 @@ class AliKassaAccount:
         return self.config.name
 
     def verifiers(self) -> tuple[Verifier, ...]:
-        """Return the keys that notifications may be signed with.
+        """Return the keys that notifications may be signed with, in the order of the configuration.
 
         Raises:
             ConfigurationError: the account has none.
         """
-        if self.notification_key is None:
+        if not self._verifiers:
             raise ConfigurationError(f"accounts.{self.name}: notifications need notification_key, a public key file")
-        return (self.notification_key,)
+        return self._verifiers
 
     def services(self) -> tuple[Service, ...]:
         """Return the services that the configuration names."""
@@ -114,4 +129,6 @@ class AliKassaAccount:
             provider_id=provider_id,
             asked=type(request),
             promised=promised,
+            shown_headers=_SHOWN_HEADERS,
+            signed_with=self._signed_with[role],
         )

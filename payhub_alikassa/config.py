@@ -45,7 +45,9 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
 
     `payment_cert` and `payout_cert` are the folders of the unpacked archives (private.pem,
     password.txt, public.pem); an account that only pays out needs only `payout_cert`, and the
-    balance needs it too. See https://merchant.alikassa.com/cabinet/form/setting-api-certs.
+    balance needs it too. `notification_key` is one public key file or several: while the provider
+    changes over to a new key, give both, the new one first.
+    See https://merchant.alikassa.com/cabinet/form/setting-api-certs.
     """
 
     account: Clear[Uuid]
@@ -55,7 +57,7 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
     payment_password: str | None = None
     payout_cert: Clear[Path | None] = None
     payout_password: str | None = None
-    notification_key: Clear[Path | None] = None
+    notification_key: Clear[tuple[Path, ...]] = ()
     digest: Clear[Digest] = "sha1"
     payment_services: Clear[PaymentServices] = PaymentServices()
     payout_services: Clear[PayoutServices] = PayoutServices()

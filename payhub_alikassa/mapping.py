@@ -36,7 +36,7 @@ from payhub import (
     ToWallet,
 )
 from payhub.driver import Offer, Unreadable, exact
-from payhub.masking import Clear, Shown, Truncated, is_card_number
+from payhub.masking import Clear, HiddenFields, HiddenText, Link, Shown, Truncated, hidden, is_card_number
 from payhub.models import Destination
 from payhub_alikassa import models, wire
 from payhub_alikassa.config import AliKassaConfig
@@ -76,7 +76,7 @@ class AliKassaPayout(Shown, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     service: Clear[str | None] = None
     customer_code: Clear[str | None] = None
     notification_endpoint_id: Clear[int | None] = None
-    project_url: Clear[str | None] = None
+    project_url: Link[str | None] = None
 
 
 class PaymentService(msgspec.Struct, frozen=True):
@@ -275,7 +275,7 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         notification_endpoint_url=_given(_url(order.notification_url, "notification_url")),
     )
     _require(request, ("customer_ip", *required), code, PAYMENT_FIELDS)
-    _check_ip(payer.ip)
+    _check_ip(payer)
     return exact(request, PAYMENT_FIELDS)
 
 
@@ -311,6 +311,7 @@ def payout_request(config: AliKassaConfig, order: PayoutOrder) -> models.PayoutR
 
 
 def _extra(given: object, shape: type[E]) -> E:
+    given = hidden(given)
     if given is None:
         return shape()
     if not isinstance(given, shape):
@@ -384,23 +385,28 @@ def _require(request: Shown, required: tuple[str, ...], code: str, names: Mappin
             raise InvalidOrder(names[field], f"is required by {code} ({field})")
 
 
-def _check_ip(ip: str | None) -> None:
+def _check_ip(payer: Payer) -> None:
     try:
-        ip_address(ip or "")
+        ip_address(payer.ip or "")
     except ValueError:
         raise InvalidOrder("payer.ip", "not an IP address (customer_ip)") from None
 
 
 def _url(url: str | None, field: str) -> str | None:
+    url = hidden(url)
     if url is None:
         return None
+    if not _is_web(url):
+        raise InvalidOrder(field, "not an http or https URL")
+    return str(url)
+
+
+def _is_web(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise InvalidOrder(field, "not an http or https URL")
-    return url
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 
 def _phone(phone: str | None) -> str | None:
@@ -412,6 +418,7 @@ _PHONE_SEPARATORS = str.maketrans("", "", "+ -()")
 
 
 def _post_code(code: str | None) -> int | None:
+    code = hidden(code)
     if code is None:
         return None
     if not (code.isascii() and code.isdigit()):
@@ -420,29 +427,29 @@ def _post_code(code: str | None) -> int | None:
 
 
 def _number(to: Destination, currency: str) -> str:
-    number = ""
+    number = HiddenText()
     match to:
         case ToCard():
-            number = to.number.replace(" ", "").replace("-", "")
+            number = HiddenText(to.number.replace(" ", "").replace("-", ""))
             _refuse("to.number", "not a card number", not (number.isascii() and is_card_number(number)))
         case ToPhone():
-            number = _phone(to.number) or ""
+            number = HiddenText(_phone(to.number))
             valid = number.isascii() and number.isdigit() and 10 <= len(number) <= 15  # noqa: PLR2004 - E.164
             _refuse("to.number", "not a phone number with its country code, as 79031112233", not valid)
         case ToBankAccount():
-            number = to.number.replace(" ", "")
+            number = HiddenText(to.number.replace(" ", ""))
             valid = currency != "RUB" or (number.isascii() and number.isdigit() and len(number) == 20)  # noqa: PLR2004
             _refuse("to.number", "not an account number of 20 digits", not valid)
         case ToWallet():
-            number = _phone(to.number) or ""
-    return number
+            number = HiddenText(_phone(to.number))
+    return str(number)
 
 
 def _bic(to: object, currency: str) -> str | None:
-    bic = to.bic if isinstance(to, ToBankAccount) else None
+    bic = hidden(to.bic) if isinstance(to, ToBankAccount) else None
     valid = bic is None or currency != "RUB" or (bic.isascii() and bic.isdigit() and len(bic) == 9)  # noqa: PLR2004
     _refuse("to.bic", "not a BIC of 9 digits (bik_bank)", not valid)
-    return bic
+    return bic and str(bic)
 
 
 def _refuse(field: str, reason: str, wrong: bool) -> None:  # noqa: FBT001
@@ -467,7 +474,7 @@ def payment_created(answer: models.PaymentCreated, raw: Mapping[str, Any], order
         requested=_money(answer.amount, wire.identifier(answer.currency) or order.amount.currency),
         redirect_url=wire.identifier(answer.url),
         requisites=_requisites(answer, _REQUISITES.get(order.method)),
-        raw=raw,
+        raw=dict(raw),
     )
 
 
@@ -488,7 +495,7 @@ def payout_created(answer: models.PayoutCreated, raw: Mapping[str, Any], order: 
         status=status(answer.payment_status),
         provider_status=answer.payment_status,
         requested=_money(answer.amount, wire.identifier(answer.currency) or order.amount.currency),
-        raw=raw,
+        raw=dict(raw),
     )
 
 
@@ -511,7 +518,7 @@ def _settled(answer: models.PaymentState | models.PayoutState, raw: Mapping[str,
         "commission": _money(answer.commission_amount, currency),
         "partial": wire.flag(answer.is_partial_payment),
         "reason": wire.identifier(answer.payment_error_message),
-        "raw": raw,
+        "raw": dict(raw),
     }
 
 
@@ -526,9 +533,9 @@ def history(page: models.HistoryPage, raw: Mapping[str, Any], currency: str) -> 
             requested=_money(item.amount, wire.identifier(item.currency) or currency),
             commission=_money(item.commission_amount, wire.identifier(item.currency) or currency),
             created_at=_time(item.created_at),
-            raw=fields,
+            raw=dict(fields),
         )
-        for item, fields in zip(page.data, raw["data"], strict=True)
+        for item, fields in zip(page.data, map(HiddenFields, raw["data"]), strict=True)
     )
 
 
@@ -542,7 +549,7 @@ def balance(answer: models.BalanceState, raw: Mapping[str, Any], currency: str) 
         held=_money(answer.hold, currency),
         reserved=_money(answer.rolling_reserve, currency),
         pending_payouts=_money(answer.pending_payouts, currency),
-        raw=raw,
+        raw=dict(raw),
     )
 
 
@@ -552,7 +559,7 @@ def account_info(answer: models.InfoState, raw: Mapping[str, Any]) -> AccountInf
         payments_allowed=answer.is_allowed_payment,
         payouts_allowed=answer.is_allowed_payout,
         services=_services("payment", answer.payments) + _services("payout", answer.payouts),
-        raw=raw,
+        raw=dict(raw),
     )
 
 
@@ -581,6 +588,7 @@ _DIGITS = 9
 
 
 def _money(value: object, currency: str) -> Money | None:
+    value = hidden(value)
     amount: Decimal | None = wire.amount(value)
     try:
         return None if amount is None else Money(amount, currency, _DIGITS)

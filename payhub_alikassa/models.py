@@ -3,11 +3,13 @@
 The masks say what a log may show of each field; a field that is not declared here is hidden.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from payhub.masking import Clear, Link, Shown, Truncated
+from payhub.masking import Birth, Clear, Email, Ip, Link, Name, Phone, ProviderId, Shown, Truncated, Words, masked
 
 
 def _text(longest: int) -> Meta:
@@ -21,9 +23,9 @@ Text100 = Annotated[str, _text(100)] | UnsetType
 Text128 = Annotated[str, _text(128)] | UnsetType
 Text255 = Annotated[str, _text(255)] | UnsetType
 Text2000 = Annotated[str, _text(2000)] | UnsetType
-Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | UnsetType
+Email254 = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | UnsetType
 Email50 = Annotated[str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | UnsetType
-Phone = Annotated[str, Meta(pattern=r"^[0-9]{10,15}$")] | UnsetType
+Phone15 = Annotated[str, Meta(pattern=r"^[0-9]{10,15}$")] | UnsetType
 Phone12 = Annotated[str, Meta(pattern=r"^[0-9]{10,12}$")] | UnsetType
 Number = Annotated[int, Meta(ge=0, le=2**31 - 1)] | UnsetType
 
@@ -41,15 +43,15 @@ class PaymentRequest(Shown, frozen=True, kw_only=True):
     service: Clear[ServiceCode]
     desc: Text128 = UNSET
     lifetime: Clear[Annotated[int, Meta(ge=900, le=3600)] | UnsetType] = UNSET
-    customer_ip: Text50 = UNSET
+    customer_ip: Ip[Text50] = UNSET
     customer_user_id: Truncated[Text100] = UNSET
     customer_account: Truncated[Text50] = UNSET
     customer_code: Clear[Text100] = UNSET
-    customer_email: Email50 = UNSET
-    customer_first_name: Text50 = UNSET
-    customer_last_name: Text50 = UNSET
+    customer_email: Email[Email50] = UNSET
+    customer_first_name: Name[Text50] = UNSET
+    customer_last_name: Name[Text50] = UNSET
     customer_address: Text50 = UNSET
-    customer_phone: Truncated[Phone12] = UNSET
+    customer_phone: Phone[Phone12] = UNSET
     customer_post_code: Annotated[int, Meta(ge=0, lt=10**12)] | UnsetType = UNSET
     customer_state: Text50 = UNSET
     customer_city: Text20 = UNSET
@@ -73,9 +75,9 @@ class CardExtra(Shown, frozen=True, kw_only=True):
 
     card_exp_year: Annotated[str, Meta(pattern="^[0-9]{2}$")] | UnsetType = UNSET
     card_exp_month: Annotated[str, Meta(pattern="^(0[1-9]|1[0-2])$")] | UnsetType = UNSET
-    card_holder: Text100 = UNSET
+    card_holder: Name[Text100] = UNSET
     card_country: Clear[Annotated[str, Meta(pattern="^[A-Z]{2}$")] | UnsetType] = UNSET
-    card_recipient_birth_date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | UnsetType = UNSET
+    card_recipient_birth_date: Birth[Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | UnsetType] = UNSET
 
 
 # https://doc-merchant.alikassa.com/payout/create and https://doc-merchant.alikassa.com/provider/ps4rub
@@ -89,12 +91,12 @@ class PayoutRequest(Shown, frozen=True, kw_only=True):
     notification_endpoint_id: Clear[Number] = UNSET
     notification_endpoint_url: Link[Text255] = UNSET
     extra: Clear[CardExtra | UnsetType] = UNSET
-    customer_phone: Truncated[Phone] = UNSET
-    customer_email: Email = UNSET
+    customer_phone: Phone[Phone15] = UNSET
+    customer_email: Email[Email254] = UNSET
     customer_code: Clear[Text100] = UNSET
     bik_bank: Clear[Text100] = UNSET
-    customer_first_name: Text100 = UNSET
-    customer_last_name: Text100 = UNSET
+    customer_first_name: Name[Text100] = UNSET
+    customer_last_name: Name[Text100] = UNSET
     customer_country: Clear[Annotated[str, Meta(pattern="^[A-Z]{3}$")] | UnsetType] = UNSET
     project_url: Link[Text255] = UNSET
 
@@ -121,11 +123,20 @@ class NoFields(Shown, frozen=True, kw_only=True):
     """Ask without any field; PHP writes that as `[]`."""
 
 
-class _Answer(Shown, frozen=True, kw_only=True):
+class _Said(Shown, frozen=True, kw_only=True):
+    """Hold what the provider said."""
+
+    def _shown(self) -> Iterator[tuple[str, object]]:
+        """Show an answer in `repr` as a log shows it: what is long is no amount and no id, whatever it is called."""
+        shown: Any = masked(msgspec.to_builtins(self), type(self))
+        return iter(shown.items())
+
+
+class _Answer(_Said, frozen=True, kw_only=True):
     """Hold what any answer may carry instead of what was promised."""
 
-    message: Clear[Any] = None
-    errors: Clear[Any] = None
+    message: Words[Any] = None
+    errors: Words[Any] = None
 
 
 # https://doc-merchant.alikassa.com/provider/ps4rub
@@ -133,7 +144,7 @@ class PaymentCreated(_Answer, frozen=True, kw_only=True):
     """Answer a new payment; requisites come for host-to-host services only."""
 
     payment_status: Clear[str]
-    id: Clear[int | str]
+    id: ProviderId[int | str]
     url: Link[Any] = None
     uuid: Clear[Any] = None
     order_id: Clear[Any] = None
@@ -141,9 +152,9 @@ class PaymentCreated(_Answer, frozen=True, kw_only=True):
     currency: Clear[Any] = None
     success_redirect_url: Link[Any] = None
     cardNumber: Truncated[Any] = None  # noqa: N815 - the provider's name
-    cardHolderName: Any = None  # noqa: N815 - the provider's name
+    cardHolderName: Name[Any] = None  # noqa: N815 - the provider's name
     card_number: Truncated[Any] = None
-    card_holder_name: Any = None
+    card_holder_name: Name[Any] = None
     bank: Clear[Any] = None
     bik_bank: Clear[Any] = None
 
@@ -153,7 +164,7 @@ class PaymentState(_Answer, frozen=True, kw_only=True):
     """Answer a payment's status."""
 
     payment_status: Clear[str]
-    id: Clear[int | str]
+    id: ProviderId[int | str]
     order_id: Clear[Any] = None
     url: Link[Any] = None
     antiFraud: Clear[Any] = None  # noqa: N815 - the provider's name
@@ -171,22 +182,22 @@ class PaymentState(_Answer, frozen=True, kw_only=True):
     card_mask: Truncated[Any] = None
     crypto_network: Clear[Any] = None
     crypto_txid: Clear[Any] = None
-    customer_phone: Truncated[Any] = None
+    customer_phone: Phone[Any] = None
     customer_card_number: Truncated[Any] = None
-    payment_error_message: Clear[Any] = None
+    payment_error_message: Words[Any] = None
     cardNumber: Truncated[Any] = None  # noqa: N815 - the provider's name
-    cardHolderName: Any = None  # noqa: N815 - the provider's name
+    cardHolderName: Name[Any] = None  # noqa: N815 - the provider's name
     card_number: Truncated[Any] = None
-    card_holder_name: Any = None
+    card_holder_name: Name[Any] = None
     bank: Clear[Any] = None
     bik_bank: Clear[Any] = None
 
 
 # https://doc-merchant.alikassa.com/payment/check/history
-class HistoryItem(Shown, frozen=True, kw_only=True):
+class HistoryItem(_Said, frozen=True, kw_only=True):
     """List one payment; the status is called `status` here."""
 
-    id: Clear[int | str]
+    id: ProviderId[int | str]
     status: Clear[str]
     order_id: Clear[Any] = None
     amount: Clear[Any] = None
@@ -195,7 +206,7 @@ class HistoryItem(Shown, frozen=True, kw_only=True):
     created_at: Clear[Any] = None
 
 
-class HistoryLinks(Shown, frozen=True, kw_only=True):
+class HistoryLinks(_Said, frozen=True, kw_only=True):
     """Link the pages of a list; only whether there is a next one is used."""
 
     first: Link[Any] = None
@@ -217,7 +228,7 @@ class PayoutCreated(_Answer, frozen=True, kw_only=True):
     """Answer a new payout."""
 
     payment_status: Clear[str]
-    id: Clear[int | str]
+    id: ProviderId[int | str]
     order_id: Clear[Any] = None
     amount: Clear[Any] = None
     currency: Clear[Any] = None
@@ -228,7 +239,7 @@ class PayoutState(_Answer, frozen=True, kw_only=True):
     """Answer a payout's status."""
 
     payment_status: Clear[str]
-    id: Clear[int | str]
+    id: ProviderId[int | str]
     order_id: Clear[Any] = None
     amount: Clear[Any] = None
     payment_amount: Clear[Any] = None
@@ -240,7 +251,7 @@ class PayoutState(_Answer, frozen=True, kw_only=True):
     rrn: Clear[Any] = None
     RRN: Clear[Any] = None
     card_mask: Truncated[Any] = None
-    payment_error_message: Clear[Any] = None
+    payment_error_message: Words[Any] = None
     account_old_balance: Clear[Any] = None
     account_new_balance: Clear[Any] = None
 
@@ -257,7 +268,7 @@ class BalanceState(_Answer, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/method/info
-class InfoItem(Shown, frozen=True, kw_only=True):
+class InfoItem(_Said, frozen=True, kw_only=True):
     """Name one service of the account."""
 
     service_code: Clear[str]
@@ -276,7 +287,7 @@ class InfoState(_Answer, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/api/sign
-class Notified(Shown, frozen=True, kw_only=True):
+class Notified(_Said, frozen=True, kw_only=True):
     """Tell of a payment or payout by itself: the fields that are signed, in the order they are signed.
 
     The documents have the first eleven. Senders without `commission_amount` were seen, and one
@@ -284,7 +295,7 @@ class Notified(Shown, frozen=True, kw_only=True):
     """
 
     type: Clear[Literal["payment", "payout"]]
-    id: Clear[int | str]
+    id: ProviderId[int | str]
     order_id: Clear[int | str]
     payment_status: Clear[str]
     amount: Clear[Any] = None

@@ -40,10 +40,14 @@ def write(fields: Mapping[str, Value], style: Style) -> bytes:
     Raises:
         ValueError: a text has half of a surrogate pair.
     """
-    text = msgspec.json.encode({n: msgspec.Raw(str(v)) if isinstance(v, Number) else v for n, v in fields.items()})
+    text = _encode(fields)
     if not text.isascii():
         text = (_escape(text.decode()) if style.escape_unicode else _escape_line_ends(text.decode())).encode()
     return text.replace(b"/", b"\\/") if style.escape_slashes else text
+
+
+# The encoder asks about what is not a plain value, and that is the numbers only.
+_encode = msgspec.json.Encoder(enc_hook=lambda number: msgspec.Raw(str(number))).encode
 
 
 def _escape(text: str) -> str:

@@ -14,6 +14,7 @@ from payhub import (
     PaymentOrder,
     Payout,
     PayoutOrder,
+    ReturnedPayer,
     hookimpl,
 )
 from payhub.driver import Asking, Capabilities, Creating, Flow, ProviderInfo, Sandbox, Unreadable
@@ -54,6 +55,7 @@ CAPABILITIES = Capabilities(
     fetch_account_info=True,
     list_payments=True,
     read_notification=True,
+    read_return=True,
 )
 
 
@@ -148,6 +150,15 @@ def payhub_read_notification(account: AliKassaAccount, delivery: Delivery) -> No
     """Verify a notification: https://doc-merchant.alikassa.com/api/sign."""
     config = account.config
     return notifications.read(delivery, account.verifiers(), account=config.account, currency=config.currency)
+
+
+@hookimpl
+def payhub_read_return(account: AliKassaAccount, delivery: Delivery) -> ReturnedPayer:
+    """Verify the form of a payer who came back: https://doc-merchant.alikassa.com/payment/check/sign.
+
+    The form does not name the account: what is signed for one is good for all that have the key.
+    """
+    return notifications.read_return(delivery, account.verifiers())
 
 
 def _asked(ref: Ref) -> models.StatusRequest:

@@ -6,23 +6,26 @@ https://doc-merchant.alikassa.com/payout/create.
 """
 
 import base64
-import binascii
+import contextlib
 import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from payhub import ConfigurationError
+from payhub.masking import HiddenBytes, hidden
 
 Digest = Literal["sha1", "sha256"]
 
-_DIGESTS: dict[Digest, type[hashes.HashAlgorithm]] = {
-    "sha1": hashes.SHA1,
-    "sha256": hashes.SHA256,
+_DIGESTS: dict[Digest, tuple[hashes.HashAlgorithm, Callable[[bytes], Any]]] = {
+    "sha1": (hashes.SHA1(), hashlib.sha1),  # noqa: S303 - what the provider signs with
+    "sha256": (hashes.SHA256(), hashlib.sha256),
 }
+_PADDING = padding.PKCS1v15()
 _SHORTEST = 2048
 _PROBE = b"payhub"
 
@@ -37,7 +40,7 @@ class Verifier:
     def __init__(self, key: rsa.RSAPublicKey, digest: Digest) -> None:
         """Take a key that is long enough."""
         self._key = key
-        self._digest = _DIGESTS[digest]()
+        self._algorithm, self._hash = _DIGESTS[digest]
 
     def __repr__(self) -> str:
         """Show the key by its fingerprint only."""
@@ -45,9 +48,30 @@ class Verifier:
 
     @property
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the public key in DER form, in hexadecimal."""
+        """Return the SHA-256 of the public key in DER form, as `openssl dgst -sha256 -c` writes it."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
-        return hashlib.sha256(self._key.public_bytes(serialization.Encoding.DER, form)).hexdigest()
+        return hashlib.sha256(self._key.public_bytes(serialization.Encoding.DER, form)).digest().hex(":")
+
+    def signed(self, texts: Iterable[bytes], signature: bytes) -> bytes:
+        """Return the first of the texts that the signature is over: one RSA operation, and one hash a text.
+
+        The digest is recovered from the signature, once, and with the very check that verifying
+        makes: OpenSSL's `ossl_rsa_verify` does both, and compares the padding, the DigestInfo and
+        the length whole. No text is asked for if that fails. All that is compared is public, so
+        the time that it takes tells nothing.
+        See https://cryptography.io/en/latest/hazmat/primitives/asymmetric/rsa/ and RFC 8017, 8.2.2.
+
+        Raises:
+            BadSignature: it is not this key's, or over none of the texts.
+        """
+        try:
+            digest = self._key.recover_data_from_signature(signature, _PADDING, self._algorithm)
+        except InvalidSignature as cause:
+            raise BadSignature("the signature is not this key's") from cause
+        for text in texts:
+            if self._hash(text).digest() == digest:
+                return text
+        raise BadSignature("the signature is not over these bytes")
 
     def verify(self, data: bytes, signature: str) -> None:
         """Return if the Base64 signature is this key's over the bytes.
@@ -56,9 +80,10 @@ class Verifier:
             BadSignature: it is not, or it is not Base64.
         """
         try:
-            self._key.verify(base64.b64decode(signature, validate=True), data, padding.PKCS1v15(), self._digest)
-        except (InvalidSignature, binascii.Error, ValueError) as cause:
-            raise BadSignature("the signature is not this key's over these bytes") from cause
+            decoded = base64.b64decode(signature, validate=True)
+        except ValueError as cause:
+            raise BadSignature("the signature is not Base64") from cause
+        self.signed((data,), decoded)
 
 
 class Signer:
@@ -67,8 +92,7 @@ class Signer:
     def __init__(self, key: rsa.RSAPrivateKey, digest: Digest) -> None:
         """Take a key that is long enough."""
         self._key = key
-        self._digest = _DIGESTS[digest]()
-        self._padding = padding.PKCS1v15()
+        self._algorithm, _ = _DIGESTS[digest]
         self.verifier = Verifier(key.public_key(), digest)
 
     def __repr__(self) -> str:
@@ -77,7 +101,7 @@ class Signer:
 
     def sign(self, data: bytes) -> str:
         """Return the signature over the bytes: standard Base64, one line."""
-        return base64.b64encode(self._key.sign(data, self._padding, self._digest)).decode("ascii")
+        return base64.b64encode(self._key.sign(data, _PADDING, self._algorithm)).decode("ascii")
 
 
 def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
@@ -89,6 +113,7 @@ def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
     Raises:
         ConfigurationError: the folder is named, and what is wrong with it.
     """
+    password = hidden(password)
     key = _private_key(folder, _password(folder, password))
     _check_length(key.key_size, folder / "private.pem")
     signer = Signer(key, digest)
@@ -108,7 +133,8 @@ def load_verifier(path: Path, digest: Digest) -> Verifier:
     """Load a public key file.
 
     Raises:
-        ConfigurationError: the file is missing, is not an RSA public key, or the key is too short.
+        ConfigurationError: the file is missing, is not an RSA public key, the key is too short, or
+            this machine does not verify with the digest.
     """
     try:
         key = serialization.load_pem_public_key(_read(path))
@@ -117,7 +143,9 @@ def load_verifier(path: Path, digest: Digest) -> Verifier:
     if not isinstance(key, rsa.RSAPublicKey):
         raise ConfigurationError(f"{path}: not an RSA key")
     _check_length(key.key_size, path)
-    return Verifier(key, digest)
+    verifier = Verifier(key, digest)
+    _check_policy(verifier, path, digest)
+    return verifier
 
 
 def _private_key(folder: Path, password: bytes | None) -> rsa.RSAPrivateKey:
@@ -147,14 +175,26 @@ def _decrypted(pem: bytes, password: bytes | None) -> object:
 
 def _password(folder: Path, given: str | None) -> bytes | None:
     if given is not None:
-        return given.rstrip("\r\n").encode() or None
+        return HiddenBytes(given.rstrip("\r\n").encode()) or None
     path = folder / "password.txt"
-    return _read(path).rstrip(b"\r\n") or None if path.exists() else None
+    return HiddenBytes(_read(path).rstrip(b"\r\n")) or None if path.exists() else None
 
 
 def _check_length(bits: int, path: Path) -> None:
     if bits < _SHORTEST:
         raise ConfigurationError(f"{path}: an RSA key of {bits} bits is too short; {_SHORTEST} are needed")
+
+
+def _check_policy(verifier: Verifier, path: Path, digest: Digest) -> None:
+    """Verify nothing, to see whether this machine would at all; else genuine notifications look forged."""
+    try:
+        with contextlib.suppress(BadSignature):
+            verifier.signed((), b"")
+    except UnsupportedAlgorithm as cause:
+        raise ConfigurationError(
+            f"{path}: OpenSSL on this machine refuses to verify with {digest} "
+            "(a system-wide crypto policy may forbid it)"
+        ) from cause
 
 
 def _check_pair(folder: Path, signature: str, digest: Digest) -> None:
@@ -166,6 +206,6 @@ def _check_pair(folder: Path, signature: str, digest: Digest) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return HiddenBytes(path.read_bytes())
     except OSError as cause:
         raise ConfigurationError(f"{path.parent}: {path.name} cannot be read: {cause.strerror}") from cause

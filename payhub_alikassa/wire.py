@@ -9,7 +9,7 @@ import msgspec
 
 from payhub import Declined, NotFound
 from payhub.driver import Response, Unreadable
-from payhub.masking import Shown, sweep
+from payhub.masking import HiddenFields, Shown, blot, hidden
 
 A = TypeVar("A", bound=Shown)
 
@@ -38,7 +38,7 @@ def read(response: Response, promised: type[A]) -> tuple[A, Mapping[str, Any]]:
         NotFound: the provider does not know it.
         Unreadable: anything else that is not HTTP 200 with the promised fields.
     """
-    fields = _object(response.body)
+    fields = _object(response)
     if response.status != _OK or fields.get("errors"):
         raise _refusal(response.status, fields)
     try:
@@ -47,12 +47,12 @@ def read(response: Response, promised: type[A]) -> tuple[A, Mapping[str, Any]]:
         raise _refusal(response.status, fields) from None
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(response: Response) -> HiddenFields:
     try:
-        fields = _json.decode(body)
+        fields = hidden(_json.decode(response.body))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Unreadable("the answer is not JSON") from None
-    if not isinstance(fields, dict):
+    if not isinstance(fields, HiddenFields):
         raise Unreadable("the answer is not a JSON object")
     return fields
 
@@ -66,14 +66,14 @@ def _refusal(status: int, fields: Mapping[str, Any]) -> Exception:
     text, errors = _said(fields.get("message")), _errors(fields.get("errors"))
     if status == _INVALID and errors:
         return Declined(text, code=str(status), errors=errors)
-    if _NOT_FOUND.search(text):
+    if _NOT_FOUND.search(str(fields.get("message"))):
         return NotFound(text)
     complaints = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items())
     return Unreadable(" ".join(filter(None, (text, complaints))) or "the answer lacks the promised fields")
 
 
 def _said(text: object) -> str:
-    return sweep(str(text))[:_LONGEST_TEXT] if text else ""
+    return blot(str(text))[:_LONGEST_TEXT] if text else ""
 
 
 def _errors(errors: object) -> dict[str, tuple[str, ...]]:
@@ -87,9 +87,10 @@ def _errors(errors: object) -> dict[str, tuple[str, ...]]:
 
 def identifier(value: object) -> str | None:
     """Read an id or text that comes as a string or a number; empty and null are absent."""
+    value = hidden(value)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise Unreadable("an id of the answer is neither a text nor a whole number")
     return str(value)
 
@@ -101,9 +102,10 @@ def repeated(value: object) -> str | None:
 
 def amount(value: object) -> Decimal | None:
     """Read an amount that comes as a string or a number; empty and null are absent, floats never arise."""
+    value = hidden(value)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise Unreadable("an amount of the answer is not a number")
     try:
         number = Decimal(value)

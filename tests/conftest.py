@@ -11,10 +11,37 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from payhub import AsyncHub, Hub, hookimpl
 from payhub.models import Exchange
 from payhub.testing import fake
+from tests import leak_watch
 from tests.raw_server import Act, RawServer, serving
 
 hypothesis.settings.register_profile("payhub", deadline=None, max_examples=100, derandomize=True)
 hypothesis.settings.load_profile("payhub")
+
+
+leak_watch.begin()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Any:
+    """Hear every library from here on."""
+    leak_watch.WATCH.listen()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """Fail a test that passed, if something was logged that must not be."""
+    result = yield
+    leak_watch.WATCH.check(item)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Any:
+    """Fail a test after which something was logged that must not be."""
+    result = yield
+    leak_watch.WATCH.check(item)
+    return result
 
 
 class Observer:

@@ -79,6 +79,38 @@ def test_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET == account({"shop": "1", "password": {"env": "SHOP_PASSWORD"}}).password
 
 
+class Keys(AccountConfig, frozen=True, kw_only=True):
+    """Stand for a driver's configuration that takes several paths."""
+
+    keys: Clear[tuple[Path, ...]] = ()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("new.pem", ["new.pem"]),
+        (["new.pem", "cert/old.pem"], ["new.pem", "cert/old.pem"]),
+        (["new.pem", {"env": "PAYHUB_TEST_OLD"}], ["new.pem", "old.pem"]),
+        ({"env": "PAYHUB_TEST_OLD"}, ["old.pem"]),
+        ([], []),
+    ],
+)
+def test_several_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: object, expected: list[str]) -> None:
+    """Where several paths may stand, each is given as any path is, and one alone needs no list."""
+    monkeypatch.setenv("PAYHUB_TEST_OLD", "old.pem")
+    settings = read_mapping({"accounts": {"a": {"provider": "p", "keys": given}}}, tmp_path)
+    assert account_config(settings, "a", Keys) == Keys(
+        name="a", provider="p", keys=tuple(tmp_path / path for path in expected)
+    )
+
+
+@pytest.mark.parametrize("key", [f"-----BEGIN-----\n{SECRET}\n", f"{SECRET}\r", f"{SECRET}\0"])
+def test_what_is_in_a_file_is_not_its_path(key: str) -> None:
+    """A key that is pasted in where its path belongs is refused, and not quoted."""
+    with pytest.raises(ConfigurationError, match=r"^accounts\.a\.key: give the path of a file, not what is in it$"):
+        account({"shop": "1", "key": key})
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_secret_from_a_file(tmp_path: Path, end: str) -> None:
     """A text may be a file's content, without the end of its line."""

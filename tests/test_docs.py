@@ -18,7 +18,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from payhub import Hub, Money, Payer, PayhubError, PaymentOrder, errors, hookspecs
-from payhub.config import JournalSettings
+from payhub.config import JournalSettings, NotificationSettings
 from payhub.driver import AccountConfig
 from payhub.runner import Transport
 from payhub_alikassa import AliKassaPayment, AliKassaPayout, mapping
@@ -37,6 +37,7 @@ DONE_BEFORE = ("make ", "pip install", "payhub sandbox")
 def write_file(example: Example) -> None:
     """Write a sample that is headed by a file's name, so that later samples can import it."""
     name = example.region.lexemes["arguments"].split('"')[1]
+    Path(name).parent.mkdir(exist_ok=True)
     Path(name).write_text(example.parsed, "utf-8")
 
 
@@ -157,7 +158,15 @@ def test_no_heading_without_a_hook() -> None:
     assert headings == list(signatures())
 
 
-CONFIGURATION = (Transport, JournalSettings, AccountConfig, AliKassaConfig, PaymentServices, PayoutServices)
+CONFIGURATION = (
+    Transport,
+    JournalSettings,
+    NotificationSettings,
+    AccountConfig,
+    AliKassaConfig,
+    PaymentServices,
+    PayoutServices,
+)
 
 
 @pytest.mark.parametrize("shape", [*CONFIGURATION, AliKassaPayment, AliKassaPayout], ids=lambda shape: shape.__name__)
@@ -180,7 +189,7 @@ def test_every_error_is_explained() -> None:
 
 def test_the_tests_that_the_docs_name_exist() -> None:
     """What a page says is shown by a test is shown by a test."""
-    text = (DOCS / "how-it-works.md").read_text("utf-8")
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
     written = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
         assert f"def {name}(" in (ROOT / path).read_text("utf-8")

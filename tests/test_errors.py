@@ -15,6 +15,7 @@ from payhub.errors import (
     NotSent,
     OrderConflict,
     PayhubError,
+    TicketRefused,
     Unavailable,
     UnknownAccount,
     UnknownProvider,
@@ -35,6 +36,7 @@ EXAMPLES: list[PayhubError] = [
     NotFound("x"),
     Unavailable("x"),
     BadNotification("x"),
+    TicketRefused("x"),
 ]
 
 

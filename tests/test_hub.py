@@ -9,15 +9,21 @@ import pytest
 
 from payhub import (
     AsyncHub,
+    BadNotification,
     ConfigurationError,
     Declined,
+    Delivery,
     Hub,
     InvalidOrder,
     Money,
     NotFound,
+    Notification,
+    Payment,
     PayoutOrder,
+    ReturnedPayer,
     Status,
     UnknownAccount,
+    UnsupportedOperation,
     hookimpl,
 )
 from payhub.driver import ProviderInfo
@@ -150,6 +156,93 @@ def test_money_is_not_broadcast(open_hub: Open, serve: Serve) -> None:
     assert (([], 1, 0), ["other"], 1, 1) == (before, second.called, len(first.requests), len(other.requests))
 
 
+NOTICE = fake.signed_notification("sesame", order_id="in-1", amount=Money("3000", "RUB"), paid=Money("2999", "RUB"))
+RETURN = fake.signed_return("sesame", order_id="in-1", reference="u-7")
+SIGNED = {"accounts": {"shop": {"provider": "fake", "base_url": "http://127.0.0.1:9", "secret": "sesame"}}}
+
+
+def test_a_notification_is_read(open_hub: Open) -> None:
+    """An authentic notification is told, and names its account; nothing is sent for it."""
+    told = open_hub(**SIGNED).read_notification("shop", NOTICE)
+    assert (told.account, told.provider, told.kind, told.order_id, told.provider_id, told.status, told.paid) == (
+        "shop", "fake", "payment", "in-1", "7", Status.SUCCEEDED, Money("2999", "RUB")
+    )  # fmt: skip
+
+
+def test_a_payers_return_is_read(open_hub: Open) -> None:
+    """An authentic return says which payer came back, and to which account."""
+    told = open_hub(**SIGNED).read_return("shop", RETURN)
+    assert told == ReturnedPayer(account="shop", provider="fake", order_id="in-1", reference="u-7")
+
+
+def test_a_returned_payer_is_no_payment() -> None:
+    """Who came back cannot be taken for who paid: a return has no status and no amount, and is a type of its own."""
+    fields = set(ReturnedPayer.__struct_fields__)
+    assert (fields, issubclass(ReturnedPayer, Payment | Notification)) == (
+        {"account", "provider", "order_id", "reference"},
+        False,
+    )
+
+
+READS = {"read_notification": NOTICE, "read_return": RETURN}
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_each_is_refused_in_the_place_of_the_other(open_hub: Open, operation: str) -> None:
+    """A genuine return is no notification, a genuine notification no return."""
+    [wrong] = [delivery for name, delivery in READS.items() if name != operation]
+    with pytest.raises(BadNotification):
+        getattr(open_hub(**SIGNED), operation)("shop", wrong)
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_what_the_driver_cannot_read_is_unsupported(open_hub: Open, operation: str) -> None:
+    """A driver without the hook refuses it as it does any operation that it does not have."""
+    hub = open_hub(plugins=(Second(),), accounts={"other": {"provider": "second", "base_url": "http://127.0.0.1:9"}})
+    with pytest.raises(UnsupportedOperation, match=f"^account 'other': provider 'second' has no {operation}$"):
+        getattr(hub, operation)("other", READS[operation])
+
+
+class Careless(Second):
+    """Read deliveries by what the test says."""
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        super().__init__()
+        self.read = read
+
+    @hookimpl
+    def payhub_read_notification(self, account: Any, delivery: Delivery) -> Any:
+        return self.read()
+
+    @hookimpl
+    def payhub_read_return(self, account: Any, delivery: Delivery) -> Any:
+        return self.read()
+
+
+@pytest.mark.parametrize("operation", READS)
+@pytest.mark.parametrize(
+    ("read", "error", "words"),
+    [
+        (lambda: 1 // 0, BadNotification, "the driver could not read it"),
+        (lambda: int("sesame"), BadNotification, "the driver could not read it"),
+        (lambda: None, BadNotification, "the driver could not read it"),
+        (lambda: Payment(status=Status.SUCCEEDED), BadNotification, "the driver could not read it"),
+        (lambda: (_ for _ in ()).throw(BadNotification("mine")).send(None), BadNotification, "mine"),
+        (lambda: (_ for _ in ()).throw(ConfigurationError("mine")).send(None), ConfigurationError, "mine"),
+    ],
+    ids=["raises", "quotes", "nothing", "another type", "refuses", "is not configured"],
+)
+def test_nothing_else_comes_of_a_delivery(
+    open_hub: Open, operation: str, read: Callable[[], Any], error: type[Exception], words: str
+) -> None:
+    """Whatever a driver does with a delivery, the application gets what was promised, or an error of payhub's."""
+    hub = open_hub(
+        plugins=(Careless(read),), accounts={"other": {"provider": "second", "base_url": "http://127.0.0.1:9"}}
+    )
+    with pytest.raises(error, match=f"^{words}$"):
+        getattr(hub, operation)("other", READS[operation])
+
+
 def test_two_accounts_of_one_provider(open_hub: Open, serve: Serve) -> None:
     """Two shops at one provider are two accounts, each with its own configuration."""
     server = serve(answer(known(PAYOUT)))
@@ -201,5 +294,4 @@ def test_the_hubs_are_twins() -> None:
 
 def test_the_hub_has_every_operation() -> None:
     """Every operation of the hook specifications is a method of the hub."""
-    without_network = {"read_notification"}
-    assert set() == set(OPERATIONS) - set(public(Hub)) - without_network
+    assert set() == set(OPERATIONS) - set(public(Hub))

@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 import pprint
 from typing import Any
@@ -8,7 +9,21 @@ import rich.pretty
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from payhub.masking import HIDDEN, Clear, Link, Mask, Shown, Truncated, is_card_number, masked, show, sweep, truncate
+from payhub.masking import (
+    HIDDEN,
+    Clear,
+    Link,
+    Mask,
+    ProviderId,
+    Shown,
+    Truncated,
+    is_card_number,
+    masked,
+    provider_id,
+    show,
+    sweep,
+    truncate,
+)
 
 # Numbers that payment networks publish for tests.
 CARDS = [
@@ -154,15 +169,66 @@ def test_sweep_of_the_largest_answer_ends(text: str) -> None:
         (Mask.LINK, "https://u:p@pay.example/x?token=1#f", "https://pay.example/x?[hidden]"),
         (Mask.LINK, "https://pay.example/4111111111111111", "https://pay.example/411111******1111"),
         (Mask.LINK, "http://[", HIDDEN),
+        (Mask.LINK, ["https://pay.example/?token=1"], HIDDEN),
+        (Mask.PROVIDER_ID, 100001524, 100001524),
+        (Mask.WORDS, "79031112233 of ivan@shop.example is invalid", "*******2233 of i***@shop.example is invalid"),
+        (Mask.WORDS, {"number": ["4111 1111 1111 1111", 79031112233, 5, None, True]},
+         {"number": ["4111 11** **** 1111", "*******2233", 5, None, True]}),
+        (Mask.WORDS, {"ivan@shop.example": "taken"}, {"i***@shop.example": "taken"}),
+        (Mask.PHONE, "+79031112233", "+7******2233"),
+        (Mask.PHONE, 79031112233, "7******2233"),
+        (Mask.NAME, "IVAN IVANOV", "I*** I*****"),
+        (Mask.NAME, {"first": "IVAN"}, HIDDEN),
+        (Mask.EMAIL, "ivan@shop.example", "i***@shop.example"),
+        (Mask.BIRTH, "1990-01-31", "1990-**-**"),
+        (Mask.BIRTH, dt.date(1990, 1, 31), "1990-**-**"),
+        (Mask.IP, "203.0.113.24", "203.0.*.*"),
+        (Mask.TRUNCATED, ["4111111111111111"], HIDDEN),
+        (Mask.TRUNCATED, "4" * 10_000, HIDDEN),
+        (Mask.TRUNCATED, msgspec.UNSET, msgspec.UNSET),
         (Mask.HIDDEN, "secret", HIDDEN),
         (Mask.HIDDEN, 0, HIDDEN),
         (Mask.HIDDEN, "", ""),
         (Mask.HIDDEN, None, None),
     ],
-)
+)  # fmt: skip
 def test_show(mask: Mask, value: object, expected: object) -> None:
     """Each mask shows what it says; nothing hides an empty value, because it has nothing to hide."""
     assert expected == show(value, mask)
+
+
+EXAMPLES = [
+    "4111111111111111", "+7 (903) 111-22-33", "79031112233", "IVAN IVANOV", "ivan@shop.example", "1990-01-31",
+    "203.0.113.24", "2001:db8::1", "https://u:p@pay.example/x?a=1", "sign=sesame of 79031112233 4111 1111 1111 1111",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mask", Mask)
+@pytest.mark.parametrize("value", EXAMPLES)
+def test_what_is_masked_can_be_masked_again(mask: Mask, value: str) -> None:
+    """What is masked already stays as it is: a cassette and a ticket mask once more."""
+    once = show(value, mask)
+    assert once == show(once, mask)
+
+
+def test_every_mask_is_tried_here() -> None:
+    """The table above has every mask."""
+    [table] = [mark for mark in test_show.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
+    assert set(Mask) == {mask for mask, _, _ in table.args[1]}
+
+
+@given(st.sampled_from(Mask), cards, st.text(max_size=5))
+def test_rule_11_no_mask_shows_a_card_number(mask: Mask, card: str, around: str) -> None:
+    """Rule 11: a card number in a field of whatever else is not shown whole."""
+    for value in (
+        card,
+        f"{around}@{card}",
+        f"{card}@{card}.example",
+        f"https://{card}@x.example/{card}",
+        [card],
+        {card: card},
+    ):
+        assert card not in json.dumps(show(value, mask))
 
 
 class Inner(msgspec.Struct):
@@ -179,6 +245,32 @@ class Outer(msgspec.Struct, rename="camel"):
     several: list[Inner]
     maybe: Inner | None
     free: Clear[dict[str, Any]]
+
+
+class Answer(msgspec.Struct, rename={"number": "ID"}):
+    number: ProviderId[int | str]
+    order_id: Clear[str] = ""
+
+
+@pytest.mark.parametrize(
+    ("value", "shape", "expected"),
+    [
+        ({"order_id": "1", "ID": "7"}, Answer, "7"),
+        ({"ID": 7}, Answer, "7"),
+        ({"ID": 4111111111111111}, Answer, "411111******1111"),
+        ({"ID": ""}, Answer, None),
+        ({"ID": None}, Answer, None),
+        ({"ID": [7]}, Answer, None),
+        ({"number": 7}, Answer, None),
+        ([{"ID": 7}], Answer, None),
+        ("7", Answer, None),
+        ({"ID": 7}, Inner, None),
+        ({"ID": 7}, None, None),
+    ],
+)
+def test_the_providers_id_is_found(value: object, shape: type[msgspec.Struct] | None, expected: str | None) -> None:
+    """The field that is declared as the provider's id is found in an answer, whatever the answer is."""
+    assert expected == provider_id(value, shape)
 
 
 def test_json_is_masked_by_its_struct() -> None:

@@ -77,6 +77,19 @@ def test_rule_12_excess_digits_are_refused(amount: str, currency: str, allowed: 
         Money(amount, currency)
 
 
+@pytest.mark.parametrize("tail", ["1", "0" * 30 + "1", "0" * 80 + "1"])
+@pytest.mark.parametrize("allowed", [None, 8, 18, 30])
+def test_rule_12_no_tail_is_too_fine_to_be_seen(tail: str, allowed: int | None) -> None:
+    """Rule 12: however far behind the point a digit stands, it is refused and not rounded away."""
+    with pytest.raises(ValueError, match=r"^amount: RUB has \d+ digits after the point, \d+ were given$"):
+        Money(Decimal(f"10.{'0' * 18}{tail}"), "RUB", allowed)
+
+
+def test_zeros_behind_are_nothing() -> None:
+    """Zeros at the end of a decimal are no digits, however many a calculation has left there."""
+    assert "10.50 RUB" == str(Money(Decimal(f"10.5{'0' * 80}"), "RUB"))
+
+
 def test_provider_may_count_finer() -> None:
     """Where a provider counts more digits than ISO 4217, they may be given."""
     assert Decimal("0.12345678") == Money("0.12345678", "RUB", 8).amount
@@ -172,3 +185,11 @@ def test_refusals_are_plain_errors() -> None:
     with pytest.raises(ValueError, match="amount") as caught:
         Money("x", "RUB")
     assert not isinstance(caught.value, PayhubError)
+
+
+def test_unequal_is_the_contrary_of_equal() -> None:
+    """`!=` compares as `==` does, whatever digits were allowed."""
+    five = Money("5", "RUB")
+    assert (five != Money("5.00", "RUB", 4), five != Money("6", "RUB"), five != Money("5", "USD"), five != "5") == (
+        False, True, True, True
+    )  # fmt: skip

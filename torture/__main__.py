@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from torture import ROOT
-from torture.experiments import answers, builds, deaths, disks, evidence, kills, race, servers, stopped
+from torture.experiments import answers, builds, deaths, deliveries, disks, evidence, kills, race, servers, stopped
 from torture.processes import Child, start
 from torture.report import Bench, Finding, Found, Result, written
 from torture.shop import quiet
@@ -47,6 +47,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "disks": Experiment("No disk, SQLite", disks.at_each_statement, 1, 5, "{} at each statement"),
     "servers": Experiment("No server, PostgreSQL", servers.at_each_statement, 0, 3, "{} at each statement"),
     "stopped": Experiment("Stopped in a transaction", stopped.in_a_transaction, 0, 1, "{} at each statement"),
+    "deliveries": Experiment(
+        "Killed between keeping a notification and answering it", deliveries.killed, 6, 300, "{} deaths"
+    ),
+    "replays": Experiment("One notification, very often", deliveries.replayed, 200, 10_000, "{} times each"),
     "builds": Experiment("Broken on purpose", builds.broken, 0, 1, "each build {} time(s)"),
 }
 """Every experiment; 0 stands for a sample of an experiment that cannot be made smaller by repeating less."""

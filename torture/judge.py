@@ -65,10 +65,11 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell what was seen of each order: complete create requests, and those accepted."""
+    """Tell what was seen of each order: complete create requests, those accepted, and questions about it."""
 
     received: Mapping[str, int]
     accepted: Mapping[str, int]
+    asked: Mapping[str, int] = {}
 
 
 class _Payout(msgspec.Struct):
@@ -115,7 +116,8 @@ class _Books:
         wanted = self.received if asked.of is None else (asked.of,)
         received = {order_id: self.received[order_id] for order_id in wanted}
         accepted = {order_id: self.accepted[order_id] for order_id in wanted if self.accepted[order_id]}
-        return Verdict(received=received, accepted=accepted)
+        asked_about = {order_id: p.asked for order_id in wanted if (p := self._by_order.get(order_id))}
+        return Verdict(received=received, accepted=accepted, asked=asked_about)
 
     def fault(self, on: str, order_id: str) -> Fault | None:
         waiting = self.faults.get((on, order_id))

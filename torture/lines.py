@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from payhub import plan, recording, runner
-from payhub.journal import memory, records, sql, states
+from payhub.journal import memory, records, sql, statements, states
 
-MODULES: tuple[types.ModuleType, ...] = (plan, recording, runner, sql, memory, records, states)
+MODULES: tuple[types.ModuleType, ...] = (plan, recording, runner, sql, statements, memory, records, states)
 """Plan, journal and send: where `create_payout` writes down, sends, and writes down again."""
 
 DIED = 86

@@ -5,9 +5,9 @@ import msgspec
 from payhub import hookimpl
 from payhub.driver import ProviderInfo, Schedule
 from payhub_alikassa import plugin
-from payhub_alikassa.plugin import payhub_create_payout, payhub_fetch_payout
+from payhub_alikassa.plugin import payhub_create_payout, payhub_fetch_payout, payhub_read_notification
 
-__all__ = ["payhub_create_payout", "payhub_fetch_payout", "payhub_provider"]
+__all__ = ["payhub_create_payout", "payhub_fetch_payout", "payhub_provider", "payhub_read_notification"]
 
 NAME = "alikassa-in-a-hurry"
 SCHEDULE = Schedule(first=0.05, growth=1.5, longest=0.4, until=1.5)

@@ -99,7 +99,8 @@ driver and real keys, against a provider in a process of its own which **never r
 order** and counts what it accepts. After each experiment the same orders are submitted again and
 swept until nothing is open; then the provider's counts are compared with the journal's rows: no order
 accepted or sent twice, none sent without a row, an accepted one `succeeded`, one that was never
-accepted never so, every step in an order's history legal.
+accepted never so, every step in an order's history legal. Notifications are delivered by HTTP to real
+receivers, and again where no answer came; each is kept once, with a count, and its order is settled once.
 
 A *claim broken* is one sentence of these that was not true of one order. *3/n* is the rule of three:
 with no failure in n trials the true rate is, with 95 % confidence, not above it.

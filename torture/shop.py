@@ -19,21 +19,26 @@ from torture import provider
 from torture.judge import Judge
 
 ACCOUNT = "shop"
+UUID = "93d5df06-996c-48c3-9847-348d6b580b80"
 CARDS = ("4111111111111111", "5555555555554444", "2200000000000004")
 
 _CONFIGURATION = """[journal]
 url = "{journal}"
 lease = {lease}
 
+[notifications]
+window = {window}
+
 [transport]
 deadline = {deadline}
 
 [accounts.{account}]
 provider = "{provider}"
-account = "93d5df06-996c-48c3-9847-348d6b580b80"
+account = "{uuid}"
 currency = "RUB"
 base_url = "{url}"
 payout_cert = "{keys}/cert/payout"
+notification_key = "{keys}/cert/notification/public.pem"
 """
 
 
@@ -59,6 +64,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     journal: str
     lease: float = 0.4
     deadline: float = 0.3
+    window: float = 60.0
     url: str | None = None
 
     @property
@@ -67,18 +73,25 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         path = self.directory / "payhub.toml"
         if not path.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
-            write_keys(keys := self.directory.parent / "keys")
+            write_keys(self.keys)
             text = _CONFIGURATION.format(
                 journal=self.journal,
                 lease=self.lease,
+                window=self.window,
                 deadline=self.deadline,
                 account=ACCOUNT,
+                uuid=UUID,
                 provider=provider.NAME,
                 url=self.url or self.judge.url,
-                keys=keys,
+                keys=self.keys,
             )
             path.write_text(text, "utf-8")
         return path
+
+    @property
+    def keys(self) -> Path:
+        """Return where the keys are, the provider's own included."""
+        return self.directory.parent / "keys"
 
     @property
     def database(self) -> str:

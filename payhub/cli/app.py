@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from payhub.cli import accounts, demo, journal, orders, sandbox
+from payhub.cli import accounts, demo, journal, notifications, orders, sandbox, serve, story, sweeps, ticket
 from payhub.cli.console import ExitCode, OutcomeUnknown, UsageError, one_line, write_json
 from payhub.errors import ConfigurationError, Declined, InvalidOrder, PayhubError
 
@@ -49,7 +49,7 @@ def _payhub(
 def application() -> typer.Typer:
     """Make the application with all its commands."""
     app = typer.Typer(name="payhub", help=DESCRIPTION, add_completion=False, callback=_payhub)
-    for group in (accounts, orders, journal, sandbox, demo):
+    for group in (accounts, orders, sweeps, journal, story, ticket, serve, notifications, sandbox, demo):
         for command in group.COMMANDS:
             app.command()(command)
     return app

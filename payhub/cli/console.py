@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -17,9 +17,10 @@ import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from payhub.config import Settings, read_file
-from payhub.errors import PayhubError
+from payhub.config import Settings, open_journal, read_file
+from payhub.errors import ConfigurationError, PayhubError
 from payhub.hub import Hub
+from payhub.journal import Journal
 from payhub.masking import sweep
 
 WIDTH = 100
@@ -41,6 +42,7 @@ class ExitCode(enum.IntEnum):
     DONE = 0
     DEFECT = 1
     FOUND = 1  # of `payhub unknown`: a monitor has to look in either case
+    NONE = 1  # of `payhub find`, as of grep
     USAGE = 2
     REFUSED = 3
     UNKNOWN = 4
@@ -72,6 +74,21 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     def settings(self) -> Settings:
         """Read the configuration."""
         return read_file(self.config)
+
+    def lasting(self) -> Settings:
+        """Read the configuration of a command that is about what lasts.
+
+        Raises:
+            ConfigurationError: orders are kept in memory only, so there is nothing to look into.
+        """
+        settings = self.settings()
+        if not settings.journal.url:
+            raise ConfigurationError('this needs a journal that lasts: set url = "sqlite:///payhub.db" under [journal]')
+        return settings
+
+    def journal(self) -> closing[Journal]:
+        """Open the journal alone: no driver, no account and no key is needed to look into it."""
+        return closing(open_journal(self.lasting()))
 
     def hub(self, *plugins: object) -> Hub:
         """Open a hub on the configuration."""

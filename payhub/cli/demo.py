@@ -1,5 +1,6 @@
 """Show payments and payouts from end to end, against a provider's sandbox."""
 
+import contextlib
 import json
 import tempfile
 import time
@@ -22,6 +23,7 @@ from payhub.cli.sandbox import started
 from payhub.errors import Unavailable
 from payhub.hookspecs import hookimpl
 from payhub.hub import Hub
+from payhub.journal import Key, Record
 from payhub.models import (
     Balance,
     Destination,
@@ -38,6 +40,7 @@ from payhub.models import (
     ToPhone,
 )
 from payhub.money import Money
+from payhub.notifications import asgi
 
 PATIENCE = 20.0
 PAUSE = 0.25
@@ -51,10 +54,11 @@ PAYOUTS: Mapping[str, Destination] = {
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """Keep what one order was, and what became of it."""
+    """Keep what one order was, what became of it, and how that was found out."""
 
     method: str
     result: Payment | Payout
+    settled_by: str = "asking"
 
 
 class Recorder:
@@ -88,10 +92,11 @@ def demo(
         Console(stderr=True).status("payments and payouts against the local sandbox …"),
         started(provider, Path(directory), 0) as (info, sandbox),
         Hub.from_file(sandbox.config, plugins=[recorder]) as hub,
+        _receiving(hub) as url,
     ):
         account = hub.accounts[0]
         steps = [
-            *_payments(hub, account, lambda order_id: sandbox.settle("payment", order_id)),
+            *_payments(hub, account, f"{url}/{account}", lambda order_id: sandbox.settle("payment", order_id)),
             *_payouts(hub, account),
         ]
         again, sent = _again(hub, account, recorder)
@@ -100,7 +105,9 @@ def demo(
     values = {
         "provider": info.name,
         "account": account,
-        "orders": [{"method": step.method, **views.plain(step.result)} for step in steps],
+        "orders": [
+            {"method": step.method, **views.plain(step.result), "settled_by": step.settled_by} for step in steps
+        ],
         "again": {"sent": sent, **views.plain(again)},
         "balance": views.plain(balance),
         "exchanges": [views.plain(dict(each.__rich_repr__())) for each in log],
@@ -108,17 +115,57 @@ def demo(
     session.answer(values, *_shown(f"{info.title} sandbox, account {account}", steps, balance, log, again, sent))
 
 
-def _payments(hub: Hub, account: str, settle: Callable[[str], None]) -> Iterator[Step]:
-    """Take a hosted card payment and a direct SBP payment, and be the payer of both."""
-    hosted = hub.create_payment(account, _payment_order("demo-pay-card", "3000.00", "card", "hosted"))
+@contextlib.contextmanager
+def _receiving(hub: Hub) -> Iterator[str]:
+    """Receive the provider's notifications on this machine; give the address."""
+    from payhub.cli.server import Server  # noqa: PLC0415 - a sandbox has what it needs
+
+    with Server(asgi(hub), "127.0.0.1", 0) as server:
+        yield server.url
+
+
+def _payments(hub: Hub, account: str, notification_url: str, settle: Callable[[str], None]) -> Iterator[Step]:
+    """Take a hosted card payment and a direct SBP payment, and be the payer of both.
+
+    Nobody asks about the first one by himself: the provider's notification is the reason to.
+    """
+    order = _payment_order("demo-pay-card", "3000.00", "card", "hosted", notification_url)
+    hosted = hub.create_payment(account, order)
     direct = hub.create_payment(account, _payment_order("demo-pay-sbp", "1250.50", "sbp", "direct"))
     press_pay(hosted.redirect_url or "")
     settle("demo-pay-sbp")
-    for method, made in (("card, hosted", hosted), ("sbp, direct", direct)):
-        yield Step(method=method, result=_final(hub.fetch_payment, account, made))
+    yield Step(method="card, hosted", result=_told(hub, account, order), settled_by="notification")
+    yield Step(method="sbp, direct", result=_final(hub.fetch_payment, account, direct))
 
 
-def _payment_order(order_id: str, amount: str, method: Method, presentation: Presentation) -> PaymentOrder:
+def _told(hub: Hub, account: str, order: PaymentOrder) -> Payment:
+    """Wait until the journal says how a payment ended, and return what it says; nothing is sent for that."""
+    _wait(order.order_id, lambda: not _record(hub, account, order).state.open)
+    return hub.create_payment(account, order)
+
+
+def _record(hub: Hub, account: str, order: PaymentOrder) -> Record:
+    record = hub.journal.find(Key(account, "payment", order.order_id))
+    assert record is not None  # noqa: S101 - it was created
+    return record
+
+
+def _wait(order_id: str, ended: Callable[[], bool]) -> None:
+    """Wait for as long as a demonstration may take.
+
+    Raises:
+        Unavailable: it has not ended in time.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not ended():
+        if time.monotonic() > deadline:
+            raise Unavailable(f"{order_id} was not final within {PATIENCE:.0f} s")
+        time.sleep(PAUSE)
+
+
+def _payment_order(
+    order_id: str, amount: str, method: Method, presentation: Presentation, notification_url: str | None = None
+) -> PaymentOrder:
     return PaymentOrder(
         order_id=order_id,
         amount=Money(amount, "RUB"),
@@ -126,6 +173,7 @@ def _payment_order(order_id: str, amount: str, method: Method, presentation: Pre
         presentation=presentation,
         payer=Payer(id="u-881", ip="203.0.113.24"),
         description="payhub demo",
+        notification_url=notification_url,
     )
 
 
@@ -153,18 +201,15 @@ def _again(hub: Hub, account: str, recorder: Recorder) -> tuple[Payout, int]:
 
 
 def _final(fetch: Callable[..., Payment | Payout], account: str, made: Payment | Payout) -> Payment | Payout:
-    """Ask until the status is final, for as long as a demonstration may take.
+    """Ask until the status is final."""
+    found = [made]
 
-    Raises:
-        Unavailable: it was not final in time.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found = fetch(account, order_id=made.order_id, amount=made.requested)
-        if found.status.final:
-            return found
-        time.sleep(PAUSE)
-    raise Unavailable(f"{made.order_id} was not final within {PATIENCE:.0f} s")
+    def ended() -> bool:
+        found.append(fetch(account, order_id=made.order_id, amount=made.requested))
+        return found[-1].status.final
+
+    _wait(made.order_id or "", ended)
+    return found[-1]
 
 
 class _Page(HTMLParser):
@@ -207,12 +252,18 @@ def _shown(
     title: str, steps: list[Step], balance: Balance, log: list[Exchange], again: Payout, sent: int
 ) -> Iterator[RenderableType]:
     yield _orders(title, steps)
+    yield from (_told_by(step) for step in steps if step.settled_by == "notification")
     yield _asked_again(again, sent)
     yield views.balance(balance)
     yield Text(f"\nWhat support gets to see of {_CARD_PAYOUT} (masked)", style="bold")
     yield _exchange(log[0])
     yield Text(f"  … asked {len(log) - 1} times until it was final; the last time:", style="dim")
     yield _exchange(log[-1])
+
+
+def _told_by(step: Step) -> Text:
+    """Say which order nobody had to ask about by himself."""
+    return Text(f"{step.result.order_id} was settled by a notification, and the provider's answer on account of it")
 
 
 def _asked_again(again: Payout, sent: int) -> Text:

@@ -1,13 +1,15 @@
 """Run a provider's local simulation until interrupted."""
 
 import errno
+import json
 import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
+import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -47,6 +49,15 @@ def started(provider: str, directory: Path, port: int) -> Iterator[tuple[Provide
         sandbox.__exit__(None, None, None)
 
 
+@runtime_checkable
+class Configurable(Protocol):
+    """Be a sandbox that has settings."""
+
+    def configure(self, **settings: object) -> None:
+        """Change some of them."""
+        ...
+
+
 def sandbox(
     provider: Annotated[str, typer.Argument(help="The provider, as alikassa.", show_default=False)],
     *,
@@ -54,6 +65,9 @@ def sandbox(
         Path, typer.Option("--dir", metavar="DIR", help="Where keys and payhub.toml are written, or were.")
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes a free one.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the sandbox's.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -64,6 +78,7 @@ def sandbox(
     """
     session = Session.begin(config, as_json=as_json, verbose=verbose)
     with started(provider, directory, port) as (info, running):
+        _configure(running, settings or [])
         account, table = next(iter(read_file(running.config).accounts.items()))
         values = {
             "provider": info.name,
@@ -75,6 +90,31 @@ def sandbox(
         session.answer(values, *_instructions(info, running, account, table.get("currency", "RUB")))
         with suppress(KeyboardInterrupt):
             running.wait()
+
+
+def _configure(running: Sandbox, settings: list[str]) -> None:
+    """Set what `--set` says.
+
+    Raises:
+        ConfigurationError: the sandbox has no such setting, or it cannot be that.
+    """
+    if not settings:
+        return
+    if not isinstance(running, Configurable):
+        raise ConfigurationError("--set: this sandbox has no settings")
+    pairs = (setting.partition("=") for setting in settings)
+    try:
+        running.configure(**{name: _value(text) for name, _, text in pairs})
+    except msgspec.ValidationError as cause:
+        raise ConfigurationError(f"--set: {cause}") from cause
+
+
+def _value(text: str) -> object:
+    """Read JSON, or take a text for itself, so that `form` needs no quotes."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _instructions(info: ProviderInfo, running: Sandbox, account: str, currency: str) -> Iterator[Text | Table]:

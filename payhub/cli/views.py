@@ -14,8 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from payhub.cli.console import cell, one_line, printable
+from payhub.journal import Noted, Record
 from payhub.models import Balance, Payment, Payout, Status
 from payhub.money import Money
+from payhub.sweeping import blot
 
 STYLES: Mapping[Status, str] = {
     Status.PENDING: "yellow",
@@ -94,7 +96,7 @@ def kind(result: Payment | Payout) -> str:
 
 
 def _reason(result: Payment | Payout) -> str | None:
-    return one_line(result.reason) if result.reason else None
+    return one_line(blot(result.reason)) if result.reason else None
 
 
 def status(result: Payment | Payout) -> Text:
@@ -142,6 +144,46 @@ def _grid() -> Table:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     return grid
+
+
+def order(record: Record) -> dict[str, Any]:
+    """Say what is known of an order, for a program."""
+    facts = record.facts
+    return {
+        "account": facts.account,
+        "provider": facts.provider,
+        "kind": facts.kind,
+        "order_id": facts.order_id,
+        "provider_id": record.provider_id,
+        "state": record.state,
+        "provider_status": record.provider_status,
+        "requested": plain(facts.amount),
+        "paid": plain(record.paid),
+        "reason": record.reason and one_line(record.reason),
+        "mismatches": list(record.mismatches),
+        "contradicted": record.contradicted,
+        "attempts": record.attempts,
+        "created_at": utc(record.created_at),
+        "changed_at": utc(record.updated_at),
+        "due_at": record.due_at and utc(record.due_at),
+    }
+
+
+def notification(noted: Noted) -> dict[str, Any]:
+    """Turn a notification that was received into what JSON can say."""
+    kept: dict[str, Any] = plain(noted.notice)
+    times = {"first_at": utc(noted.at), "last_at": utc(noted.last_at)}
+    return {"number": noted.id, **kept, "verdict": noted.verdict, "times": noted.times, **times}
+
+
+def utc(time: dt.datetime) -> str:
+    """Write a time as programs read it: ISO 8601, UTC, milliseconds."""
+    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock(time: dt.datetime) -> str:
+    """Write a time as people read it: UTC, milliseconds."""
+    return utc(time).replace("T", " ")
 
 
 def balance(found: Balance) -> RenderableType:

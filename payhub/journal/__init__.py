@@ -1,10 +1,12 @@
 """Remember orders durably: what is about to be done is written down before it is done."""
 
+import datetime as dt
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from payhub.driver import Schedule
 from payhub.errors import PayhubError
-from payhub.journal.records import Entry, Facts, Key, Record
+from payhub.journal.records import Entry, Facts, Forgotten, Key, Noted, Notice, Record, Verdict, Wanted
 from payhub.journal.states import Evidence, IllegalStep, Source, State
 from payhub.models import Exchange
 
@@ -12,14 +14,20 @@ __all__ = [
     "Entry",
     "Evidence",
     "Facts",
+    "Forgotten",
     "IllegalStep",
     "Journal",
     "JournalFailed",
     "Key",
+    "Noted",
+    "Notice",
+    "Noticed",
     "Opened",
     "Record",
     "Source",
     "State",
+    "Verdict",
+    "Wanted",
 ]
 
 
@@ -32,6 +40,14 @@ class Opened(NamedTuple):
 
     record: Record
     yours: bool
+
+
+class Noticed(NamedTuple):
+    """Tell how often a notification has come, what is known of its order, and whether to ask about it now."""
+
+    times: int
+    record: Record | None
+    ask: bool
 
 
 class Journal(Protocol):
@@ -52,9 +68,15 @@ class Journal(Protocol):
         ...
 
     def settle(
-        self, key: Key, found: Evidence, schedule: Schedule, exchange: Exchange | None = None, *, by: str | None = None
+        self,
+        key: Key,
+        found: Evidence,
+        schedule: Schedule,
+        exchanges: Sequence[Exchange] = (),
+        *,
+        by: str | None = None,
     ) -> Record:
-        """Keep evidence, and the exchange it came with; apply it where the state machine allows it.
+        """Keep evidence, and the exchanges it came with; apply it where the state machine allows it.
 
         Raises:
             IllegalStep: an operator wants a step that is not his to take; nothing is kept.
@@ -67,6 +89,38 @@ class Journal(Protocol):
 
     def claim(self, limit: int, lease: float) -> tuple[Record, ...]:
         """Take orders that are due; each is due again when the lease ends, whatever happens."""
+        ...
+
+    def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
+        """Keep a notification; a message that is known only counts. It changes no state.
+
+        It makes the order due: now for the caller who is told to ask, and who has the lease for it;
+        for a repeat within the window, after it. What is said to be processed `anew` is no repeat.
+        """
+        ...
+
+    def weigh(self, key: Key) -> Record:
+        """Give the notifications that wait their verdict, by the answer that is now known; return the order."""
+        ...
+
+    def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+        """Return the orders that fit, the newest first."""
+        ...
+
+    def exchanges(self, limit: int, *, after: int | None = None) -> tuple[tuple[int, Entry], ...]:
+        """Return exchanges with their numbers, in order: the newest, or those after a number."""
+        ...
+
+    def prune(self, before: dt.datetime, limit: int) -> int:
+        """Delete exchanges from before a time, of orders that are closed, `limit` at most; return how many."""
+        ...
+
+    def forget(self, payer: str) -> Forgotten:
+        """Keep of a payer's closed orders nothing but the money facts; `payer` is what stands for him."""
+        ...
+
+    def notices(self, limit: int, *, order_id: str | None = None, number: int | None = None) -> tuple[Noted, ...]:
+        """Return notifications, the newest first: all, or those of an order_id, or the one with a number."""
         ...
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:

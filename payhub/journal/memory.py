@@ -4,15 +4,31 @@ import datetime as dt
 import itertools
 import threading
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from payhub.driver import Schedule
 from payhub.errors import OrderConflict
-from payhub.journal import JournalFailed, Opened
-from payhub.journal.records import Entry, Facts, Key, Record, applied
-from payhub.journal.states import Evidence, Source, State
+from payhub.journal import JournalFailed, Noticed, Opened
+from payhub.journal.records import (
+    Entry,
+    Facts,
+    Forgotten,
+    Key,
+    Noted,
+    Notice,
+    Record,
+    Verdict,
+    Wanted,
+    applied,
+    hint,
+    notified,
+    verdict,
+    weighed,
+)
+from payhub.journal.states import UNFINISHED, Evidence, Source, State
 from payhub.models import Exchange
 
 
@@ -23,6 +39,7 @@ class MemoryJournal:
         """Begin empty."""
         self._records: dict[Key, Record] = {}
         self._entries: dict[Key, list[Entry]] = defaultdict(list)
+        self._notes: dict[tuple[str, str], Noted] = {}
         self._lock = threading.Lock()
 
     def open(self, facts: Facts, lease: float) -> Opened:
@@ -34,7 +51,7 @@ class MemoryJournal:
                 record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
             elif record.facts.fingerprint != facts.fingerprint:
                 raise conflict(facts.key)
-            if record.state not in {State.NEW, State.NOT_SENT}:
+            if not givable(record):
                 return Opened(record, yours=False)
             record = sending(record, now, lease)
             self._records[facts.key] = record
@@ -42,7 +59,13 @@ class MemoryJournal:
             return Opened(record, yours=True)
 
     def settle(
-        self, key: Key, found: Evidence, schedule: Schedule, exchange: Exchange | None = None, *, by: str | None = None
+        self,
+        key: Key,
+        found: Evidence,
+        schedule: Schedule,
+        exchanges: Sequence[Exchange] = (),
+        *,
+        by: str | None = None,
     ) -> Record:
         """Keep evidence and apply it where the state machine allows it."""
         with self._lock:
@@ -51,8 +74,9 @@ class MemoryJournal:
                 raise JournalFailed("the journal does not know this order")
             record, contradicts = applied(self._records[key], found, now, schedule)
             self._records[key] = record
-            if exchange is not None:
-                self._entries[key].append(Entry(at=exchange.started_at, what="exchange", key=key, exchange=exchange))
+            for exchange in exchanges:
+                kept = msgspec.structs.replace(exchange, attempt=record.attempts)
+                self._entries[key].append(Entry(at=exchange.started_at, what="exchange", key=key, exchange=kept))
             self._keep(key, _entry(record, found, now, contradicts=contradicts, by=by))
             return record
 
@@ -81,6 +105,79 @@ class MemoryJournal:
                 self._records[record.facts.key] = later
             return taken
 
+    def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
+        """Keep a notification, and make its order due."""
+        with self._lock:
+            now = _now()
+            record = self._records.get(notice.key)
+            place = notice.account, notice.digest
+            known = self._notes.get(place)
+            new = known is None or anew
+            found = known.verdict if known and not anew else first_verdict(record, notice, anew=anew)
+            times, at = (known.times + 1, known.at) if known else (1, now)
+            number = known.id if known else len(self._notes) + 1
+            self._notes[place] = Noted(id=number, notice=notice, verdict=found, times=times, at=at, last_at=now)
+            if record is None or found is not Verdict.WAITING:
+                return Noticed(times, record, ask=False)
+            record, ask = notified(record, now, window, lease, new=new)
+            self._records[notice.key] = record
+            return Noticed(times, record, ask)
+
+    def weigh(self, key: Key) -> Record:
+        """Give the notifications that wait their verdict."""
+        with self._lock:
+            record = self._records[key]
+            waiting = [p for p, n in self._notes.items() if n.notice.key == key and n.verdict is Verdict.WAITING]
+            for place in waiting:
+                noted = self._notes[place]
+                self._notes[place] = msgspec.structs.replace(noted, verdict=verdict(record, noted.notice))
+            record = self._records[key] = weighed(record, [self._notes[place].verdict for place in waiting])
+            return record
+
+    def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+        """Return the orders that fit, the newest first."""
+        with self._lock:
+            newest = reversed(self._records.values())
+            return tuple(itertools.islice((r for r in newest if _fits(r, wanted)), limit))
+
+    def exchanges(self, limit: int, *, after: int | None = None) -> tuple[tuple[int, Entry], ...]:
+        """Return exchanges with their numbers, in order: the newest, or those after a number."""
+        with self._lock:
+            kept = sorted(_exchanges(self._entries), key=lambda entry: entry.at)
+            numbered = tuple(enumerate(kept, 1))
+        return numbered[-limit:] if after is None else numbered[after : after + limit]
+
+    def prune(self, before: dt.datetime, limit: int) -> int:
+        """Delete exchanges from before a time, of orders that are closed."""
+        with self._lock:
+            closed = {key: kept for key, kept in self._entries.items() if self._records[key].state not in UNFINISHED}
+            old = [e for e in _exchanges(closed) if e.at < before][:limit]
+            for entry in old:
+                self._entries[_of(entry)].remove(entry)
+            return len(old)
+
+    def forget(self, payer: str) -> Forgotten:
+        """Keep of a payer's closed orders nothing but the money facts."""
+        with self._lock:
+            mine = {key: r for key, r in self._records.items() if r.facts.payer == payer}
+            closed = [key for key, record in mine.items() if record.state not in UNFINISHED]
+            for key in closed:
+                facts = msgspec.structs.replace(mine[key].facts, payer=None, tail=None)
+                self._records[key] = msgspec.structs.replace(mine[key], facts=facts, redirect_url=None, reason=None)
+                self._entries[key] = [_bare(entry) for entry in self._entries[key] if entry.what != "exchange"]
+            for place, noted in self._notes.items():
+                if noted.notice.key in closed:
+                    bare = msgspec.structs.replace(noted.notice, fields={})
+                    self._notes[place] = msgspec.structs.replace(noted, notice=bare)
+            return Forgotten(len(closed), len(mine) - len(closed))
+
+    def notices(self, limit: int, *, order_id: str | None = None, number: int | None = None) -> tuple[Noted, ...]:
+        """Return notifications, the newest first."""
+        with self._lock:
+            newest = reversed(self._notes.values())
+            asked = (n for n in newest if number in (None, n.id) and order_id in (None, n.notice.order_id))
+            return tuple(itertools.islice(asked, limit))
+
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
         """Return orders that are unknown or need attention."""
         before = _now() - dt.timedelta(seconds=older)
@@ -93,6 +190,7 @@ class MemoryJournal:
         with self._lock:
             records = tuple(r for k, r in self._records.items() if k.order_id == order_id)
             entries = [e for k, kept in self._entries.items() if k.order_id == order_id for e in kept]
+            entries += [noted.entry for noted in self._notes.values() if noted.notice.order_id == order_id]
             return records, tuple(sorted(entries, key=lambda e: e.at))
 
     def close(self) -> None:
@@ -107,12 +205,55 @@ def conflict(key: Key) -> OrderConflict:
     return OrderConflict(f"account {key.account!r}: this order_id already stands for a different {key.kind}")
 
 
+def givable(record: Record) -> bool:
+    """Tell whether an order may be sent: not while anything says that the provider knows it."""
+    return record.state in {State.NEW, State.NOT_SENT} and not (record.notified or record.contradicted)
+
+
+def first_verdict(record: Record | None, notice: Notice, *, anew: bool) -> Verdict:
+    """Return with which verdict a notification is kept that is to be looked at."""
+    return Verdict.WAITING if record is None or anew else hint(record, notice)
+
+
 def sending(record: Record, now: dt.datetime, lease: float) -> Record:
     """Return a record that is taken for sending until its lease ends."""
     until = now + dt.timedelta(seconds=lease)
     return msgspec.structs.replace(
-        record, state=State.SENDING, attempts=record.attempts + 1, lease_until=until, due_at=until, updated_at=now
+        record,
+        state=State.SENDING,
+        attempts=record.attempts + 1,
+        sent_at=now,
+        lease_until=until,
+        due_at=until,
+        updated_at=now,
     )
+
+
+def _fits(record: Record, wanted: Wanted) -> bool:
+    facts = record.facts
+    pairs = (
+        (wanted.provider_id, record.provider_id),
+        (wanted.tail, facts.tail),
+        (wanted.amount, facts.amount),
+        (wanted.day, record.created_at.date()),
+    )
+    return all(asked in (None, known) for asked, known in pairs)
+
+
+def _exchanges(entries: Mapping[Key, Sequence[Entry]]) -> list[Entry]:
+    return [entry for kept in entries.values() for entry in kept if entry.what == "exchange"]
+
+
+def _of(entry: Entry) -> Key:
+    assert entry.key is not None  # noqa: S101 - every entry in memory is about an order
+    return entry.key
+
+
+def _bare(entry: Entry) -> Entry:
+    if entry.evidence is None or entry.what != "evidence":
+        return entry
+    said = msgspec.structs.replace(entry.evidence, redirect_url=None, reason=None)
+    return msgspec.structs.replace(entry, evidence=said)
 
 
 def _entry(

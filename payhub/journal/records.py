@@ -1,13 +1,15 @@
 """Hold what a journal keeps, and how evidence changes it; no I/O."""
 
 import datetime as dt
+import enum
 import random
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from payhub.driver import Schedule
-from payhub.journal.states import OPEN, Evidence, IllegalStep, Source, State, allowed, contradicts
+from payhub.journal.states import EDGES, OPEN, Evidence, IllegalStep, Source, State, allowed, contradicts
 from payhub.masking import Clear, Link, Shown
 from payhub.models import Exchange, Kind
 from payhub.money import Money
@@ -24,7 +26,8 @@ class Key(NamedTuple):
 class Facts(Shown, frozen=True, kw_only=True):
     """Keep what the application asked for: enough to compare answers, nothing that must not be kept.
 
-    `fingerprint` stands for the whole order; it is keyed, and the key is not in the journal.
+    `fingerprint` stands for the whole order, and `payer` for the payer's id; they are keyed, and
+    the key is not in the journal. `tail` has the last four characters of the number that is paid to.
     """
 
     account: Clear[str]
@@ -34,6 +37,8 @@ class Facts(Shown, frozen=True, kw_only=True):
     amount: Clear[Money]
     method: Clear[str]
     fingerprint: str
+    tail: Clear[str | None] = None
+    payer: str | None = None
 
     @property
     def key(self) -> Key:
@@ -45,8 +50,11 @@ class Record(Shown, frozen=True, kw_only=True):
     """Say what a journal knows of an order now.
 
     `attempts` counts sends, `checks` counts questions since the last change. `lease_until` is when
-    a sender that has not reported is given up, `due_at` when the provider is to be asked next.
-    `contradicted` tells that evidence came which was kept and not applied.
+    a sender that has not reported is given up, `due_at` when the provider is to be asked next,
+    `sent_at` when it was taken for sending last.
+    `contradicted` tells that evidence came which was kept and not applied. `notified` tells that a
+    notification waits for the provider to be asked, `quiet_until` for how long a repeat of one is
+    no reason to ask.
     """
 
     facts: Clear[Facts]
@@ -63,22 +71,89 @@ class Record(Shown, frozen=True, kw_only=True):
     contradicted: Clear[bool] = False
     attempts: Clear[int] = 0
     checks: Clear[int] = 0
+    sent_at: Clear[dt.datetime | None] = None
     lease_until: Clear[dt.datetime | None] = None
     due_at: Clear[dt.datetime | None] = None
+    notified: Clear[bool] = False
+    quiet_until: Clear[dt.datetime | None] = None
     created_at: Clear[dt.datetime]
     updated_at: Clear[dt.datetime]
 
 
+class Notice(Shown, frozen=True, kw_only=True):
+    """Keep what an authentic notification says; `fields` are the signed ones, masked as in a log."""
+
+    account: Clear[str]
+    provider: Clear[str]
+    kind: Clear[Kind]
+    order_id: Clear[str]
+    provider_id: Clear[str]
+    state: Clear[State]
+    provider_status: Clear[str]
+    requested: Clear[Money | None] = None
+    paid: Clear[Money | None] = None
+    commission: Clear[Money | None] = None
+    fields: Clear[Mapping[str, Any]] = msgspec.field(default_factory=dict)
+    digest: Clear[str]
+
+    @property
+    def key(self) -> Key:
+        """Return the name of the order that it is about."""
+        return Key(self.account, self.kind, self.order_id)
+
+
+class Verdict(enum.StrEnum):
+    """Name what the provider's own answer makes of a notification."""
+
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    OUTDATED = "outdated"
+    CONTRADICTED = "contradicted"
+
+
+class Noted(Shown, frozen=True, kw_only=True):
+    """Say what a journal knows of a notification: how often it came, first and last, and its verdict."""
+
+    id: Clear[int]
+    notice: Clear[Notice]
+    verdict: Clear[Verdict]
+    times: Clear[int]
+    at: Clear[dt.datetime]
+    last_at: Clear[dt.datetime]
+
+    @property
+    def entry(self) -> "Entry":
+        """Tell it as a part of its order's story."""
+        return Entry(at=self.at, what="notification", key=self.notice.key, noted=self, times=self.times)
+
+
+class Wanted(Shown, frozen=True, kw_only=True):
+    """Say which orders are looked for: all that fit everything that is said; `day` is in UTC."""
+
+    provider_id: Clear[str | None] = None
+    tail: Clear[str | None] = None
+    amount: Clear[Money | None] = None
+    day: Clear[dt.date | None] = None
+
+
+class Forgotten(NamedTuple):
+    """Count the orders of whose payer everything but the money facts was forgotten, and those still open."""
+
+    done: int
+    open: int
+
+
 class Entry(Shown, frozen=True, kw_only=True):
-    """Tell one thing that happened to an order: a piece of evidence, an exchange, or an operator's act."""
+    """Tell one thing that happened to an order: evidence, an exchange, a notification, or an operator's act."""
 
     at: Clear[dt.datetime]
-    what: Clear[Literal["evidence", "exchange", "act"]]
+    what: Clear[Literal["evidence", "exchange", "notification", "act"]]
     key: Clear[Key | None]
     evidence: Clear[Evidence | None] = None
     contradicts: Clear[bool] = False
     times: Clear[int] = 1
     exchange: Clear[Exchange | None] = None
+    noted: Clear[Noted | None] = None
     by: Clear[str | None] = None
 
 
@@ -108,7 +183,9 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
     changed = msgspec.structs.replace(
         record, **said, state=found.state, checks=checks, lease_until=lease, updated_at=since
     )
-    return msgspec.structs.replace(changed, due_at=next_check(changed, now, schedule)), False
+    waited = record.notified and record.state is State.SENDING and not same  # a notification was faster
+    due = now if waited else next_check(changed, now, schedule)
+    return msgspec.structs.replace(changed, due_at=due), False
 
 
 _TAKEN = (
@@ -128,7 +205,7 @@ _OTHER = frozenset({"order_id", "provider_id"})
 
 def next_check(record: Record, now: dt.datetime, schedule: Schedule) -> dt.datetime | None:
     """Return when the provider is to be asked next; growing pauses, jittered so that orders spread."""
-    if record.state not in OPEN:
+    if record.state not in OPEN and not record.notified:
         return None
     pause = min(schedule.longest, schedule.first * schedule.growth ** min(record.checks, 64))
     return now + dt.timedelta(seconds=pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
@@ -136,7 +213,8 @@ def next_check(record: Record, now: dt.datetime, schedule: Schedule) -> dt.datet
 
 def past_schedule(record: Record, now: dt.datetime, schedule: Schedule) -> bool:
     """Tell whether an open order has waited longer than its driver's schedule asks for."""
-    return record.state in OPEN and now - record.created_at > dt.timedelta(seconds=schedule.until)
+    since = record.sent_at or record.created_at
+    return record.state in OPEN and now - since > dt.timedelta(seconds=schedule.until)
 
 
 def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
@@ -144,3 +222,48 @@ def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
     if record.state is not State.SENDING or record.lease_until is None or record.lease_until > now:
         return None
     return Evidence(source=Source.LEASE, state=State.UNKNOWN, reason="the sender did not report in time")
+
+
+def notified(record: Record, now: dt.datetime, window: float, lease: float, *, new: bool) -> tuple[Record, bool]:
+    """Note on a record that a notification waits; return it, and whether the provider is to be asked at once.
+
+    Whoever is to ask has the lease for it. A repeat is a reason to ask once in a window; an order
+    that is just being sent is asked about when it has been.
+    """
+    if record.state is State.SENDING:
+        return msgspec.structs.replace(record, notified=True), False
+    if record.quiet_until and record.quiet_until > now and not new:
+        due = min(record.due_at or record.quiet_until, record.quiet_until)
+        return msgspec.structs.replace(record, notified=True, due_at=due), False
+    quiet, due = (now + dt.timedelta(seconds=seconds) for seconds in (window, lease))
+    return msgspec.structs.replace(record, notified=True, quiet_until=quiet, due_at=due), True
+
+
+def verdict(record: Record, notice: Notice) -> Verdict:
+    """Compare what a notification says with what is known of its order."""
+    if notice.state is record.state:
+        amounts = {notice.paid, record.paid} - {None}
+        return Verdict.CONTRADICTED if len(amounts) > 1 and not record.state.open else Verdict.CONFIRMED
+    if record.state in EDGES[notice.state]:
+        return Verdict.OUTDATED
+    if record.state.open or record.state is State.NEEDS_ATTENTION:
+        return Verdict.WAITING
+    return Verdict.CONTRADICTED
+
+
+def hint(record: Record, notice: Notice) -> Verdict:
+    """Compare before the provider is asked: what contradicts waits for its answer."""
+    found = verdict(record, notice)
+    return Verdict.WAITING if found is Verdict.CONTRADICTED else found
+
+
+def weighed(record: Record, verdicts: Iterable[Verdict]) -> Record:
+    """Note on a record what became of the notifications that waited."""
+    seen = set(verdicts)
+    waiting = Verdict.WAITING in seen
+    return msgspec.structs.replace(
+        record,
+        notified=waiting,
+        contradicted=record.contradicted or Verdict.CONTRADICTED in seen,
+        due_at=record.due_at if waiting or record.state.open else None,
+    )

@@ -4,75 +4,50 @@ Every method is one transaction. SQLite is opened for durability (WAL, synchrono
 transaction takes the write lock at its beginning; PostgreSQL locks the order's row.
 """
 
+import contextlib
 import datetime as dt
+import logging
 import re
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 import tenacity
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.driver import Schedule
-from payhub.journal import JournalFailed, Opened
-from payhub.journal.memory import UNSETTLED, conflict, sending
+from payhub.journal import JournalFailed, Noticed, Opened, queries, retention, rows
+from payhub.journal.memory import conflict, first_verdict, givable, sending
 from payhub.journal.migrate import upgrade
-from payhub.journal.records import Entry, Facts, Key, Record, applied
+from payhub.journal.records import (
+    Entry,
+    Facts,
+    Forgotten,
+    Key,
+    Noted,
+    Notice,
+    Record,
+    Verdict,
+    Wanted,
+    applied,
+    notified,
+    verdict,
+    weighed,
+)
+from payhub.journal.statements import OrderRow, Statements
 from payhub.journal.states import Evidence, Source, State
-from payhub.journal.tables import Tables, tables
+from payhub.journal.tables import tables
+from payhub.masking import HiddenText
 from payhub.models import Exchange
-from payhub.money import Money
 
 T = TypeVar("T")
 
-_CHANGING = (
-    "state",
-    "provider_id",
-    "provider_status",
-    "paid",
-    "credited",
-    "commission",
-    "partial",
-    "reason",
-    "mismatches",
-    "redirect_url",
-    "contradicted",
-    "attempts",
-    "checks",
-    "lease_until",
-    "due_at",
-    "created_at",
-    "updated_at",
-)
+_BEGIN = "BEGIN IMMEDIATE"  # take the write lock at once: two who both read first could not both go on
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
-_DIGITS = 18
-
-
-class _Statements:
-    """Hold the statements of a hot path, built once: building them costs more than running them."""
-
-    def __init__(self, t: Tables) -> None:
-        orders, evidence = t.orders, t.evidence
-        param, c = sa.bindparam, orders.c
-        named = sa.and_(c.account == param("account"), c.kind == param("kind"), c.order_id == param("order_id"))
-        changing: dict[str, Any] = {name: param(name) for name in _CHANGING}
-        said = sa.select(evidence.c.id, evidence.c.body, evidence.c.contradicts)
-        self.find = sa.select(orders).where(named)
-        self.lock = self.find.with_for_update()
-        self.reserve = orders.insert()
-        self.update = orders.update().where(c.id == param("row")).values(changing)
-        self.attempt = t.attempts.insert()
-        self.exchange = t.exchanges.insert()
-        self.act = t.acts.insert()
-        self.evidence = evidence.insert()
-        self.newest = said.where(evidence.c.order == param("row")).order_by(evidence.c.id.desc()).limit(1)
-        self.again = (
-            evidence.update()
-            .where(evidence.c.id == param("row"))
-            .values(times=evidence.c.times + 1, last_at=param("now"))
-        )
 
 
 class SqlJournal:
@@ -86,6 +61,7 @@ class SqlJournal:
         """
         if not _PREFIX.fullmatch(prefix):
             raise JournalFailed("journal.prefix: lower-case letters, digits and underscores")
+        url = HiddenText(url)
         try:
             self.engine = _engine(url)
         except (SQLAlchemyError, ImportError) as cause:
@@ -96,94 +72,192 @@ class SqlJournal:
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
         self.prefix = prefix
         self._t = tables(prefix)
-        self._s = _Statements(self._t)
-        self._ready = self.engine.dialect.name != "sqlite"
+        self._s = Statements(self._t, self.engine.dialect)
+        self._driver = self.engine.dialect.loaded_dbapi
+        sqlite = self.engine.dialect.name == "sqlite"
+        self._begin = _BEGIN if sqlite else None
+        # SQLite has one writer: who waits for it in SQLite sleeps, who waits for it here is woken up.
+        self._turn: AbstractContextManager[Any] = threading.Lock() if sqlite else contextlib.nullcontext()
+        self._kept: tuple[sa.Pool, sa.PoolProxiedConnection] | None = None
+        self._ready = not sqlite
 
-    def _do(self, work: Callable[[sa.Connection], T]) -> T:
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Make SQLite's tables on first use, and say in one kind of error what fails."""
         try:
             if not self._ready:
                 upgrade(self.engine, self.prefix)
                 self._ready = True
-            with self.engine.begin() as connection:
-                return work(connection)
-        except SQLAlchemyError as cause:
+            yield
+        except (SQLAlchemyError, self._driver.Error) as cause:
             raise JournalFailed(f"the journal failed: {_cause(cause)}") from cause
+
+    def _do(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do work in a transaction."""
+        with self._usable(), self._turn, self.engine.begin() as connection:
+            return work(connection)
+
+    def _run(self, work: Callable[[Any], T]) -> T:
+        """Do work in a transaction, with a cursor of the database's own driver: the hot path."""
+        with self._usable(), self._turn:
+            connection = self._borrowed()
+            cursor = connection.cursor()
+            try:
+                if self._begin:
+                    cursor.execute(self._begin)
+                done = work(cursor)
+                connection.commit()
+            except BaseException as cause:
+                self._give_back(connection, cause, cursor)
+                raise
+            if not self._begin:
+                connection.close()
+            return done
+
+    def _borrowed(self) -> sa.PoolProxiedConnection:
+        """Borrow a connection; SQLite's is kept for the next turn, for borrowing one takes as long as a statement."""
+        if not self._begin:
+            return self.engine.raw_connection()
+        if self._kept is not None and self._kept[0] is not self.engine.pool:  # disposed of
+            self._kept[1].invalidate()
+            self._kept = None
+        if self._kept is None:
+            self._kept = self.engine.pool, self.engine.raw_connection()
+        return self._kept[1]
+
+    def _give_back(self, connection: sa.PoolProxiedConnection, cause: BaseException, cursor: Any) -> None:
+        """Give back a connection that has failed: the pool rolls back, and drops what is of no use any more.
+
+        SQLite's is dropped in any case: one that was opened while the file was read-only stays so.
+        """
+        self._kept = None
+        if isinstance(cause, self._driver.Error):
+            dialect, gone = self.engine.dialect, connection.dbapi_connection
+            if self._begin or dialect.is_disconnect(cause, gone, cursor):
+                cursor.close()  # it would keep SQLite's file open
+                connection.invalidate(cause)
+        connection.close()
 
     def open(self, facts: Facts, lease: float) -> Opened:
         """Reserve an order and take it for sending."""
-        try:
-            return self._do(lambda connection: self._open(connection, facts, lease))
-        except JournalFailed as failed:
-            if not isinstance(failed.__cause__, IntegrityError):
-                raise
-        return self._do(lambda connection: self._open(connection, facts, lease))  # another process was first
+        return self._run(lambda cursor: self._open(cursor, facts, lease))
 
-    def _open(self, connection: sa.Connection, facts: Facts, lease: float) -> Opened:
-        row, record = self._locked(connection, facts.key)
+    def _open(self, cursor: Any, facts: Facts, lease: float) -> Opened:
         now = _now()
-        if record is None:
-            record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
-            inserted = connection.execute(self._s.reserve, _facts(facts) | _columns(record))
-            row = inserted.inserted_primary_key[0]  # type: ignore[index]  # there is one: the table has a key
-        elif record.facts.fingerprint != facts.fingerprint:
+        record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
+        made = self._s.reserve.run(cursor, rows.ordered(facts) | rows.changed(record)).fetchone()
+        row, record = (made[0], record) if made else self._locked(cursor, facts.key)
+        if record.facts.fingerprint != facts.fingerprint:
             raise conflict(facts.key)
-        if record.state not in {State.NEW, State.NOT_SENT}:
+        if not givable(record):
             return Opened(record, yours=False)
-        record = sending(record, now, lease)
-        self._update(connection, row, record)
-        until = _micros(record.lease_until)
-        attempt = {"order": row, "at": _micros(now), "number": record.attempts, "lease_until": until}
-        connection.execute(self._s.attempt, attempt)
+        record = sending(record, _now(), lease)
+        self._update(cursor, row, record)
+        at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
+        self._s.attempt.run(cursor, {"order": row, "at": at, "number": record.attempts, "lease_until": until})
         return Opened(record, yours=True)
 
     def settle(
-        self, key: Key, found: Evidence, schedule: Schedule, exchange: Exchange | None = None, *, by: str | None = None
-    ) -> Record:
-        """Keep evidence and apply it where the state machine allows it."""
-        return self._do(lambda connection: self._settle(connection, key, found, schedule, exchange, by))
-
-    def _settle(
         self,
-        connection: sa.Connection,
         key: Key,
         found: Evidence,
         schedule: Schedule,
-        exchange: Exchange | None,
+        exchanges: Sequence[Exchange] = (),
+        *,
+        by: str | None = None,
+    ) -> Record:
+        """Keep evidence and apply it where the state machine allows it."""
+        return self._run(lambda cursor: self._settle(cursor, key, found, schedule, exchanges, by))
+
+    def _settle(
+        self,
+        cursor: Any,
+        key: Key,
+        found: Evidence,
+        schedule: Schedule,
+        exchanges: Sequence[Exchange],
         by: str | None,
     ) -> Record:
-        row, record = self._locked(connection, key)
+        row, record = self._locked(cursor, key)
         now = _now()  # in the order in which transactions take effect
-        if record is None:
-            raise JournalFailed("the journal does not know this order")
         record, contradicts = applied(record, found, now, schedule)
-        self._update(connection, row, record)
-        if exchange is not None:
-            kept = {"order": row, "at": _micros(exchange.started_at), "body": _written(exchange)}
-            connection.execute(self._s.exchange, kept)
+        self._update(cursor, row, record)
+        for exchange in exchanges:
+            kept = msgspec.structs.replace(exchange, attempt=record.attempts)
+            at, body = rows.micros(exchange.started_at), rows.written(kept)
+            self._s.exchange.run(cursor, {"order": row, "at": at, "body": body})
         if by is not None:
-            act = {"order": row, "at": _micros(now), "by": by, "body": _written(found)}
-            connection.execute(self._s.act, act)
+            self._s.act.run(cursor, {"order": row, "at": rows.micros(now), "by": by, "body": rows.written(found)})
         else:
-            self._keep(connection, row, found, now, contradicts=contradicts)
+            self._keep(cursor, row, found, now, contradicts=contradicts)
         return record
 
-    def _keep(
-        self, connection: sa.Connection, row: int, found: Evidence, now: dt.datetime, *, contradicts: bool
-    ) -> None:
+    def _keep(self, cursor: Any, row: int, found: Evidence, now: dt.datetime, *, contradicts: bool) -> None:
         """Keep evidence; what says the same as the newest only counts, so that repeats take no room."""
-        body, at = _written(found), _micros(now)
+        body, at = rows.written(found), rows.micros(now)
         again = found.source is not Source.ANSWER  # a create is answered once: spare the hot path the question
-        last = connection.execute(self._s.newest, {"row": row}).first() if again else None
-        if last is not None and (last.body, last.contradicts) == (body, contradicts):
-            connection.execute(self._s.again, {"row": last.id, "now": at})
+        newest = self._s.newest.run(cursor, {"row": row}).fetchone() if again else None
+        if newest is not None and newest[1:] == (body, contradicts):
+            self._s.again.run(cursor, {"row": newest[0], "now": at})
             return
         kept = {"order": row, "at": at, "last_at": at, "body": body, "contradicts": contradicts, "times": 1}
-        connection.execute(self._s.evidence, kept)
+        self._s.evidence.run(cursor, kept)
+
+    def _locked(self, cursor: Any, key: Key) -> tuple[int, Record]:
+        """Read an order and keep others from changing it until the transaction ends."""
+        row, record = self._known(cursor, key)
+        if record is None:
+            raise JournalFailed("the journal does not know this order")
+        return row, record
+
+    def _known(self, cursor: Any, key: Key) -> tuple[int, Record | None]:
+        found = self._s.lock.run(cursor, key._asdict()).fetchone()
+        row: Any = OrderRow(*found) if found else None
+        return (row.id, rows.record(row)) if row else (0, None)
+
+    def _update(self, cursor: Any, row: int, record: Record) -> None:
+        self._s.update.run(cursor, {"row": row, **rows.changed(record)})
+
+    def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
+        """Keep a notification, and make its order due."""
+        return self._run(lambda cursor: self._notice(cursor, notice, window, lease, anew=anew))
+
+    def _notice(self, cursor: Any, notice: Notice, window: float, lease: float, *, anew: bool) -> Noticed:
+        row, record = self._known(cursor, notice.key)  # first, as everywhere: two who lock in turns wait for each other
+        now = _now()
+        found = first_verdict(record, notice, anew=anew)
+        at = rows.micros(now)
+        kept = {**notice.key._asdict(), "digest": notice.digest, "body": rows.written(notice), "verdict": found}
+        new = self._s.note.run(cursor, {**kept, "times": 1, "at": at, "last_at": at}).fetchone() is not None
+        times = 1
+        if not new:
+            again = {"account": notice.account, "digest": notice.digest, "now": at, "anew": found if anew else None}
+            times, known = self._s.note_again.run(cursor, again).fetchone()
+            found = Verdict(known)
+        if record is None or found is not Verdict.WAITING:
+            return Noticed(times, record, ask=False)
+        record, ask = notified(record, now, window, lease, new=new or anew)
+        self._update(cursor, row, record)
+        return Noticed(times, record, ask)
+
+    def weigh(self, key: Key) -> Record:
+        """Give the notifications that wait their verdict."""
+        return self._run(lambda cursor: self._weigh(cursor, key))
+
+    def _weigh(self, cursor: Any, key: Key) -> Record:
+        row, record = self._locked(cursor, key)
+        verdicts: list[Verdict] = []
+        for number, body in self._s.waiting.run(cursor, key._asdict()).fetchall():
+            verdicts.append(verdict(record, rows.notice(body)))
+            self._s.judge.run(cursor, {"number": number, "verdict": verdicts[-1]})
+        record = weighed(record, verdicts)
+        self._update(cursor, row, record)
+        return record
 
     def find(self, key: Key) -> Record | None:
         """Return what is known of an order."""
-        row = self._do(lambda connection: connection.execute(self._s.find, key._asdict()).first())
-        return _record(row) if row else None
+        found = self._run(lambda cursor: self._s.find.run(cursor, key._asdict()).fetchone())
+        return rows.record(OrderRow(*found)) if found else None
 
     def claim(self, limit: int, lease: float) -> tuple[Record, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""
@@ -191,61 +265,71 @@ class SqlJournal:
 
     def _claim(self, connection: sa.Connection, limit: int, lease: float) -> tuple[Record, ...]:
         orders, now = self._t.orders, _now()
-        due = sa.select(orders).where(orders.c.due_at <= _micros(now)).order_by(orders.c.due_at).limit(limit)
-        rows = connection.execute(due.with_for_update(skip_locked=True)).all()
-        later = _micros(now + dt.timedelta(seconds=lease))
-        if rows:
-            taken = orders.update().where(orders.c.id.in_([row.id for row in rows]))
+        due = sa.select(orders).where(orders.c.due_at <= rows.micros(now)).order_by(orders.c.due_at).limit(limit)
+        found = connection.execute(due.with_for_update(skip_locked=True)).all()
+        later = rows.micros(now + dt.timedelta(seconds=lease))
+        if found:
+            taken = orders.update().where(orders.c.id.in_([row.id for row in found]))
             connection.execute(taken.values(due_at=later))
-        return tuple(map(_record, rows))
+        return tuple(map(rows.record, found))
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
         """Return orders that are unknown or need attention."""
-        orders, before = self._t.orders, _micros(_now() - dt.timedelta(seconds=older))
-        query = (
-            sa.select(orders)
-            .where(orders.c.state.in_(sorted(UNSETTLED)), orders.c.updated_at <= before)
-            .order_by(orders.c.updated_at)
-            .limit(limit)
-        )
-        return tuple(map(_record, self._do(lambda connection: connection.execute(query).all())))
+        return self._do(lambda connection: queries.unsettled(connection, self._t, older, limit))
+
+    def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+        """Return the orders that fit, the newest first."""
+        return self._do(lambda connection: queries.search(connection, self._t, wanted, limit))
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
         """Return every order with this order_id and all that happened to them."""
-        return self._do(lambda connection: self._story(connection, order_id))
+        return self._do(lambda connection: queries.story(connection, self._t, order_id))
 
-    def _story(self, connection: sa.Connection, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
-        t = self._t
-        rows = connection.execute(sa.select(t.orders).where(t.orders.c.order_id == order_id)).all()
-        keys = {row.id: _record(row).facts.key for row in rows}
-        entries: list[Entry] = []
-        for table, read in ((t.exchanges, _exchange), (t.evidence, _evidence), (t.acts, _act), (t.attempts, _attempt)):
-            found = connection.execute(sa.select(table).where(table.c.order.in_(keys)).order_by(table.c.id))
-            entries += [read(keys[row.order], row) for row in found]
-        return tuple(map(_record, rows)), tuple(sorted(entries, key=lambda entry: entry.at))
+    def exchanges(self, limit: int, *, after: int | None = None) -> tuple[tuple[int, Entry], ...]:
+        """Return exchanges with their numbers, in order: the newest, or those after a number."""
+        return self._do(lambda connection: queries.exchanges(connection, self._t, limit, after))
 
-    def _locked(self, connection: sa.Connection, key: Key) -> tuple[int, Record | None]:
-        """Read an order and keep others from changing it until the transaction ends."""
-        row = connection.execute(self._s.lock, key._asdict()).first()
-        return (row.id, _record(row)) if row else (0, None)
+    def notices(self, limit: int, *, order_id: str | None = None, number: int | None = None) -> tuple[Noted, ...]:
+        """Return notifications, the newest first."""
+        return self._do(lambda connection: queries.notices(connection, self._t, limit, order_id, number))
 
-    def _update(self, connection: sa.Connection, row: int, record: Record) -> None:
-        connection.execute(self._s.update, {"row": row, **_columns(record)})
+    def prune(self, before: dt.datetime, limit: int) -> int:
+        """Delete exchanges from before a time, of orders that are closed."""
+        return self._do(lambda connection: retention.prune(connection, self._t, before, limit))
+
+    def forget(self, payer: str) -> Forgotten:
+        """Keep of a payer's closed orders nothing but the money facts; of SQLite's log nothing is left either."""
+        forgotten = self._do(lambda connection: retention.forget(connection, self._t, payer))
+        if self._begin:
+            with self._usable(), contextlib.closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return forgotten
 
     def close(self) -> None:
         """Let go of connections."""
+        with self._turn:
+            if self._kept is not None:
+                self._kept[1].close()
+                self._kept = None
         self.engine.dispose()
 
 
 def _engine(url: str) -> sa.Engine:
     """Open a database: each dialect with what makes a commit durable."""
-    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
+    style = {"paramstyle": "named"} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    engine = sa.create_engine(url, hide_parameters=True, logging_name="payhub", **style)
+    logging.getLogger("sqlalchemy.engine.Engine.payhub").addFilter(_without_rows)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_BEGIN))
     elif engine.dialect.name == "postgresql":
         sa.event.listen(engine, "connect", _prepare_postgresql)
     return engine
+
+
+def _without_rows(record: logging.LogRecord) -> bool:
+    """Leave out the rows that SQLAlchemy logs on DEBUG: `hide_parameters` says nothing of them."""
+    return record.levelno > logging.DEBUG
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
@@ -253,6 +337,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     for pragma in (
         "busy_timeout = 10000",
         "synchronous = FULL",
+        "wal_autocheckpoint = 4000",
         "secure_delete = ON",
         "foreign_keys = ON",
     ):
@@ -278,106 +363,11 @@ def _prepare_postgresql(connection: Any, _: object) -> None:
     connection.commit()  # else they end with the transaction
 
 
-def _facts(facts: Facts) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(facts)
-    return {**fields, "amount": f"{facts.amount.amount:f}", "currency": facts.amount.currency}
-
-
-def _columns(record: Record) -> dict[str, Any]:
-    """Write what changes of a record."""
-    written = {
-        "state": str(record.state),
-        "paid": _digits(record.paid),
-        "credited": _digits(record.credited),
-        "commission": _digits(record.commission),
-        "mismatches": ",".join(record.mismatches) or None,
-        **{name: _micros(getattr(record, name)) for name in ("lease_until", "due_at", "created_at", "updated_at")},
-    }
-    return {name: written[name] if name in written else getattr(record, name) for name in _CHANGING}
-
-
-def _record(row: Any) -> Record:
-    amount = Money(row.amount, row.currency, _DIGITS)
-    facts = Facts(
-        account=row.account,
-        provider=row.provider,
-        kind=row.kind,
-        order_id=row.order_id,
-        amount=amount,
-        method=row.method,
-        fingerprint=row.fingerprint,
-    )
-    return Record(
-        facts=facts,
-        state=State(row.state),
-        provider_id=row.provider_id,
-        provider_status=row.provider_status,
-        paid=_money(row.paid, row.currency),
-        credited=_money(row.credited, row.currency),
-        commission=_money(row.commission, row.currency),
-        partial=row.partial,
-        reason=row.reason,
-        mismatches=tuple(row.mismatches.split(",")) if row.mismatches else (),
-        redirect_url=row.redirect_url,
-        contradicted=row.contradicted,
-        attempts=row.attempts,
-        checks=row.checks,
-        lease_until=_time(row.lease_until),
-        due_at=_time(row.due_at),
-        created_at=_time(row.created_at) or _EPOCH,
-        updated_at=_time(row.updated_at) or _EPOCH,
-    )
-
-
-def _exchange(key: Key, row: Any) -> Entry:
-    exchange = msgspec.json.decode(row.body, type=Exchange)
-    return Entry(at=_time(row.at) or _EPOCH, what="exchange", key=key, exchange=exchange)
-
-
-def _evidence(key: Key, row: Any) -> Entry:
-    found = msgspec.json.decode(row.body, type=Evidence)
-    at = _time(row.at) or _EPOCH
-    return Entry(at=at, what="evidence", key=key, evidence=found, contradicts=row.contradicts, times=row.times)
-
-
-def _act(key: Key, row: Any) -> Entry:
-    found = msgspec.json.decode(row.body, type=Evidence)
-    return Entry(at=_time(row.at) or _EPOCH, what="act", key=key, evidence=found, by=row.by)
-
-
-def _attempt(key: Key, row: Any) -> Entry:
-    found = Evidence(source=Source.PLAN, state=State.SENDING)
-    return Entry(at=_time(row.at) or _EPOCH, what="evidence", key=key, evidence=found)
-
-
-def _written(struct: msgspec.Struct) -> str:
-    return msgspec.json.encode(struct).decode()
-
-
-def _digits(money: Money | None) -> str | None:
-    return f"{money.amount:f}" if money else None
-
-
-def _money(digits: str | None, currency: str) -> Money | None:
-    return None if digits is None else Money(digits, currency, _DIGITS)
-
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _micros(time: dt.datetime | None) -> int | None:
-    return None if time is None else (time - _EPOCH) // dt.timedelta(microseconds=1)
-
-
-def _time(micros: int | None) -> dt.datetime | None:
-    return None if micros is None else _EPOCH + dt.timedelta(microseconds=micros)
-
-
-def _cause(cause: SQLAlchemyError) -> str:
+def _cause(cause: Exception) -> str:
     """Name the database's complaint; its first line quotes no parameter (`hide_parameters`)."""
     original = getattr(cause, "orig", None) or cause
     if getattr(original, "sqlstate", None) == _NO_TABLE:

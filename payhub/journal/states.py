@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from payhub.errors import PayhubError
-from payhub.masking import Clear, Shown, sweep
+from payhub.masking import Clear, Link, Shown, blot
 from payhub.models import Payment, Payout, Status
 from payhub.money import Money
 
@@ -48,6 +48,7 @@ class Source(enum.StrEnum):
 
 
 OPEN = frozenset({State.SENDING, State.PENDING, State.UNKNOWN})
+UNFINISHED = OPEN | {State.NEEDS_ATTENTION}
 
 _ANSWERED = frozenset({Source.ANSWER, Source.STATUS})
 _DECIDED = _ANSWERED | {Source.OPERATOR}
@@ -119,7 +120,12 @@ _STATUSES: Mapping[State, Status] = {
 
 def state_of(result: Payment | Payout) -> State:
     """Return the state that a result is evidence for; one that contradicts the order needs a person."""
-    return State.NEEDS_ATTENTION if result.mismatches else _STATES[result.status]
+    return State.NEEDS_ATTENTION if result.mismatches else state_named(result.status)
+
+
+def state_named(status: Status) -> State:
+    """Return the state in which an order is that has a status."""
+    return _STATES[status]
 
 
 def status_of(state: State) -> Status:
@@ -130,8 +136,8 @@ def status_of(state: State) -> Status:
 class Evidence(Shown, frozen=True, kw_only=True):
     """Say what was learnt of an order, and from where; what is `None` was not said.
 
-    Others wrote the texts: card numbers in words are truncated, what no database holds (NUL) is
-    replaced, and an id longer than any is dropped.
+    Others wrote the texts: what they may quote is hidden, of an operator's own words only card
+    numbers; what no database holds (NUL) is replaced, and an id longer than any is dropped.
     """
 
     source: Clear[Source]
@@ -144,13 +150,15 @@ class Evidence(Shown, frozen=True, kw_only=True):
     partial: Clear[bool | None] = None
     reason: Clear[str | None] = None
     mismatches: Clear[tuple[str, ...]] = ()
-    redirect_url: Clear[str | None] = None
+    redirect_url: Link[str | None] = None
 
     def __post_init__(self) -> None:
         """Make the texts fit to be kept."""
         for name, clean in _CLEAN.items():
             if text := getattr(self, name):
                 msgspec.structs.force_setattr(self, name, clean(text.replace("\0", "\ufffd")))
+        if self.reason and self.source is not Source.OPERATOR:
+            msgspec.structs.force_setattr(self, "reason", blot(self.reason))
 
 
 def _id(text: str) -> str | None:
@@ -160,8 +168,8 @@ def _id(text: str) -> str | None:
 _LONGEST_ID = 255
 _CLEAN: Mapping[str, Callable[[str], str | None]] = {
     "provider_id": _id,
-    "provider_status": sweep,
-    "reason": sweep,
+    "provider_status": blot,
+    "reason": blot,
     "redirect_url": str,
 }
 

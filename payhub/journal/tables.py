@@ -15,11 +15,19 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from payhub.journal.states import EDGES, State
 
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in INTEGER columns only
+PARTS = {
+    "due_at": "due_at IS NOT NULL",
+    "provider_id": "provider_id IS NOT NULL",
+    "updated_at": "state IN ('needs_attention', 'unknown')",
+}
+"""Name the indexed columns of an order, and the part of the orders that is ever looked for by them."""
+
 _Time = BigInteger  # microseconds since 1970, UTC: the same in every database, and sorts
 
 
@@ -50,6 +58,8 @@ class Tables:
             Column("amount", String(64), nullable=False),
             Column("currency", String(3), nullable=False),
             Column("fingerprint", String(64), nullable=False),
+            Column("tail", String(4)),
+            Column("payer", String(64)),
             Column("state", String(16), nullable=False),
             Column("provider_id", String(255)),
             Column("provider_status", Text),
@@ -63,18 +73,20 @@ class Tables:
             Column("contradicted", Boolean, nullable=False),
             Column("attempts", Integer, nullable=False),
             Column("checks", Integer, nullable=False),
+            Column("sent_at", _Time),
             Column("lease_until", _Time),
             Column("due_at", _Time),
+            Column("notified", Boolean, nullable=False),
+            Column("quiet_until", _Time),
             Column("created_at", _Time, nullable=False),
             Column("updated_at", _Time, nullable=False),
-            UniqueConstraint("account", "kind", "order_id"),
+            UniqueConstraint("order_id", "account", "kind"),
             CheckConstraint(f"state IN ({_quoted(State)})", name="state"),
             CheckConstraint("kind IN ('payment', 'payout')", name="kind"),
-            Index(f"ix_{prefix}orders_due_at", "due_at"),
-            Index(f"ix_{prefix}orders_order_id", "order_id"),
-            Index(f"ix_{prefix}orders_provider_id", "provider_id"),
-            Index(f"ix_{prefix}orders_state", "state", "updated_at"),
         )
+        for name, part in PARTS.items():  # few orders are in each part, so the others cost nothing
+            index = f"ix_{prefix}orders_{name}"
+            Index(index, self.orders.c[name], sqlite_where=text(part), postgresql_where=text(part))
         self.attempts = self._entries(
             "attempts", Column("number", Integer, nullable=False), Column("lease_until", _Time, nullable=False)
         )
@@ -85,6 +97,21 @@ class Tables:
             Column("contradicts", Boolean, nullable=False),
             Column("times", Integer, nullable=False),
             Column("last_at", _Time, nullable=False),
+        )
+        self.notifications = Table(
+            f"{prefix}notifications",
+            self.metadata,
+            Column("id", _Id, primary_key=True),
+            Column("order_id", String(255), nullable=False, index=True),
+            Column("account", String(255), nullable=False),
+            Column("kind", String(16), nullable=False),
+            Column("digest", String(64), nullable=False),
+            Column("body", Text, nullable=False),
+            Column("verdict", String(16), nullable=False),
+            Column("times", Integer, nullable=False),
+            Column("at", _Time, nullable=False),
+            Column("last_at", _Time, nullable=False),
+            UniqueConstraint("digest", "account"),
         )
         self.acts = self._entries("acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False))
 

@@ -10,25 +10,33 @@ A driver is a module (or an object) with hook implementations. This one needs no
         ...
 
 The provider it imagines takes and gives JSON. It answers a new order with 200 and the order,
-refuses one with 422 and a `Refusal`, and a question about an order it does not know with 404.
+refuses one with 422 and a `Refusal`, and a question about an order it does not know with 404. What
+it tells by itself is a JSON body with an HMAC, made with the account's `secret`: `signed_notification`
+and `signed_return` make such deliveries for tests.
 """
 
+import hashlib
+import hmac
 from typing import Any, TypeVar
 
 import msgspec
 
 from payhub import (
     AccountInfo,
+    BadNotification,
     Balance,
     ConfigurationError,
     Declined,
+    Delivery,
     Money,
     NotFound,
+    Notification,
     Payer,
     Payment,
     PaymentOrder,
     Payout,
     PayoutOrder,
+    ReturnedPayer,
     Service,
     Status,
     ToBankAccount,
@@ -50,8 +58,9 @@ from payhub.driver import (
     Unreadable,
     insecure,
 )
-from payhub.masking import Clear, Link, Shown, Truncated
-from payhub.models import Period, Ref
+from payhub.masking import Clear, Email, Link, ProviderId, Shown, Truncated, Words
+from payhub.models import Kind, Period, Ref
+from payhub.notifications import LONGEST
 
 W = TypeVar("W", bound=msgspec.Struct)
 
@@ -67,7 +76,7 @@ class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
     currency: Clear[str]
     method: Clear[str]
     payer: Truncated[str | None] = None
-    email: str | None = None
+    email: Email[str | None] = None
 
 
 class NewPayout(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +110,7 @@ class Nothing(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Answer with what the provider knows of a payment or payout."""
 
-    id: Clear[str]
+    id: ProviderId[str]
     order_id: Clear[str]
     status: Clear[str]
     amount: Clear[str]
@@ -121,14 +130,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Answer that an order is refused, and why."""
 
     code: Clear[str]
-    text: Clear[str]
+    text: Words[str]
 
 
 class Created(Order, frozen=True, kw_only=True):
     """Answer to a new order: with the order, or with a refusal; a log shows the fields of both."""
 
     code: Clear[str | None] = None
-    text: Clear[str | None] = None
+    text: Words[str | None] = None
 
 
 class Funds(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +153,25 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
 
     payments: Clear[bool]
     payouts: Clear[bool]
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tell of an order unasked."""
+
+    kind: Clear[Kind]
+    id: Clear[str]
+    order_id: Clear[str]
+    status: Clear[str]
+    amount: Clear[str]
+    currency: Clear[str]
+    paid: Clear[str | None] = None
+
+
+class Return(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tell which payer came back."""
+
+    order_id: Clear[str]
+    reference: Clear[str]
 
 
 # Between the two worlds: tables and pure functions.
@@ -205,6 +233,22 @@ def known(order: Order) -> dict[str, Any]:
     }
 
 
+def notification(notice: Notice, body: bytes) -> Notification:
+    """Say what a notice says; `body` is what is signed."""
+    return Notification(
+        kind=notice.kind,
+        order_id=notice.order_id,
+        provider_id=notice.id,
+        status=STATUSES.get(notice.status, Status.PENDING),
+        provider_status=notice.status,
+        requested=money(notice.amount, notice.currency),
+        paid=None if notice.paid is None else money(notice.paid, notice.currency),
+        digest=hashlib.sha256(body).hexdigest(),
+        fields=msgspec.to_builtins(notice),
+        shape=Notice,
+    )
+
+
 def payment(order: Order) -> Payment:
     """Say what is known of a payment."""
     return Payment(**known(order), redirect_url=order.page)
@@ -215,14 +259,76 @@ def payout(order: Order) -> Payout:
     return Payout(**known(order))
 
 
+# What the provider tells by itself is signed. Nothing is read before it is verified, and every
+# refusal reads the same.
+
+SIGNATURE = "x-signature"
+REFUSED = "not an authentic delivery of this account"
+
+
+def sign(secret: str, body: bytes) -> str:
+    """Return the HMAC-SHA256 of a body, in hexadecimal."""
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def verified(delivery: Delivery, secret: str, shape: type[W]) -> W:
+    """Read what a genuine delivery tells; whatever else it is raises `BadNotification`."""
+    given = delivery.headers.get(SIGNATURE, "")
+    short = len(delivery.body) <= LONGEST
+    if not (short and hmac.compare_digest(sign(secret, delivery.body), given if given.isascii() else "")):
+        raise BadNotification(REFUSED)
+    try:
+        return msgspec.json.decode(delivery.body, type=shape)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise BadNotification(REFUSED) from None
+
+
+def signed(secret: str, told: Notice | Return) -> Delivery:
+    """Make the delivery by which the provider tells something."""
+    body = msgspec.json.encode(told)
+    return Delivery(method="POST", headers={SIGNATURE: sign(secret, body)}, body=body)
+
+
+def signed_notification(
+    secret: str,
+    *,
+    order_id: str,
+    amount: Money,
+    kind: Kind = "payment",
+    provider_id: str = "7",
+    status: str = "done",
+    paid: Money | None = None,
+) -> Delivery:
+    """Make a genuine notification for an account with this `secret`; `status` is a word of `STATUSES`, or another."""
+    notice = Notice(
+        kind=kind,
+        id=provider_id,
+        order_id=order_id,
+        status=status,
+        amount=str(amount.amount),
+        currency=amount.currency,
+        paid=None if paid is None else str(paid.amount),
+    )
+    return signed(secret, notice)
+
+
+def signed_return(secret: str, *, order_id: str, reference: str = "7") -> Delivery:
+    """Make the genuine return of a payer, for an account with this `secret`."""
+    return signed(secret, Return(order_id=order_id, reference=reference))
+
+
 # The account, and the hooks: one function for each operation, each a flow.
 
 
 class FakeConfig(AccountConfig, frozen=True, kw_only=True):
-    """Hold the table of an account; the token is sent as a header and never shown."""
+    """Hold the table of an account; the token is sent as a header and never shown, nor is the secret.
+
+    `secret` is what the provider signs with when it tells something by itself.
+    """
 
     base_url: Clear[str]
     token: str = "none"  # noqa: S105 - it protects nothing
+    secret: str | None = None
 
 
 class FakeAccount(Shown, frozen=True):
@@ -238,6 +344,12 @@ class FakeAccount(Shown, frozen=True):
     def services(self) -> tuple[Service, ...]:
         """Return the services that the configuration names: none."""
         return ()
+
+    def secret(self) -> str:
+        """Return what the provider's own deliveries are signed with."""
+        if not self.config.secret:
+            raise ConfigurationError(f"accounts.{self.name}: notifications need secret")
+        return self.config.secret
 
     def call(self, operation: str, path: str, asked: msgspec.Struct, promised: type, **known: Any) -> Call:
         """Describe one request; its body is made here, once."""
@@ -286,6 +398,8 @@ def payhub_provider() -> ProviderInfo:
             fetch_balance=True,
             fetch_account_info=True,
             list_payments=True,
+            read_notification=True,
+            read_return=True,
         ),
     )
 
@@ -370,3 +484,20 @@ def payhub_list_payments(account: FakeAccount, period: Period) -> Flow[tuple[Pay
     asked = Days(first=period.first.isoformat(), last=period.last.isoformat())
     listed = read((yield account.call("list_payments", "payments/list", asked, Orders)), Orders)
     return tuple(payment(order) for order in listed.payments)
+
+
+@hookimpl
+def payhub_read_notification(account: FakeAccount, delivery: Delivery) -> Notification:
+    """Verify a notification; nothing is sent, so this is no flow."""
+    notice = verified(delivery, account.secret(), Notice)
+    try:
+        return notification(notice, delivery.body)
+    except Unreadable:
+        raise BadNotification(REFUSED) from None
+
+
+@hookimpl
+def payhub_read_return(account: FakeAccount, delivery: Delivery) -> ReturnedPayer:
+    """Verify with what a payer came back."""
+    told = verified(delivery, account.secret(), Return)
+    return ReturnedPayer(order_id=told.order_id, reference=told.reference)

@@ -1,12 +1,11 @@
 """Turn what the books know into the provider's own answers, key for key."""
 
-import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
 
 from payhub_alikassa.sandbox.books import Books
-from payhub_alikassa.sandbox.records import Record
+from payhub_alikassa.sandbox.records import Record, is_partial
 from payhub_alikassa.sandbox.services import (
     PAYMENT_SERVICES,
     PAYOUT_SERVICES,
@@ -25,11 +24,6 @@ REQUISITES = {
     "bank_account": "40817810000000000001",
 }
 PAYERS_CARD = "411111******1111"
-
-
-def php_json(value: object) -> bytes:
-    r"""Encode JSON as the provider's PHP does: compact, ``\/`` and ``\uXXXX``."""
-    return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode()
 
 
 def payment_created(record: Record, page: str) -> Answer:
@@ -65,7 +59,7 @@ def payment_status(record: Record, page: str, currency: str) -> Answer:
         "order_id": record.order_id,
         "amount": _nine(record.amount),
         "payment_amount": _nine(record.paid),
-        "is_partial_payment": _is_partial(record),
+        "is_partial_payment": is_partial(record),
         "hold_amount": _nine(record.held) if record.held else "",
         "hold_at": f"{record.hold_until:%Y-%m-%d %H:%M:%S}" if record.hold_until else None,
         "account_payment_amount": _nine(record.credited),
@@ -91,7 +85,7 @@ def payout_status(record: Record) -> Answer:
         "order_id": record.order_id,
         "amount": _two(record.amount),
         "payment_amount": _two(record.paid),
-        "is_partial_payment": _is_partial(record),
+        "is_partial_payment": is_partial(record),
         "account_payment_amount": _loose(record.credited),
         "commission_amount": _loose(record.commission),
         "service_code": record.service,
@@ -206,10 +200,6 @@ def _payers_card(record: Record) -> str | None:
     on_page = PAYMENT_SERVICES[record.service].page == "address" and record.fields
     paid_by_card = record.status == "paid" and record.service.startswith("payment_card")
     return PAYERS_CARD if on_page and paid_by_card else None
-
-
-def _is_partial(record: Record) -> bool:
-    return record.paid is not None and record.paid != record.amount
 
 
 def _eight(amount: Decimal | None) -> str | None:

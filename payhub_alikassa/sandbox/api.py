@@ -27,6 +27,7 @@ from payhub_alikassa.sandbox.fields import (
     date_of,
     whole_of,
 )
+from payhub_alikassa.sandbox.php import php_json
 from payhub_alikassa.sandbox.records import Kind, Outcome, Record
 from payhub_alikassa.sandbox.services import (
     PAYMENT_SERVICES,
@@ -184,7 +185,7 @@ def page_of(request: Request, record: Record) -> str:
 
 def json_response(status: int, body: answers.Answer) -> Response:
     """Answer with JSON as the provider writes it."""
-    return Response(answers.php_json(body), status, media_type="application/json")
+    return Response(php_json(body), status, media_type="application/json")
 
 
 def _decode(request: Request, body: bytes) -> Fields:

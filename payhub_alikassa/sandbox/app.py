@@ -14,12 +14,12 @@ from payhub_alikassa.sandbox.control import Control
 from payhub_alikassa.sandbox.exchange import Exchange
 from payhub_alikassa.sandbox.faults import ArmedFaults
 from payhub_alikassa.sandbox.page import PaymentPage
-from payhub_alikassa.sandbox.signatures import Keys
+from payhub_alikassa.sandbox.signatures import Keys, Signer
 
 
-def application(books: Books, keys: Keys, control: Control, faults: ArmedFaults) -> ASGIApp:
+def application(books: Books, keys: Keys, signer: Signer, control: Control, faults: ArmedFaults) -> ASGIApp:
     """Build the whole application."""
-    routes = [*Api(books, keys).routes(), PaymentPage(books).route(), *control.routes()]
+    routes = [*Api(books, keys).routes(), PaymentPage(books, signer).route(), *control.routes()]
     # Starlette types every handler as one of plain `Exception`; hence the `Any`.
     handlers: dict[Any, Any] = {Refusal: _refused, HTTPException: _not_served}
     app = Starlette(routes=routes, exception_handlers=handlers)

@@ -7,7 +7,7 @@ import datetime as dt
 import itertools
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from payhub_alikassa.sandbox.fields import Errors, amount_of
@@ -43,9 +43,10 @@ class Books:
     """Accept orders, give them outcomes, and answer what became of them."""
 
     def __init__(self, account: Account, settings: Settings) -> None:
-        """Open the books with the samples' payment and payout in them."""
+        """Open the books with the samples' payment and payout in them; `changed` is called with each new status."""
         self.account = account
         self.settings = settings
+        self.changed: Callable[[Record], None] = _tell_nobody
         # Ids go on counting over a reset, so that an answer from before never fits a new order.
         self._ids = itertools.count(108_465_371)
         self.reset()
@@ -68,6 +69,7 @@ class Books:
             self.balance = balance
         self.accepted[kind][record.order_id] += 1
         self._records[kind, record.id] = record
+        self.changed(record)
         return record
 
     def settle(self, record: Record, outcome: Outcome) -> Record:
@@ -82,6 +84,7 @@ class Books:
             raise AlreadyFinal(message)
         record, self.balance = settle(record, self.balance, outcome, self.settings)
         self._records[record.kind, record.id] = record
+        self.changed(record)
         return record
 
     def settle_waiting(self, kind: Kind, id_: int, outcome: Outcome) -> None:
@@ -134,6 +137,10 @@ class Books:
         known = self.by_order_id(record.kind, record.order_id)
         if known and not self.settings.allow_repeated_order_id:
             raise RefusedOrder({"order_id": ["The order id has already been taken."]})
+
+
+def _tell_nobody(_: Record) -> None:
+    """Keep a change to the books."""
 
 
 def _refuse_overdraft(balance: Balance) -> None:

@@ -11,9 +11,10 @@ from starlette.routing import Route
 from payhub_alikassa.sandbox.answers import Answer
 from payhub_alikassa.sandbox.api import json_response
 from payhub_alikassa.sandbox.books import AlreadyFinal, Books
+from payhub_alikassa.sandbox.courier import Courier
 from payhub_alikassa.sandbox.faults import AnyFault, ArmedFaults, Refuse
 from payhub_alikassa.sandbox.fields import amount_of
-from payhub_alikassa.sandbox.records import Final, Kind, Outcome, Settings
+from payhub_alikassa.sandbox.records import Final, Kind, Outcome, Record, Settings, Transport
 from payhub_alikassa.sandbox.server import LocalServer
 
 Options = Mapping[str, object]
@@ -34,13 +35,23 @@ class Settlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: str | None = None
 
 
+class Reminder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ask for a notification now; ``to`` is an address instead of the order's own endpoints."""
+
+    kind: Kind
+    order_id: str
+    transport: Transport | None = None
+    to: str | None = None
+
+
 class Control:
     """Steer the sandbox; a command's options are those of its HTTP path."""
 
-    def __init__(self, books: Books, faults: ArmedFaults, server: LocalServer) -> None:
-        """Steer these books, faults and server."""
+    def __init__(self, books: Books, faults: ArmedFaults, courier: Courier, server: LocalServer) -> None:
+        """Steer these books, faults, notifications and server."""
         self._books = books
         self._faults = faults
+        self._courier = courier
         self._server = server
 
     def routes(self) -> list[Route]:
@@ -51,21 +62,24 @@ class Control:
             _route("faults", "DELETE", self.disarm),
             _route("settings", "POST", self.configure),
             _route("reset", "POST", self.reset),
+            _route("notify", "POST", self.notify),
             Route("/sandbox/ledger", self._show_ledger, methods=["GET"]),
+            Route("/sandbox/notifications", self._show_notifications, methods=["GET"]),
         ]
 
     async def settle(self, options: Options) -> None:
         """Give the newest order with this ``order_id`` its outcome."""
         wanted = msgspec.convert(options, Settlement)
-        record = self._books.by_order_id(wanted.kind, wanted.order_id)
-        if record is None:
-            message = f"The sandbox has no such {wanted.kind}."
-            raise UnknownOrder(message)
         outcome = Outcome(wanted.outcome, _amount(wanted), wanted.error)
-        self._books.settle(record, outcome)
+        self._books.settle(self._order(wanted.kind, wanted.order_id), outcome)
+
+    async def notify(self, options: Options) -> None:
+        """Send a notification of the status that the newest order with this ``order_id`` has now."""
+        wanted = msgspec.convert(options, Reminder)
+        self._courier.notify(self._order(wanted.kind, wanted.order_id), wanted.to, wanted.transport)
 
     async def arm(self, options: Options) -> None:
-        """Arm a fault for the next requests it meets; ``refuse`` begins at once."""
+        """Arm a fault for the next requests or notifications it meets; ``refuse`` begins at once."""
         fault = msgspec.convert(options, AnyFault)
         if isinstance(fault, Refuse):
             await self._server.refuse(fault.seconds)
@@ -80,19 +94,35 @@ class Control:
     async def configure(self, options: Options) -> None:
         """Change settings; those not named stay."""
         known = msgspec.to_builtins(self._books.settings)
-        self._books.settings = msgspec.convert({**known, **options}, Settings)
+        # As in JSON, whose keys are texts.
+        self._books.settings = msgspec.convert({**known, **options}, Settings, str_keys=True)
 
     async def reset(self, options: Options) -> None:
-        """Forget orders, counts and faults; settings stay."""
+        """Forget orders, counts, notifications and faults; settings stay."""
         self._books.reset()
+        await self._courier.reset()
         await self.disarm(options)
 
     def ledger(self) -> Answer:
         """Count what was accepted, per kind and order id, and what arrived, per path."""
         return {"accepted": self._books.accepted, "requests": self._books.requests}
 
+    def notifications(self) -> Answer:
+        """List what was sent to endpoints, and count what is still under way."""
+        return {"sent": msgspec.to_builtins(self._courier.sent), "pending": self._courier.pending}
+
     async def _show_ledger(self, _: Request) -> Response:
         return json_response(200, self.ledger())
+
+    async def _show_notifications(self, _: Request) -> Response:
+        return json_response(200, self.notifications())
+
+    def _order(self, kind: Kind, order_id: str) -> Record:
+        record = self._books.by_order_id(kind, order_id)
+        if record is None:
+            message = f"The sandbox has no such {kind}."
+            raise UnknownOrder(message)
+        return record
 
 
 def _route(path: str, method: str, command: Command) -> Route:

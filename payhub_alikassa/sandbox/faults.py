@@ -7,15 +7,14 @@ its fields are its options. The faults that answer in the provider's place (``ht
 
 import gzip
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from payhub_alikassa.sandbox.answers import php_json
 from payhub_alikassa.sandbox.exchange import Exchange, Reply
-
-Times = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+from payhub_alikassa.sandbox.notification_faults import AnyNotificationFault, NotificationFault
+from payhub_alikassa.sandbox.php import php_json
+from payhub_alikassa.sandbox.records import Record, Seconds, Times
 
 _MEBIBYTE = 1024 * 1024
 # Long enough for a client on this machine to take the half body before the reset discards it.
@@ -210,18 +209,22 @@ AnyFault = (
     | Redirect
     | Status
     | Stall
+    | AnyNotificationFault
 )
 
 
+AnyArmed = TypeVar("AnyArmed", Fault, NotificationFault)
+
+
 class ArmedFaults:
-    """Hold the faults that wait for their requests, in the order they were armed."""
+    """Hold the faults that wait for their requests or notifications, in the order they were armed."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._waiting: list[Fault] = []
+        self._waiting: list[Fault | NotificationFault] = []
 
-    def arm(self, fault: Fault) -> None:
-        """Let a fault wait for its next requests."""
+    def arm(self, fault: Fault | NotificationFault) -> None:
+        """Let a fault wait for its next requests or notifications."""
         self._waiting += [fault] * fault.times
 
     def disarm(self) -> None:
@@ -230,7 +233,15 @@ class ArmedFaults:
 
     def take(self, path: str) -> Fault | None:
         """Give the fault that meets a request, if there is one, and use it up once."""
-        fault = next((fault for fault in self._waiting if fault.meets(path)), None)
+        found = (fault for fault in self._waiting if isinstance(fault, Fault) and fault.meets(path))
+        return self._used(next(found, None))
+
+    def take_for(self, record: Record) -> NotificationFault | None:
+        """Give the fault that meets the notification of an order's status, and use it up once."""
+        found = (fault for fault in self._waiting if isinstance(fault, NotificationFault) and fault.meets(record))
+        return self._used(next(found, None))
+
+    def _used(self, fault: AnyArmed | None) -> AnyArmed | None:
         if fault:
             self._waiting.remove(fault)
         return fault

@@ -1,5 +1,11 @@
-"""Show the payer a page: what is to be paid, a button to pay, a button to cancel."""
+"""Show the payer a page: what is to be paid, a button to pay, a button to cancel; and send him back.
 
+To the success page he comes by a signed form: https://doc-merchant.alikassa.com/payment/check/sign.
+Of the fail page nothing is said but its address, so there he comes by a plain redirect.
+"""
+
+import hashlib
+from base64 import b64encode
 from html import escape
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,10 +13,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from payhub_alikassa.sandbox.answers import php_json
 from payhub_alikassa.sandbox.books import Books
+from payhub_alikassa.sandbox.notifications import returned, signed
+from payhub_alikassa.sandbox.php import php_json
 from payhub_alikassa.sandbox.records import Outcome, Record
 from payhub_alikassa.sandbox.services import PAYMENT_SERVICES
+from payhub_alikassa.sandbox.signatures import Signer
 
 _SHELL = """<!doctype html>
 <html lang="en">
@@ -43,6 +51,14 @@ _BUTTONS = """<form method="post">
 <button name="choice" value="cancel">Cancel</button>
 </form>"""
 
+_SUBMIT = "document.forms[0].submit()"
+_RETURN = f"""<form method="post" action="{{address}}">
+{{fields}}
+<button>Back to the shop</button>
+</form>
+<script>{_SUBMIT}</script>"""
+_HIDDEN = '<input type="hidden" name="{name}" value="{value}">'
+
 _CHOICES = {"pay": Outcome("paid"), "cancel": Outcome("cancel")}
 _TITLES = {
     "wait": "Payment",
@@ -50,18 +66,17 @@ _TITLES = {
     "cancel": "The payment is canceled",
     "fail": "The payment failed",
 }
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "Cache-Control": "no-store",
-}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_SUBMITS_ITSELF = f"; script-src 'sha256-{b64encode(hashlib.sha256(_SUBMIT.encode()).digest()).decode()}'"
 
 
 class PaymentPage:
     """Serve ``/pay/{uuid}`` out of one set of books."""
 
-    def __init__(self, books: Books) -> None:
-        """Show the payments of these books."""
+    def __init__(self, books: Books, signer: Signer) -> None:
+        """Show the payments of these books, and sign for those who paid."""
         self._books = books
+        self._signer = signer
 
     def route(self) -> Route:
         """Give the page's path."""
@@ -85,17 +100,27 @@ class PaymentPage:
         """Send the payer back to the merchant, or show the result where no address was given."""
         name = "success_redirect_url" if record.status == "paid" else "fail_redirect_url"
         address = str(record.fields.get(name) or "")
-        if record.status != "wait" and urlsplit(address).scheme in {"http", "https"}:
-            return RedirectResponse(address, 303)
-        return self._show(record)
+        if record.status == "wait" or urlsplit(address).scheme not in {"http", "https"}:
+            return self._show(record)
+        if record.status == "paid":
+            return self._page(record, self._signed_return(record, address), _POLICY + _SUBMITS_ITSELF)
+        return RedirectResponse(address, 303)
+
+    def _signed_return(self, record: Record, address: str) -> str:
+        message = signed(returned(record), self._signer)
+        fields = (_HIDDEN.format(name=name, value=escape(str(value))) for name, value in message.items())
+        return _RETURN.format(address=escape(address), fields="\n".join(fields))
 
     def _show(self, record: Record) -> Response:
+        return self._page(record, _BUTTONS if record.status == "wait" else "", _POLICY)
+
+    def _page(self, record: Record, rest: str, policy: str) -> Response:
         html = _SHELL.format(
             title=_TITLES[record.status],
             amount=f"{record.amount:.2f}",
             currency=escape(self._books.account.currency),
             order=escape(record.order_id),
             description=escape(str(record.fields.get("desc") or "-")),
-            rest=_BUTTONS if record.status == "wait" else "",
+            rest=rest,
         )
-        return HTMLResponse(html, headers=_HEADERS)
+        return HTMLResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})

@@ -7,13 +7,20 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+from payhub_alikassa.sandbox.addresses import is_local
 
 Kind = Literal["payment", "payout"]
 Final = Literal["paid", "cancel", "fail"]
 Status = Literal["wait", "paid", "cancel", "fail"]
+Transport = Literal["GET", "form", "JSON"]
+When = Literal["changes", "final"]
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Times = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 HOLD = dt.timedelta(days=1)
 
@@ -32,6 +39,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     ``payout_delay`` is in seconds; ``None`` leaves payouts waiting for ever. ``hold_share`` is the
     part of every credit that is held. ``opening_balance`` counts from the next reset.
+
+    ``notify_id`` and ``notify_url`` say of what an order's ``notification_endpoint_id`` and
+    ``notification_endpoint_url`` are told: of ``changes``, or only of the ``final`` status. The pages
+    on creating say just that of the two. That ``changes`` begin with ``wait`` is taken from /api/sign,
+    whose list of statuses has it. How often and how long the provider repeats is nowhere said.
     """
 
     opening_balance: Decimal = Decimal(100_000)
@@ -42,6 +54,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     not_found_status: Literal[400, 404] = 404
     allow_repeated_order_id: bool = False
     inactive_services: tuple[str, ...] = ()
+    notification_endpoints: dict[int, str] = {}
+    notify_id: When = "changes"
+    notify_url: When = "final"
+    notification_transport: Transport = "GET"
+    notification_fields: Literal[10, 11, 12] = 11
+    notification_booleans: bool = False
+    notification_pause: Seconds = 0.2
+    notification_pause_growth: Annotated[float, msgspec.Meta(ge=1, le=10)] = 2.0
+    notification_tries: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
+    notification_timeout: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse an endpoint that is not of this machine."""
+        for id_, address in self.notification_endpoints.items():
+            if not is_local(address):
+                message = f"`notification_endpoints`: {id_} is not an http address of this machine"
+                raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +113,11 @@ class Balance:
     free: Decimal
     hold: Decimal = Decimal(0)
     pending: Decimal = Decimal(0)
+
+
+def is_partial(record: Record) -> bool:
+    """Tell whether another sum was paid than asked for."""
+    return record.paid is not None and record.paid != record.amount
 
 
 def share(amount: Decimal, rate: Decimal) -> Decimal:

@@ -8,11 +8,13 @@ from starlette.types import ASGIApp
 from payhub_alikassa.sandbox.app import application
 from payhub_alikassa.sandbox.books import Books
 from payhub_alikassa.sandbox.control import Control
+from payhub_alikassa.sandbox.courier import Courier
+from payhub_alikassa.sandbox.delivery import Sent
 from payhub_alikassa.sandbox.directory import write_configuration, write_keys
 from payhub_alikassa.sandbox.faults import ArmedFaults
-from payhub_alikassa.sandbox.records import Account, Settings
+from payhub_alikassa.sandbox.records import Account, Settings, Transport
 from payhub_alikassa.sandbox.server import HOST, LocalServer
-from payhub_alikassa.sandbox.signatures import load_keys
+from payhub_alikassa.sandbox.signatures import load_keys, load_signer
 
 
 class Sandbox:
@@ -45,15 +47,18 @@ class Sandbox:
         """Write what is missing in the directory, and serve."""
         write_keys(self._directory)
         self._keys = load_keys(self._directory)
-        self._server = LocalServer(self._application, self._port)
-        self._control = Control(self._books, self._faults, self._server)
+        self._signer = load_signer(self._directory, self._account.digest)
+        self._courier = Courier(self._books, self._faults, self._signer)
+        self._books.changed = self._courier.changed
+        self._server = LocalServer(self._application, self._port, self._courier.close)
+        self._control = Control(self._books, self._faults, self._courier, self._server)
         self.config = write_configuration(self._directory, self._server.port, self._account)
         self.url = f"http://{HOST}:{self._server.port}"
         self._server.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop serving; what was counted can still be read."""
+        """Stop serving and sending; what was counted can still be read."""
         self._server.stop()
 
     def wait(self) -> None:
@@ -81,8 +86,18 @@ class Sandbox:
         options |= {"amount": amount, "error": error}
         self._server.run_coroutine(self._control.settle(options))
 
+    def notify(self, kind: str, order_id: str, *, transport: Transport | None = None, to: str | None = None) -> None:
+        """Send a notification now, of the status the order has, and return at once.
+
+        It goes to the order's endpoints, or ``to`` an address of this machine; ``transport`` is
+        another one than is configured. Raises `LookupError` for an unknown order, `ValueError` if
+        there is nobody to notify.
+        """
+        options: dict[str, object] = {"kind": kind, "order_id": order_id, "transport": transport, "to": to}
+        self._server.run_coroutine(self._control.notify(options))
+
     def arm(self, fault: str, **options: object) -> None:
-        """Arm a fault for the next requests it meets; the options are those of its class."""
+        """Arm a fault for the next requests or notifications it meets; the options are those of its class."""
         self._server.run_coroutine(self._control.arm({"fault": fault, **options}))
 
     def disarm(self) -> None:
@@ -94,7 +109,7 @@ class Sandbox:
         self._server.run_coroutine(self._control.configure(settings))
 
     def reset(self) -> None:
-        """Forget every order, count and fault; settings stay."""
+        """Forget every order, count, notification and fault; settings stay."""
         self._server.run_coroutine(self._control.reset({}))
 
     def accepted(self, kind: str, order_id: str) -> int:
@@ -105,5 +120,14 @@ class Sandbox:
         """Count the requests that arrived for a path: the judge of "nothing was sent"."""
         return self._server.call(lambda: self._books.requests[path])
 
+    def notifications(self, kind: str, order_id: str) -> list[Sent]:
+        """List what was sent to an order's endpoints, try by try, oldest first."""
+        sent = self._server.call(lambda: self._courier.sent)
+        return [each for each in sent if (each.kind, each.order_id) == (kind, order_id)]
+
+    def pending_notifications(self) -> int:
+        """Count the notifications under way: being sent, repeated, or held by a fault."""
+        return self._server.call(lambda: self._courier.pending)
+
     def _application(self) -> ASGIApp:
-        return application(self._books, self._keys, self._control, self._faults)
+        return application(self._books, self._keys, self._signer, self._control, self._faults)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 import uvicorn
@@ -19,8 +19,11 @@ HOST = "127.0.0.1"
 class LocalServer(uvicorn.Server):
     """Serve in a thread of its own, and be able to refuse connections for a while."""
 
-    def __init__(self, factory: Callable[[], ASGIApp], port: int) -> None:
-        """Take the port at once (0 takes a free one); nobody is let in before `start`."""
+    def __init__(self, factory: Callable[[], ASGIApp], port: int, at_end: Callable[[], Awaitable[None]]) -> None:
+        """Take the port at once (0 takes a free one); nobody is let in before `start`.
+
+        ``at_end`` is awaited when nothing is served any more.
+        """
         # No log configuration: this server shares its process with an application.
         config = uvicorn.Config(
             factory,
@@ -32,6 +35,7 @@ class LocalServer(uvicorn.Server):
             log_config=None,
         )
         super().__init__(config)
+        self._at_end = at_end
         self._socket = _bind(port)
         self.port: int = self._socket.getsockname()[1]
         # While this one is bound and nobody listens on it, connections are refused.
@@ -104,6 +108,7 @@ class LocalServer(uvicorn.Server):
         for connection in self._connections():
             connection.transport.abort()
         await super().shutdown(sockets)
+        await self._at_end()
 
     async def _listen_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

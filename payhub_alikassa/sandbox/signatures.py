@@ -1,7 +1,8 @@
-"""Judge a request's ``Sign`` header: RSA, PKCS#1 v1.5, over the bytes of the body as they came."""
+"""Judge a request's ``Sign`` header, and sign what the sandbox tells by itself: RSA, PKCS#1 v1.5."""
 
 import base64
 import binascii
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from payhub_alikassa.sandbox.directory import NOTIFICATION_PRIVATE_KEY
+
 Role = Literal["payment", "payout"]
 Keys = Mapping[Role, rsa.RSAPublicKey]
 
@@ -17,6 +20,33 @@ _DIGESTS: dict[str, hashes.HashAlgorithm] = {
     "sha1": hashes.SHA1(),  # noqa: S303 - the provider's own choice, it cannot be another
     "sha256": hashes.SHA256(),
 }
+
+
+class Signer:
+    """Sign as the provider signs its notifications."""
+
+    def __init__(self, key: rsa.RSAPrivateKey, digest: str) -> None:
+        """Take a key and the name of a digest."""
+        self._key = key
+        self._digest = digest
+
+    def sign(self, text: bytes) -> str:
+        """Give the signature over a text: Base64, one line."""
+        signature = self._key.sign(text, padding.PKCS1v15(), _DIGESTS[self._digest])
+        return base64.b64encode(signature).decode()
+
+    def stranger(self) -> "Signer":
+        """Give a signer with the same digest, and a key that nobody knows."""
+        return Signer(_strangers_key(), self._digest)
+
+
+def load_signer(directory: Path, digest: str) -> Signer:
+    """Load the private half of the notification key."""
+    key = serialization.load_pem_private_key((directory / NOTIFICATION_PRIVATE_KEY).read_bytes(), None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        message = f"{NOTIFICATION_PRIVATE_KEY} is not an RSA private key."
+        raise TypeError(message)
+    return Signer(key, digest)
 
 
 def load_keys(directory: Path) -> Keys:
@@ -32,6 +62,11 @@ def is_signed(body: bytes, sign: str, key: rsa.RSAPublicKey, digest: str) -> boo
     except (binascii.Error, ValueError, InvalidSignature):
         return False
     return True
+
+
+@functools.cache
+def _strangers_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _load(directory: Path, role: Role) -> rsa.RSAPublicKey:

@@ -8,6 +8,7 @@ import pytest
 from payhub import ConfigurationError, Hub, Service
 from payhub_alikassa.account import AliKassaAccount
 from payhub_alikassa.config import AliKassaConfig, PaymentServices, PayoutServices
+from payhub_alikassa.signing import load_verifier
 from tests.alikassa.orders import UUID, config
 
 TABLE = {"provider": "alikassa", "account": UUID, "currency": "RUB", "payout_cert": "cert/payout"}
@@ -38,6 +39,81 @@ def test_a_wrong_table_is_refused_by_key(change: dict[str, Any], words: str, tmp
     with hub, pytest.raises(ConfigurationError) as error:
         hub.fetch_balance("ak")
     assert (words in str(error.value), "hunter2" in str(error.value)) == (True, False)
+
+
+NEW, OLD = (Path(__file__).parent / "vectors/cert" / name / "public.pem" for name in ("payment", "notification"))
+
+
+@pytest.fixture
+def table(archive: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Make an account's table, with a key of the environment's."""
+    monkeypatch.setenv("PAYHUB_TEST_KEY", str(OLD))
+    return {**TABLE, "payout_cert": str(archive())}
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"),
+    [
+        (str(OLD), [OLD]),
+        ([str(OLD)], [OLD]),
+        ([str(NEW), str(OLD)], [NEW, OLD]),
+        ((str(NEW), {"env": "PAYHUB_TEST_KEY"}), [NEW, OLD]),
+        ({"env": "PAYHUB_TEST_KEY"}, [OLD]),
+        (["payment/public.pem", "notification/public.pem"], [NEW, OLD]),
+    ],
+    ids=["one", "a list of one", "two", "one of the environment's", "only the environment's", "relative"],
+)
+def test_notifications_may_have_several_keys(table: dict[str, Any], configured: object, expected: list[Path]) -> None:
+    """One key file or a list of them, each given as any path is; they keep their order."""
+    tables = {"accounts": {"ak": {**table, "notification_key": configured}}}
+    with Hub.from_mapping(tables, base=OLD.parents[1]) as hub:
+        opened: Any = hub.registry.account("ak").driver
+    assert [each.fingerprint for each in opened.verifiers()] == [
+        load_verifier(path, "sha1").fingerprint for path in expected
+    ]
+
+
+@pytest.mark.parametrize("configured", [None, [], ()])
+def test_without_a_key_notifications_are_refused(table: dict[str, Any], configured: object) -> None:
+    """An account without a key works, but for notifications: the field that is missing is named."""
+    tables = {"ak": {**table, **({} if configured is None else {"notification_key": configured})}}
+    with Hub.from_mapping({"accounts": tables}) as hub:
+        opened: Any = hub.registry.account("ak").driver
+    with pytest.raises(ConfigurationError, match=r"^accounts\.ak: notifications need notification_key"):
+        opened.verifiers()
+
+
+PRIVATE = "-----BEGIN PRIVATE KEY-----\nhunter2/hunter2\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ("no/such.pem", "such.pem cannot be read: No such file"),
+        ("secret.pem", "secret.pem: not a public key in PEM form"),
+        ("", "cannot be read: Is a directory"),
+        (PRIVATE, "give the path of a file, not what is in it"),
+        ("public.pem\0", "give the path of a file, not what is in it"),
+        ({"env": "PAYHUB_TEST_UNSET"}, "the environment variable PAYHUB_TEST_UNSET is not set"),
+        ({"file": "no/such"}, "cannot be read"),
+        ({"hunter2": "hunter2"}, ""),
+        (5, ""),
+        (None, ""),
+        ([str(OLD)], ""),
+    ],
+    ids=repr,
+)
+def test_a_key_that_cannot_be_used_is_named_by_its_number(
+    table: dict[str, Any], second: object, words: str, tmp_path: Path
+) -> None:
+    """Of several keys the one that is wrong is named by its place in the list, from 0, and no secret is quoted."""
+    (tmp_path / "secret.pem").write_text(PRIVATE)
+    tables = {"accounts": {"ak": {**table, "notification_key": [str(OLD), second]}}}
+    with Hub.from_mapping(tables, base=tmp_path) as hub, pytest.raises(ConfigurationError) as error:
+        hub.registry.account("ak")
+    text = str(error.value)
+    expected = (True, True, False)
+    assert (text.startswith("accounts.ak.notification_key[1]: "), words in text, "hunter2" in text) == expected
 
 
 def test_no_repr_shows_a_password() -> None:

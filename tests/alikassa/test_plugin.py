@@ -21,6 +21,7 @@ from payhub import (
     NotFound,
     NotSent,
     Phase,
+    ReturnedPayer,
     Status,
     Unavailable,
 )
@@ -350,9 +351,8 @@ def test_every_field_of_a_request_declares_its_mask() -> None:
         if field.mask is Mask.HIDDEN
     }
     assert hidden == {
-        "desc", "customer_ip", "customer_email", "customer_first_name", "customer_last_name", "customer_address",
-        "customer_post_code", "customer_state", "customer_city", "card_exp_year", "card_exp_month", "card_holder",
-        "card_recipient_birth_date",
+        "desc", "customer_address", "customer_post_code", "customer_state", "customer_city", "card_exp_year",
+        "card_exp_month",
     }  # fmt: skip
 
 
@@ -365,15 +365,18 @@ def test_a_wrong_key_is_found_when_the_account_is_opened(sandbox: Sandbox, tmp_p
     assert sandbox.requests("/v1/payout") == 0
 
 
-NOTIFICATIONS: list[dict[str, Any]] = msgspec.json.decode((VECTORS / "vectors.json").read_bytes())["notifications"]
+PHP_MADE: dict[str, Any] = msgspec.json.decode((VECTORS / "vectors.json").read_bytes())
+NOTIFICATIONS: list[dict[str, Any]] = PHP_MADE["notifications"]
+RETURN = Delivery(method="POST", body=PHP_MADE["redirects"][0]["form"].encode())
 
 
 @pytest.fixture(params=["sync", "async"])
 def notified(request: pytest.FixtureRequest, archive: Callable[..., Path]) -> Iterator[Any]:
     """Open a hub whose account has the public key of the vectors, in both modes."""
-    key = VECTORS / "cert/notification/public.pem"
+    key, new = (str(VECTORS / "cert" / name / "public.pem") for name in ("notification", "payment"))
     table = {"provider": "alikassa", "account": UUID, "currency": "RUB", "payout_cert": str(archive())}
-    accounts = {"ak": {**table, "notification_key": str(key)}, "keyless": table}
+    keys: dict[str, Any] = {"ak": key, "before": key, "meanwhile": [new, key], "after": new, "keyless": []}
+    accounts = {name: {**table, "notification_key": each} for name, each in keys.items()}
     with in_mode(request.param, lambda hub: hub.from_mapping({"accounts": accounts})) as opened:
         yield opened
 
@@ -401,3 +404,38 @@ def test_an_account_without_the_key_says_so(notified: Any) -> None:
     """Without the provider's public key nothing can be verified; the missing key is named."""
     with pytest.raises(ConfigurationError, match="need notification_key"):
         notified.read_notification("keyless", Delivery(method="GET", query=NOTIFICATIONS[0]["query"].encode()))
+
+
+@pytest.mark.parametrize(("account", "accepted"), [("before", True), ("meanwhile", True), ("after", False)])
+def test_a_key_is_good_until_it_is_removed(notified: Any, account: str, accepted: bool) -> None:
+    """While two keys are configured the old one still counts; when it is removed, it is refused."""
+    told = []
+    reads = {notified.read_notification: Delivery(method="GET", query=NOTIFICATIONS[0]["query"].encode()),
+             notified.read_return: RETURN}  # fmt: skip
+    for read, delivery in reads.items():
+        try:
+            told.append(read(account, delivery).order_id)
+        except BadNotification:
+            told.append(None)
+    assert told == ["1700000000" if accepted else None] * 2
+
+
+def test_a_return_is_read_through_the_hub(notified: Any) -> None:
+    """The payer's signed form is read, says whose it is, and says nothing of money."""
+    expected = ReturnedPayer(
+        account="ak", provider="alikassa", order_id="1700000000", reference="bd291fe1-5c19-4113-ae62-a2d3c4d01d20"
+    )
+    assert notified.read_return("ak", RETURN) == expected
+
+
+@pytest.mark.parametrize("body", [b"", RETURN.body.replace(b"1700000000", b"1700000001"), RETURN.body + b"&uuid=1"])
+def test_a_forged_return_is_refused_through_the_hub(notified: Any, body: bytes) -> None:
+    """Whatever was altered, the answer is the same text as for a notification."""
+    with pytest.raises(BadNotification, match=r"^not an authentic notification of this account$"):
+        notified.read_return("ak", Delivery(method="POST", body=body))
+
+
+def test_a_return_needs_the_key(notified: Any) -> None:
+    """It is verified with the key of the notifications; the missing key is named."""
+    with pytest.raises(ConfigurationError, match="need notification_key"):
+        notified.read_return("keyless", RETURN)

@@ -33,6 +33,9 @@ NEED_A_JOURNAL = {
     "check": (ACCOUNT, "payout", "po-1"),
     "resolve": (ACCOUNT, "payout", "po-1", "--as", "failed", "--reason", "told so", "--by", "Anna"),
     "trace": ("po-1",),
+    "find": ("--last4", "1111"),
+    "logs": (),
+    "notifications": ("list",),
     "journal": ("init",),
 }
 

@@ -37,6 +37,57 @@ def test_sandbox_serves_until_interrupted(payhub: Command, tmp_path: Path, form:
         assert f"  payhub doctor {ACCOUNT} --config {config}\n" in done.out
 
 
+def test_settings_of_the_sandbox(payhub: Command, tmp_path: Path) -> None:
+    """They are set before it serves: JSON, or a text without quotes."""
+    settings = ('inactive_services=["payment_card_sbp_rub_card"]', "notification_transport=form", "payout_delay=null")
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    with start("sandbox", "alikassa", "--dir", tmp_path / "sb", *chosen) as running:
+        assert running.stdout
+        running.stdout.readline()
+        doctor = payhub("doctor", "--config", tmp_path / "sb" / "payhub.toml")
+        done = interrupted(running)
+    assert (done.code, done.err) == (0, "")
+    assert "13 of 14 active" in doctor.out
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("colour=red", "Object contains unknown field `colour`"),
+        ("payout_delay=soon", "Expected `float | null`, got `str` - at `$.payout_delay`"),
+        ("payout_delay", "Expected `float | null`, got `str` - at `$.payout_delay`"),
+    ],
+)
+def test_a_wrong_setting_of_the_sandbox(payhub: Command, setting: str, complaint: str) -> None:
+    """A setting that there is not, or that cannot be that, is named."""
+    done = payhub("sandbox", "alikassa", "--dir", "sb", "--set", setting)
+    assert (done.code, done.err) == (2, f"payhub: --set: {complaint}\n")
+
+
+RIGID_DRIVER = """
+import msgspec
+from payhub import hookimpl
+from payhub_alikassa import plugin
+from payhub_alikassa.plugin import *
+
+class Rigid:
+    def __init__(self, directory, port): ...
+    def __enter__(self): return self
+    def __exit__(self, *error): ...
+
+@hookimpl
+def payhub_provider():
+    return msgspec.structs.replace(plugin.payhub_provider(), name="rigid", sandbox=Rigid)
+"""
+
+
+def test_a_sandbox_without_settings(payhub: Command, install: Callable[..., None]) -> None:
+    """A provider's sandbox need not have any."""
+    install("payhub-rigid", "1.0", RIGID_DRIVER, rigid="payhub_rigid")
+    done = payhub("sandbox", "rigid", "--dir", "sb", "--set", "payout_delay=null")
+    assert (done.code, done.err) == (2, "payhub: --set: this sandbox has no settings\n")
+
+
 def test_sandbox_of_an_unknown_provider(payhub: Command) -> None:
     """An unknown provider lists the known ones."""
     done = payhub("sandbox", "alikasa", "--dir", "sb")
@@ -84,6 +135,7 @@ def test_demo(payhub: Command) -> None:
     for method in ("card, hosted", "sbp, direct", "to card", "to phone (SBP)", "to bank account"):
         assert method in done.out
     assert done.out.count("succeeded") == 6
+    assert "demo-pay-card was settled by a notification, and the provider's answer on account of it" in done.out
     assert "demo-out-1 submitted again: 0 requests sent; the journal says succeeded, provider id" in done.out
     assert "101061.63 RUB" in done.out
     assert "411111******1111" in done.out
@@ -97,6 +149,7 @@ def test_demo_in_json(payhub: Command) -> None:
     assert set(found) == {"provider", "account", "orders", "again", "balance", "exchanges"}
     assert (found["again"]["sent"], found["again"]["status"]) == (0, "succeeded")
     assert {order["status"] for order in found["orders"]} == {"succeeded"}
+    assert [order["settled_by"] for order in found["orders"]] == ["notification", *["asking"] * 4]
     assert found["exchanges"][0]["request"]["number"] == "411111******1111"
     assert found["exchanges"][0]["phase"] == "answered"
 

@@ -17,7 +17,7 @@ from payhub.journal.tables import tables
 from .conftest import Place, Server
 from .making import LATER, PREFIX, brought, facts, key
 
-TABLES = {"orders", "attempts", "exchanges", "evidence", "acts", "version"}
+TABLES = {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "version"}
 
 
 @pytest.fixture

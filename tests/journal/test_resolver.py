@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from payhub import Money, NotFound, Status, Unavailable, UnknownAccount
 from payhub.driver import Schedule
 from payhub.journal import Evidence, IllegalStep, Key, Record, Source, State
+from payhub.journal.memory import sending as taken
 from payhub.journal.records import next_check, past_schedule
 from payhub.recording import facts
 from tests.raw_server import answer, close
@@ -238,6 +239,32 @@ def test_only_open_orders_outlast_a_schedule() -> None:
     assert {s for s in State if s.open} == past
 
 
+def test_a_schedule_begins_when_the_order_was_sent() -> None:
+    """An order that could be sent only long after it was made has the whole schedule before it."""
+    now, long_ago = dt.datetime.now(dt.UTC), dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    record = Record(facts=plain_facts(), state=State.NOT_SENT, created_at=long_ago, updated_at=long_ago)
+    sent = msgspec.structs.replace(taken(record, now, 60.0), state=State.PENDING)
+    assert (True, now, False) == (
+        past_schedule(msgspec.structs.replace(record, state=State.PENDING), now, LATER),
+        sent.sent_at,
+        past_schedule(sent, now, LATER),
+    )
+
+
+@pytest.mark.parametrize(("answered", "error"), [(GONE, NotFound), (answer(b"", 500), Unavailable)])
+def test_a_question_of_the_application_that_was_not_answered_is_kept(
+    open_shop: OpenShop, answered: bytes, error: type[Exception]
+) -> None:
+    """It changes nothing, and support will ask for every try of it."""
+    tries = [answered] * (1 if error is NotFound else 4)
+    shop = open_shop(CREATED, *tries)
+    shop.hub.create_payout("shop", PAYOUT)
+    with pytest.raises(error):
+        shop.hub.fetch_payout("shop", order_id="po-1")
+    kept = [entry.exchange.operation for entry in shop.journal.story("po-1")[1] if entry.exchange]
+    assert (["create_payout", *["fetch_payout"] * len(tries)], State.PENDING) == (kept, state(shop))
+
+
 # Sweeping
 
 
@@ -410,13 +437,16 @@ def test_an_order_that_nobody_created_here_is_only_asked_about(open_shop: OpenSh
 
 @pytest.mark.parametrize(("act", "error"), [(GONE, NotFound), (answer(b"", 403), Unavailable)], ids=["404", "403"])
 def test_a_question_without_an_answer_changes_nothing(open_shop: OpenShop, act: bytes, error: type[Exception]) -> None:
-    """What the application is told as an error is no evidence."""
+    """What the application is told as an error is kept as a reason, and no evidence of anything."""
     shop = open_shop(close, act)
     shop.hub.create_payout("shop", PAYOUT)
     before = shop.journal.find(PO_1)
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         shop.hub.fetch_payout("shop", order_id="po-1")
-    assert before == shop.journal.find(PO_1)
+    after = shop.journal.find(PO_1)
+    kept = {name: getattr(before, name) for name in ("checks", "due_at", "reason")}
+    assert before == msgspec.structs.replace(after, **kept)
+    assert str(caught.value).startswith(after.reason) or error is NotFound
 
 
 def test_rule_7_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) -> None:

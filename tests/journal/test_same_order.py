@@ -171,6 +171,14 @@ def test_the_second_does_not_wait_beyond_the_deadline(open_shop: OpenShop) -> No
     assert (Status.UNKNOWN, State.SENDING, []) == (result.status, shop.journal.find(PO_1).state, shop.sent)
 
 
+def test_nobody_waits_for_a_sender_that_died(open_shop: OpenShop) -> None:
+    """When the lease has ended, the first will not report: the second hears at once that nothing is known."""
+    shop = open_shop(transport={"deadline": 3600.0})
+    shop.journal.open(order_facts(), -1.0)
+    result = shop.hub.create_payout("shop", PAYOUT)
+    assert (Status.UNKNOWN, []) == (result.status, shop.sent)
+
+
 def test_a_conflict_does_not_wait(open_shop: OpenShop) -> None:
     """A different order under the order_id of one that is being sent is refused at once."""
     shop = open_shop(transport={"deadline": 3600.0})
@@ -201,7 +209,7 @@ def test_many_creators_send_once(open_shop: OpenShop) -> None:
 # The plan with a journal, played
 
 
-TERMS = Terms(lease=60.0, patience=0.0, schedule=LATER)
+TERMS = Terms(lease=60.0, patience=0.0, schedule=LATER, window=60.0)
 ORDER = facts("shop", "fake", PAYOUT, b"key")
 
 

@@ -172,7 +172,7 @@ ORDERS = tables(PREFIX).orders
 def _insert(connection: sa.Connection, number: int, state: str = "new") -> None:
     words = {"account": "shop", "provider": "fake", "kind": "payout", "order_id": f"po-{number}", "method": "card"}
     money = {"amount": "1", "currency": "RUB", "fingerprint": "f"}
-    counts = {"contradicted": False, "attempts": 0, "checks": 0, "created_at": 0, "updated_at": 0}
+    counts = {"contradicted": False, "notified": False, "attempts": 0, "checks": 0, "created_at": 0, "updated_at": 0}
     connection.execute(sa.insert(ORDERS).values(id=number, state=state, **words, **money, **counts))
 
 

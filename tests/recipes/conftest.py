@@ -34,6 +34,7 @@ class Recipe:
         self.lines = [line for block in re.findall(r"(?ms)^```text\n(.*?)```", text) for line in block.splitlines()]
         self.toml = "".join(re.findall(r"(?ms)^```toml\n(.*?)```", text))
         for title, code in re.findall(r'(?ms)^```python title="([^"]+)"\n(.*?)```', text):
+            (directory / title).parent.mkdir(exist_ok=True)
             (directory / title).write_text(code, "utf-8")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, **environment}

@@ -7,6 +7,7 @@ import httpx
 import psycopg
 import pytest
 
+from payhub import Money, PayoutOrder, ToCard
 from payhub_alikassa.sandbox import Sandbox
 
 from .conftest import ACCOUNT, SECTIONS, Recipe
@@ -17,7 +18,7 @@ Lose = Callable[[Recipe, str], None]
 
 def test_every_recipe_has_its_test() -> None:
     """A recipe without a test here would not be one."""
-    assert list(SECTIONS) == ["cron", "Celery", "procrastinate", "FastAPI"]
+    assert list(SECTIONS) == ["cron", "Celery", "procrastinate", "FastAPI", *NOTIFIED]
 
 
 def test_cron(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
@@ -94,6 +95,61 @@ def test_fastapi(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
         assert client.post(f"{url}/payouts/po-new/check").json() == {"status": "succeeded"}
     assert "Traceback" not in recipe.log
     assert (sandbox.accepted("payout", "po-new"), sandbox.accepted("payout", "po-lost")) == (1, 1)
+
+
+GUNICORN = ("--bind", "127.0.0.1:0", "--no-control-socket"), r"Listening at: (http://[\d.:]+)"
+NOTIFIED = {
+    "Notifications in FastAPI": ("JSON", ("--port", "0"), r"running on (http://[\d.:]+)"),
+    "Notifications in Django": ("form", *GUNICORN),
+    "Notifications in Flask": ("GET", *GUNICORN),
+}
+"""Say of each receiver how it is sent to here, how it is given a free port, and how it says which."""
+
+DJANGO = """
+SECRET_KEY = "of a test"
+ROOT_URLCONF = "shop.urls"
+ALLOWED_HOSTS = ["127.0.0.1"]
+MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
+"""
+URLS = """
+from django.http import HttpResponse
+from django.urls import path
+
+urlpatterns = [path("site", lambda request: HttpResponse("Django"))]
+"""
+
+
+@pytest.mark.parametrize("name", NOTIFIED)
+def test_notifications(cook: Cook, lose: Lose, sandbox: Sandbox, name: str) -> None:
+    """The provider's notification arrives and settles a payout; the sweep settles one that nobody was told of."""
+    recipe = cook(name)
+    transport, options, said = NOTIFIED[name]
+    sandbox.configure(notification_transport=transport)
+    if "Django" in name:
+        (recipe.directory / "shop" / "settings.py").write_text(DJANGO, "utf-8")
+        (recipe.directory / "shop" / "urls.py").write_text(URLS, "utf-8")
+    sweep, serve = recipe.lines
+    lose(recipe, "po-lost")
+    with recipe.running(serve, *options) as server:
+        recipe.wait(server, lambda: re.search(said, recipe.log))
+        (url,) = re.findall(said, recipe.log)
+        with recipe.hub() as hub:
+            endpoint = f"{url}/notifications/{ACCOUNT}"
+            order = PayoutOrder(
+                order_id="po-told",
+                amount=Money("500", "RUB"),
+                to=ToCard("4111111111111111"),
+                notification_url=endpoint,
+            )
+            hub.create_payout(ACCOUNT, order)
+        recipe.wait_for(server, "po-told")
+        assert [200] == [sent.answer for sent in sandbox.notifications("payout", "po-told")]
+        elsewhere = httpx.post(f"{url}/site", trust_env=False)
+        forged = httpx.post(f"{url}/notifications/{ACCOUNT}", data={"order_id": "po-told"}, trust_env=False)
+    assert (403 if "Django" in name else 404, 400) == (elsewhere.status_code, forged.status_code)
+    assert "Traceback" not in recipe.log
+    with recipe.running(sweep) as sweeping:
+        recipe.wait_for(sweeping, "po-lost")
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "torture").is_dir(), reason="the harness is not here")
 
-EXPERIMENTS = ("kills", "lines", "freezes", "answers", "race", "evidence", "disks", "servers", "stopped", "builds")
+EXPERIMENTS = (
+    "kills", "lines", "freezes", "answers", "race", "evidence", "disks", "servers", "stopped", "deliveries", "replays",
+    "builds",
+)  # fmt: skip
 
 
 class Finding(msgspec.Struct):

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import msgspec
-import sqlalchemy as sa
 
 from payhub import Status
-from payhub.driver import Call
-from payhub.journal import Evidence, Facts, Opened, Record, Source, State
+from payhub.driver import Call, Schedule
+from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, sql
 from payhub.journal.memory import sending
 from payhub.journal.records import overdue_sender
 from payhub.journal.sql import SqlJournal
@@ -24,7 +23,7 @@ from payhub.models import Phase
 from payhub.plan import Do, Plan, Recorded, Reply
 from payhub.recording import Terms, result_of, watched
 from payhub.runner import Runner
-from torture.experiments import answers, deaths, kills, race
+from torture.experiments import answers, deaths, deliveries, kills, race
 from torture.experiments import evidence as sequences
 from torture.judge import Judge
 from torture.processes import call
@@ -63,6 +62,18 @@ def _raced(bench: Bench) -> Iterable[str]:
 def _died(bench: Bench) -> Iterable[str]:
     findings = deaths.at_every_line(bench, only=deaths.WAYS[:1])[0]
     return [failure for finding in findings for failure in finding.failures]
+
+
+def _redelivered(bench: Bench) -> Iterable[str]:
+    with Judge() as judge:
+        problems = deliveries.redelivered(bench, deliveries.shop(bench, judge), after=3, before=1)
+    return [problem for each in problems.values() for problem in each]
+
+
+def _replayed(bench: Bench) -> Iterable[str]:
+    with Judge() as judge:
+        problems = deliveries.replays(deliveries.shop(bench, judge), 100)[0]
+    return [problem for each in problems.values() for problem in each]
 
 
 class Build(NamedTuple):
@@ -105,22 +116,22 @@ def _failed_on_404(unknown: Any, reason: str) -> Any:
     return msgspec.structs.replace(unknown, reason=reason, status=status)
 
 
-def _given_twice(self: SqlJournal, connection: sa.Connection, facts: Facts, lease: float) -> Opened:
+def _given_twice(self: SqlJournal, cursor: Any, facts: Facts, lease: float) -> Opened:
     """Give an order again, with a new lease, whose sender did not report in time."""
-    row, record = _locked(self, connection, facts.key)
+    opened: Opened = _locked_open(self, cursor, facts, lease)
     now = dt.datetime.now(dt.UTC)
-    if record is None or overdue_sender(record, now) is None:
-        opened: Opened = _locked_open(self, connection, facts, lease)
+    if opened.yours or overdue_sender(opened.record, now) is None:
         return opened
+    row, record = _locked(self, cursor, facts.key)
     again = sending(record, now, lease)
-    _update(self, connection, row, again)
+    _update(self, cursor, row, again)
     return Opened(again, yours=True)
 
 
 def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
     self.find(facts.key)  # the tables are made
     with self.engine.connect() as connection:  # and what was done is rolled back
-        opened: Opened = _locked_open(self, connection, facts, lease)
+        opened: Opened = _locked_open(self, connection.connection.cursor(), facts, lease)
         return opened
 
 
@@ -145,6 +156,28 @@ def _everybodys(self: SqlJournal, facts: Facts, lease: float) -> Opened:
     return Opened(opened.record, yours=True)
 
 
+def _answered_and_forgotten(self: SqlJournal, notice: Notice, *_: object, **__: object) -> Noticed:
+    return Noticed(1, self.find(notice.key), ask=False)
+
+
+_notified: Any = vars(sql)["notified"]
+
+
+def _always_news(*arguments: Any, **_: Any) -> Any:
+    return _notified(*arguments, new=True)
+
+
+def _believed(self: SqlJournal, notice: Notice, *arguments: Any, **named: Any) -> Noticed:
+    """Keep a notification, and take its word for the provider's answer."""
+    noticed: Noticed = _notice(self, notice, *arguments, **named)
+    if noticed.record is not None:
+        said = Evidence(source=Source.STATUS, state=notice.state, provider_id=notice.provider_id, paid=notice.paid)
+        self.settle(notice.key, said, Schedule())
+    return noticed
+
+
+_notice: Any = vars(SqlJournal)["notice"]
+
 BUILDS = (
     Build("the journal is written after sending", {"payhub.registry.recorded": _sent_first}, _killed),
     Build("the same, and dying at each line", {"payhub.registry.recorded": _sent_first}, _died),
@@ -161,6 +194,13 @@ BUILDS = (
     Build("a status query's `not found` is a failure", {"payhub.resolver.Evidence": _absent_is_failed}, _died),
     Build("answers are not compared with the order", {"payhub.registry.compared": _as_it_came}, _answered),
     Build("answers are not compared with the record", {"payhub.resolver.matched": _as_it_came}, _answered),
+    Build(
+        "a notification is answered and not kept",
+        {"payhub.journal.sql.SqlJournal.notice": _answered_and_forgotten},
+        _redelivered,
+    ),
+    Build("every repeat is a reason to ask", {"payhub.journal.sql.notified": _always_news}, _replayed),
+    Build("a notification is believed", {"payhub.journal.sql.SqlJournal.notice": _believed}, _replayed),
     Build("every caller is given the order", {"payhub.journal.sql.SqlJournal.open": _everybodys}, _raced),
 )
 

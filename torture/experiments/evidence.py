@@ -155,7 +155,7 @@ def _taken(journal: Journal, facts: Facts, step: Step, before: Record | None) ->
 
 
 def _check_open(before: Record | None, yours: bool) -> None:  # noqa: FBT001
-    may = before is None or before.state in {State.NEW, State.NOT_SENT}
+    may = before is None or (before.state in {State.NEW, State.NOT_SENT} and not before.contradicted)
     if yours != may:
         raise AssertionError(f"given for sending: {yours}, in state {before and before.state}")
 

@@ -6,6 +6,7 @@ hold the faults.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -88,13 +89,36 @@ def database(hub: Hub) -> sa.Engine:
 
 def _meet(hub: Hub, meeting: Callable[[int, str], None]) -> None:
     """Tell, just before each of them, the number and the words of everything that the database is asked."""
-    engine, count = database(hub), iter(range(1, 1000))
+    engine: Any = database(hub)
+    count, borrowed = iter(range(1, 1000)), engine.raw_connection
 
-    def asked(_connection: object, _cursor: object, words: str, *_: object) -> None:
+    def asked(words: str) -> None:
         meeting(next(count), " ".join(words.split()[:3]).rstrip("( "))
 
-    sa.event.listen(engine, "before_cursor_execute", asked)
-    sa.event.listen(engine, "commit", lambda _connection: meeting(next(count), COMMIT))
+    engine.raw_connection = lambda: _Watched(borrowed(), asked)
+    engine.dispose()  # what was borrowed before is not watched
+
+
+class _Watched:
+    """Be a connection or a cursor of the driver's that tells what it is asked before it does it."""
+
+    def __init__(self, real: Any, asked: Callable[[str], None]) -> None:
+        self._real = real
+        self._asked = asked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def cursor(self) -> "_Watched":
+        return _Watched(self._real.cursor(), self._asked)
+
+    def execute(self, words: str, *parameters: object) -> None:
+        self._asked(words)
+        self._real.execute(words, *parameters)
+
+    def commit(self) -> None:
+        self._asked(COMMIT)
+        self._real.commit()
 
 
 def tried(hub: Hub, order_id: str, place: Place, fault: Fault) -> Outcome:

@@ -9,8 +9,9 @@ import pytest
 from payhub_alikassa.sandbox import Sandbox, Settings
 
 from .merchant import Merchant
+from .receiver import PATIENCE, Receiver, receiving
 
-CALM = Settings(payout_delay=None)
+CALM = Settings(payout_delay=None, notification_timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def running(directory: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(running: Sandbox) -> Sandbox:
-    """Give the sandbox without orders or faults; payouts wait until they are settled."""
+    """Give the sandbox without orders or faults; payouts wait until they are settled, and endpoints have time."""
     running.configure(**msgspec.to_builtins(CALM))
     running.reset()
     return running
@@ -47,3 +48,10 @@ def merchant(sandbox: Sandbox, lasting_merchant: Merchant) -> Merchant:
     """Give a merchant who holds the keys, before a sandbox as good as new."""
     del sandbox
     return lasting_merchant
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Serve an endpoint that keeps what it is sent."""
+    with receiving() as receiver:
+        yield receiver

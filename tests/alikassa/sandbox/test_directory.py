@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 from payhub_alikassa.sandbox import Account, Sandbox, write_directory
 
@@ -155,6 +155,16 @@ def test_a_key_that_is_not_rsa_is_refused(tmp_path: Path) -> None:
         "-----END PUBLIC KEY-----\n"
     )
     with pytest.raises(TypeError, match="not an RSA public key"), Sandbox(tmp_path):
+        pass
+
+
+def test_a_notification_key_that_is_not_rsa_is_refused(tmp_path: Path) -> None:
+    """Before anything is served, and by its name."""
+    write_directory(tmp_path, 1)
+    other = ed25519.Ed25519PrivateKey.generate()
+    forms = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "sandbox/notification-private.pem").write_bytes(other.private_bytes(*forms))
+    with pytest.raises(TypeError, match=r"notification-private\.pem is not an RSA private key"), Sandbox(tmp_path):
         pass
 
 

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from payhub_alikassa.sandbox import Sandbox, Settings
-from payhub_alikassa.sandbox.faults import AnyFault
+from payhub_alikassa.sandbox.delivery import Sent
+from payhub_alikassa.sandbox.faults import AnyFault, Fault
+from payhub_alikassa.sandbox.notification_faults import NotificationFault
 
 from .merchant import HOSTED, Merchant
 
@@ -25,12 +27,16 @@ def test_every_curl_example_works(merchant: Merchant, method: str, path: str, bo
 
 
 def test_every_control_path_has_an_example(sandbox: Sandbox) -> None:
-    """All six of them."""
+    """All eight of them."""
     assert sorted((method, path) for method, path, _ in EXAMPLES) == [
         ("DELETE", "/sandbox/faults"),
         ("GET", "/sandbox/ledger"),
+        ("GET", "/sandbox/notifications"),
         ("POST", "/sandbox/faults"),
+        ("POST", "/sandbox/faults"),
+        ("POST", "/sandbox/notify"),
         ("POST", "/sandbox/reset"),
+        ("POST", "/sandbox/settings"),
         ("POST", "/sandbox/settings"),
         ("POST", "/sandbox/settle"),
     ]
@@ -41,7 +47,8 @@ def test_every_fault_and_its_options_are_documented(fault: type[msgspec.Struct])
     """In one row, with the options that only it has."""
     tag = fault.__struct_config__.tag
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{tag}` |"))
-    for option in set(fault.__struct_fields__) - {"path", "exact", "times"}:
+    common = next((each for each in (Fault, NotificationFault) if issubclass(fault, each)), msgspec.Struct)
+    for option in set(fault.__struct_fields__) - set(getattr(common, "__struct_fields__", ())):
         assert f"`{option}`" in row
 
 
@@ -50,3 +57,9 @@ def test_every_setting_is_documented(setting: str) -> None:
     """In the settings' table."""
     table = PAGE.partition("| setting |")[2].partition("\n\n")[0]
     assert f"`{setting}`" in table
+
+
+@pytest.mark.parametrize("field", Sent.__struct_fields__)
+def test_every_field_of_what_was_sent_is_shown(field: str) -> None:
+    """In the example of the list."""
+    assert f'"{field}":' in PAGE.partition("/sandbox/notifications\n")[2]

@@ -1,11 +1,19 @@
 """The payment page, as a browser uses it."""
 
+import base64
+import hashlib
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import parse_qs
+
 import httpx
 import pytest
 
+from payhub_alikassa.notifications import read_return
 from payhub_alikassa.sandbox import Sandbox
 
 from .merchant import HOSTED, Merchant
+from .receiver import Receiver, key, verified_by_php
 
 SHOP = {
     "success_redirect_url": "https://shop.example/ok?a=1&b=2",
@@ -44,15 +52,73 @@ def test_everything_the_merchant_wrote_is_escaped(merchant: Merchant) -> None:
     assert "&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;{amount}" in text
 
 
-@pytest.mark.parametrize(
-    ("choice", "status", "name"),
-    [("pay", "paid", "success_redirect_url"), ("cancel", "cancel", "fail_redirect_url")],
-)
-def test_the_payer_is_sent_back_to_the_shop(merchant: Merchant, choice: str, status: str, name: str) -> None:
-    """With 303, to the address for that outcome."""
-    response = _choose(merchant, _open(merchant, **SHOP), choice)
-    assert (response.status_code, response.headers["Location"]) == (303, SHOP[name])
-    assert _status(merchant) == status
+class Form(HTMLParser):
+    """Find a page's form, as a browser does that is about to send it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.method = self.action = self.script = ""
+        self.fields: dict[str, str] = {}
+        self._scripted = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.method, self.action = found["method"], found["action"]
+        if tag == "input":
+            self.fields[found["name"]] = found["value"]
+        self._scripted = tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._scripted = False
+
+    def handle_data(self, data: str) -> None:
+        self.script += data if self._scripted else ""
+
+    def send(self) -> None:
+        """Post it."""
+        assert self.method == "post"
+        httpx.post(self.action, data=self.fields).raise_for_status()
+
+
+@pytest.mark.parametrize("order_id", ["in-1", "заказ/1 \\\"<&>' №"])
+def test_who_has_paid_comes_back_by_a_signed_form(
+    merchant: Merchant, receiver: Receiver, directory: Path, order_id: str
+) -> None:
+    """It names the order and its uuid, the driver and PHP take it for genuine, and no other order in its place."""
+    made = merchant.ask("payment", {**HOSTED, "order_id": order_id, "success_redirect_url": receiver.url})
+    Form(_choose(merchant, str(made["url"]), "pay").text).send()
+    (delivery,) = receiver.received(1)
+    returned = read_return(delivery, [key(directory)])
+    assert (returned.order_id, returned.reference) == (order_id, made["uuid"])
+    assert list(parse_qs(delivery.body.decode())) == ["order_id", "uuid", "sign"]
+    other = delivery.body.replace(b"order_id=", b"order_id=9")
+    assert [verified_by_php(directory, "return", body) for body in (delivery.body, other)] == [True, False]
+
+
+def test_the_form_keeps_the_shops_address(merchant: Merchant) -> None:
+    """As it was given, with its query."""
+    form = Form(_choose(merchant, _open(merchant, **SHOP), "pay").text)
+    assert (form.method, form.action) == ("post", SHOP["success_redirect_url"])
+
+
+def test_the_form_sends_itself_and_has_a_button(merchant: Merchant) -> None:
+    """Its own script is the only one that the page lets run; without scripts the payer presses the button."""
+    response = _choose(merchant, _open(merchant, **SHOP), "pay")
+    form = Form(response.text)
+    assert form.script == "document.forms[0].submit()"
+    digest = base64.b64encode(hashlib.sha256(form.script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert response.headers["Content-Security-Policy"] == policy
+    assert "<button>Back to the shop</button>" in response.text
+
+
+def test_who_has_not_paid_comes_back_by_a_plain_redirect(merchant: Merchant) -> None:
+    """With 303 and nothing signed: the documents say no more of the fail page than its address."""
+    response = _choose(merchant, _open(merchant, **SHOP), "cancel")
+    assert (response.status_code, response.headers["Location"]) == (303, SHOP["fail_redirect_url"])
+    assert _status(merchant) == "cancel"
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_nothing_is_logged_or_printed(
 
 
 SOURCES = sorted(Path(payhub_alikassa.sandbox.__file__).parent.glob("*.py"))
-ALLOWED = {"cryptography", "msgspec", "starlette", "uvicorn"}
+ALLOWED = {"cryptography", "httpx", "msgspec", "starlette", "uvicorn"}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)

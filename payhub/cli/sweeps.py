@@ -1,0 +1,141 @@
+"""Ask about the orders that are due: once, or for ever, until somebody asks to stop."""
+
+import datetime as dt
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Annotated, Self
+
+import structlog
+import typer
+from rich.text import Text
+
+from payhub.cli import views
+from payhub.cli.console import (
+    ConfigOption,
+    ExitCode,
+    JsonOption,
+    Session,
+    VerboseOption,
+    one_line,
+    printable,
+    stdout,
+)
+from payhub.hub import Hub
+from payhub.journal import JournalFailed
+from payhub.models import Payment, Payout, Status
+from payhub.resolver import reported
+
+_NAP = 0.2  # seconds; a signal is noticed within
+
+_log = structlog.get_logger("payhub")
+
+
+class Interrupts:
+    """Note that Ctrl-C or SIGTERM asked to stop; a second one stops at once."""
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        """Begin with nothing asked; `then` is called when somebody does."""
+        self.asked = False
+        self._then = then
+
+    def __enter__(self) -> Self:
+        """Listen to the signals."""
+        self._before = {number: signal.signal(number, self._ask) for number in self._SIGNALS}
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Leave them to whoever listened before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        self.__exit__()
+        self._then()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until somebody asks to stop."""
+        until = time.monotonic() + seconds
+        while not self.asked and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _NAP))
+
+
+def sweep(
+    *,
+    watch: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Go on for ever, with this pause between sweeps.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The most orders of one sweep.")] = 100,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> ExitCode:
+    """Ask the provider about the orders that are due; nothing is ever sent again.
+
+    Any number of sweeps may run at once, in any number of processes. Ctrl-C and SIGTERM stop it
+    when the order at hand is done.
+    """
+    session = Session.begin(config, as_json=as_json, verbose=verbose)
+    done: Counter[str] = Counter()
+    with Hub(session.lasting()) as hub, Interrupts() as interrupts:
+        while True:
+            swept = sweep_once(session, hub, limit, interrupts, done, lasting=watch is not None)
+            if watch is None or interrupts.asked:
+                break
+            if swept < limit:
+                interrupts.pause(watch)
+    failed = done.pop(_FAILED, 0)
+    statuses = {status: done[status] for status in Status if done[status]}
+    words = [f"{count} {status}" for status, count in statuses.items()]
+    words += [f"{failed} could not be asked about, see stderr"] if failed else []
+    values = {"swept": sum(statuses.values()), "statuses": views.plain(statuses), "failed": failed}
+    session.answer(values, Text(", ".join(words) or "nothing was due"))
+    return ExitCode.REFUSED if failed else ExitCode.DONE
+
+
+_FAILED = "failed to be asked about"
+
+
+def sweep_once(
+    session: Session, hub: Hub, limit: int, interrupts: Interrupts, done: Counter[str], *, lasting: bool
+) -> int:
+    """Sweep once and return how many orders were taken; one that watches outlasts a journal that fails."""
+    taken = 0
+    try:
+        for found in _advanced(hub, limit, interrupts):
+            taken += 1
+            done[_FAILED if found is None else found.status] += 1
+            if found is not None and not session.as_json:
+                stdout().print(_line(found), soft_wrap=True)
+    except JournalFailed as cause:
+        if not lasting:
+            raise
+        _log.error("payhub.sweep_failed", error=one_line(str(cause)))
+        return 0
+    return taken
+
+
+def _advanced(hub: Hub, limit: int, interrupts: Interrupts) -> Iterator[Payment | Payout | None]:
+    """Claim and advance one order at a time: whoever stops keeps no other order waiting for its lease."""
+    for _ in range(limit):
+        claimed = () if interrupts.asked else hub.journal.claim(1, hub.registry.lease)
+        if not claimed:
+            return
+        found: list[Payment | Payout] = []
+        with reported(claimed[0]):
+            found.append(hub.advance(*claimed[0].facts.key))
+        yield found[0] if found else None
+
+
+def _line(found: Payment | Payout) -> Text:
+    reason = f"  {one_line(found.reason)}" if found.reason else ""
+    head = f"{views.clock(dt.datetime.now(dt.UTC))}  {found.account} {views.kind(found)} {found.order_id}  "
+    return Text.assemble(printable(head), views.status(found), reason)
+
+
+COMMANDS = (sweep,)

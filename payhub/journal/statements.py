@@ -1,0 +1,72 @@
+"""Prepare the statements that every order runs: compiled once, and given to the database's own driver.
+
+SQLAlchemy writes them for each database. Carried out by it, too, one takes ten times what SQLite
+needs for it, and an order has eight.
+"""
+
+from collections import namedtuple
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from payhub.journal.rows import CHANGING
+from payhub.journal.tables import Tables, tables
+
+_columns = tuple(column.name for column in tables("").orders.columns)
+OrderRow: Any = namedtuple("OrderRow", _columns)  # type: ignore[misc]  # noqa: PYI024 - the table names the fields
+"""Name the columns of an order as the driver returns them."""
+
+
+class Statement:
+    """Hold one statement, as SQL with named parameters."""
+
+    def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
+        """Compile it."""
+        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # every statement here can
+        self._sql = str(compiled)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def run(self, cursor: Any, parameters: Mapping[str, Any]) -> Any:
+        """Run it on a cursor of the driver's, and return the cursor."""
+        cursor.execute(self._sql, {**self._constants, **parameters} if self._constants else parameters)
+        return cursor
+
+
+class Statements:
+    """Hold the statements of one journal in one database."""
+
+    def __init__(self, t: Tables, dialect: sa.Dialect) -> None:
+        """Compile them."""
+        param, c, evidence = sa.bindparam, t.orders.c, t.evidence
+        find = sa.select(t.orders).where(*[c[name] == param(name) for name in ("account", "kind", "order_id")])
+        changing: dict[str, Any] = {name: param(name) for name in CHANGING}
+        said = sa.select(evidence.c.id, evidence.c.body, evidence.c.contradicts)
+        once_more = {"times": evidence.c.times + 1, "last_at": param("now")}
+
+        def made(statement: sa.Executable) -> Statement:
+            return Statement(statement, dialect)
+
+        self.find = made(find)
+        self.lock = made(find.with_for_update())
+        self.reserve = made(_into(t.orders, dialect).on_conflict_do_nothing().returning(c.id))
+        self.update = made(t.orders.update().where(c.id == param("row")).values(changing))
+        self.attempt, self.exchange, self.act, self.evidence = (
+            made(_into(table, dialect).inline()) for table in (t.attempts, t.exchanges, t.acts, evidence)
+        )
+        n = t.notifications.c
+        mine = [n[name] == param(name) for name in ("account", "kind", "order_id")]
+        again = {"times": n.times + 1, "last_at": param("now"), "verdict": sa.func.coalesce(param("anew"), n.verdict)}
+        same = t.notifications.update().where(n.account == param("account"), n.digest == param("digest"))
+        self.note = made(_into(t.notifications, dialect).on_conflict_do_nothing().returning(n.id))
+        self.note_again = made(same.values(again).returning(n.times, n.verdict))
+        self.waiting = made(sa.select(n.id, n.body).where(*mine, n.verdict == sa.literal_column("'waiting'")))
+        self.judge = made(t.notifications.update().where(n.id == param("number")).values(verdict=param("verdict")))
+        self.newest = made(said.where(evidence.c.order == param("row")).order_by(evidence.c.id.desc()).limit(1))
+        self.again = made(evidence.update().where(evidence.c.id == param("row")).values(once_more))
+
+
+def _into(table: sa.Table, dialect: sa.Dialect) -> Any:
+    insert = (sqlite if dialect.name == "sqlite" else postgresql).insert
+    return insert(table).values({c.name: sa.bindparam(c.name) for c in table.columns if not c.primary_key})

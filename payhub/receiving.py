@@ -1,0 +1,60 @@
+"""Receive notifications: kept before they are answered, and a reason to ask, never to believe."""
+
+from typing import Any
+
+import structlog
+
+from payhub.journal import Notice, Noticed
+from payhub.journal.states import state_named
+from payhub.masking import masked
+from payhub.notifications import Notification, Received
+from payhub.plan import Do, Recorded
+from payhub.recording import Terms, keyed
+
+_log = structlog.get_logger("payhub")
+
+
+def receiving(notification: Notification, terms: Terms, key: bytes) -> Recorded[Received]:
+    """Keep an authentic notification, and say whether its order is to be asked about now.
+
+    Its digest is kept keyed: with a bare one, what is masked could be found by trying.
+
+    Raises:
+        JournalFailed: nothing is kept; let the provider send it again.
+    """
+    kept = _notice(notification, keyed(key, notification.digest.encode()))
+    noticed: Noticed = yield Do(lambda journal: journal.notice(kept, terms.window, terms.lease))
+    received = Received(
+        notification=notification, times=noticed.times, known=noticed.record is not None, ask=noticed.ask
+    )
+    _log.info(
+        "payhub.notification",
+        account=kept.account,
+        provider=kept.provider,
+        kind=kept.kind,
+        order_id=kept.order_id,
+        provider_id=kept.provider_id,
+        provider_status=kept.provider_status,
+        times=received.times,
+        known=received.known,
+        ask=received.ask,
+    )
+    return received
+
+
+def _notice(notification: Notification, digest: str) -> Notice:
+    fields: Any = masked(dict(notification.fields), notification.shape)
+    return Notice(
+        account=notification.account,
+        provider=notification.provider,
+        kind=notification.kind,
+        order_id=notification.order_id,
+        provider_id=notification.provider_id,
+        state=state_named(notification.status),
+        provider_status=notification.provider_status,
+        requested=notification.requested,
+        paid=notification.paid,
+        commission=notification.commission,
+        fields=fields,
+        digest=digest,
+    )

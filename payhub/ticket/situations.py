@@ -1,0 +1,182 @@
+"""Tell in which situation an order is, as far as its provider is concerned; no I/O."""
+
+import datetime as dt
+import enum
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from payhub.journal import Entry, Evidence, Key, Noted, Record, Source, State, Verdict
+from payhub.masking import Mask, show
+from payhub.models import Exchange, Phase
+from payhub.recording import NOT_FOUND
+
+
+class Situation(enum.StrEnum):
+    """Name what a provider's support has to know first, and is asked for."""
+
+    SENDING = "sending"
+    NOT_SENT = "not sent"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    NOT_FOUND = "not found"
+    PENDING = "pending"
+    OVERDUE = "overdue"
+    MISMATCH = "mismatch"
+    SUCCEEDED = "succeeded"
+    SETTLED = "settled"
+    PAID_OTHER = "paid another amount"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    REVERSED = "reversed"
+    CLOSED_HERE = "closed here"
+    CONTRADICTED = "contradicted"
+
+
+class Doubt(enum.StrEnum):
+    """Name why a create leaves open whether the provider has the order."""
+
+    ERROR = "error"
+    CUT = "cut"
+    UNREADABLE = "unreadable"
+    LOST = "lost"
+    UNEXPLAINED = "unexplained"
+
+
+class Story(msgspec.Struct, frozen=True):
+    """Hold all that happened to one order, in order."""
+
+    record: Record
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, key: Key, records: Iterable[Record], entries: Iterable[Entry]) -> "Story | None":
+        """Pick one order out of all with its order_id; `None` if it is not among them."""
+        found = next((record for record in records if record.facts.key == key), None)
+        if found is None:
+            return None
+        mine = (entry for entry in entries if entry.key == key)
+        return cls(found, tuple(_shown(entry) for entry in mine if _provider(entry) in {None, found.facts.provider}))
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Return the exchanges with the order's provider."""
+        return tuple(entry.exchange for entry in self.entries if entry.exchange is not None)
+
+    @property
+    def notifications(self) -> tuple[Noted, ...]:
+        """Return the provider's notifications."""
+        return tuple(entry.noted for entry in self.entries if entry.noted is not None)
+
+    @property
+    def create(self) -> Exchange | None:
+        """Return the exchange that created the order, or came nearest to it, if it is kept."""
+        named = f"create_{self.record.facts.kind}"
+        creates = [exchange for exchange in self.exchanges if exchange.operation == named]
+        sent = [exchange for exchange in creates if exchange.phase is not Phase.NOT_SENT]
+        return next(reversed(sent or creates), None)
+
+    @property
+    def sent_at(self) -> dt.datetime | None:
+        """Return when the order was sent, or was about to be."""
+        attempts = [entry.at for entry in self.entries if _source(entry) is Source.PLAN]
+        return self.create.started_at if self.create else attempts[-1] if attempts else None
+
+    @property
+    def answer(self) -> Evidence | None:
+        """Return what came of sending the order."""
+        return next((e.evidence for e in reversed(self.entries) if _source(e) is Source.ANSWER), None)
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Tell why the create left it open whether the provider has the order; `None` if it did not."""
+        if self.answer is not None and self.answer.state is not State.UNKNOWN:
+            return None
+        create = self.create
+        if create is None:
+            lost = any(_source(entry) is Source.LEASE for entry in self.entries)
+            return Doubt.LOST if lost else Doubt.UNEXPLAINED
+        if create.phase is not Phase.ANSWERED:
+            return Doubt.CUT
+        return Doubt.UNREADABLE if create.status in _OK else Doubt.ERROR
+
+    @property
+    def not_found(self) -> bool:
+        """Tell whether the provider's newest answer is that it does not know the order."""
+        asked = [entry.evidence for entry in self.entries if entry.evidence and _source(entry) is Source.STATUS]
+        return bool(asked) and asked[-1].reason == NOT_FOUND
+
+    @property
+    def closed_here(self) -> bool:
+        """Tell whether only an operator says that the order is in its state."""
+        said = {_source(e) for e in self.entries if e.evidence and e.evidence.state is self.record.state}
+        return Source.OPERATOR in said and said.isdisjoint({Source.ANSWER, Source.STATUS})
+
+    @property
+    def situation(self) -> Situation:
+        """Tell in which situation the order is."""
+        record = self.record
+        if record.contradicted:
+            return Situation.CONTRADICTED
+        if self.closed_here:
+            return Situation.CLOSED_HERE
+        if record.state is State.SUCCEEDED:
+            return self._paid
+        if self.not_found and not record.mismatches and record.state in _UNSETTLED:
+            return Situation.NOT_FOUND
+        if record.state is State.NEEDS_ATTENTION and record.mismatches:
+            return Situation.MISMATCH
+        return _SITUATIONS[record.state]
+
+    @property
+    def _paid(self) -> Situation:
+        if self.record.paid not in {None, self.record.facts.amount}:
+            return Situation.PAID_OTHER
+        return Situation.SETTLED if self.doubt else Situation.SUCCEEDED
+
+
+def contrary(entry: Entry) -> bool:
+    """Tell whether an answer or a notification contradicts what is known."""
+    return entry.contradicts or (entry.noted is not None and entry.noted.verdict is Verdict.CONTRADICTED)
+
+
+def _source(entry: Entry) -> Source | None:
+    return entry.evidence.source if entry.evidence else None
+
+
+def _provider(entry: Entry) -> str | None:
+    return entry.exchange.provider if entry.exchange else None
+
+
+def _shown(entry: Entry) -> Entry:
+    """Mask once more what was masked when it was kept: whoever wrote the journal, a ticket leaves the house."""
+    if entry.exchange:
+        fields = {**dict(entry.exchange.__rich_repr__()), "phase": entry.exchange.phase}
+        return msgspec.structs.replace(entry, exchange=msgspec.structs.replace(entry.exchange, **fields))
+    if entry.noted:
+        fields = {"fields": show(dict(entry.noted.notice.fields), Mask.CLEAR)}
+        notice = msgspec.structs.replace(entry.noted.notice, **fields)
+        return msgspec.structs.replace(entry, noted=msgspec.structs.replace(entry.noted, notice=notice))
+    if entry.evidence:
+        masked = dict(entry.evidence.__rich_repr__())
+        fields = {name: masked[name] for name in ("provider_id", "provider_status", "reason", "redirect_url")}
+        return msgspec.structs.replace(entry, evidence=msgspec.structs.replace(entry.evidence, **fields))
+    return entry
+
+
+_OK = range(200, 300)
+_UNSETTLED = frozenset({State.PENDING, State.UNKNOWN, State.NEEDS_ATTENTION})
+
+_SITUATIONS: Mapping[State, Situation] = {
+    State.NEW: Situation.SENDING,
+    State.SENDING: Situation.SENDING,
+    State.NOT_SENT: Situation.NOT_SENT,
+    State.DECLINED: Situation.REFUSED,
+    State.PENDING: Situation.PENDING,
+    State.UNKNOWN: Situation.UNKNOWN,
+    State.SUCCEEDED: Situation.SUCCEEDED,
+    State.FAILED: Situation.FAILED,
+    State.CANCELED: Situation.CANCELED,
+    State.REVERSED: Situation.REVERSED,
+    State.NEEDS_ATTENTION: Situation.OVERDUE,
+}

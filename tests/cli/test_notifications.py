@@ -1,0 +1,113 @@
+"""What an operator does with notifications: list, show, replay."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from payhub import Hub
+from payhub_alikassa.sandbox import Sandbox
+from tests.alikassa.sandbox.receiver import Receiver, receiving
+
+from .conftest import ACCOUNT, CARD, Command
+
+PAYOUT = ("payout", ACCOUNT, "--order-id", "po-1", "--amount", "500", "--currency", "RUB", "--to-card", CARD)
+
+
+def received(sandbox: Sandbox, receiver: Receiver, outcome: str = "paid") -> None:
+    """Let the provider tell of a payout's end, and receive it."""
+    before = len(receiver.received())
+    sandbox.settle("payout", "po-1", outcome)
+    sandbox.notify("payout", "po-1", to=receiver.url)
+    with Hub.from_file(sandbox.config) as hub:
+        assert hub.receive(ACCOUNT, receiver.received(before + 1)[-1]).ask
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Serve the endpoint that the provider tells."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def told(payhub: Command, sandbox: Sandbox, receiver: Receiver) -> None:
+    """Have one payout, of whose success a notification was received, and nobody asked yet."""
+    assert 0 == payhub(*PAYOUT).code
+    received(sandbox, receiver)
+
+
+@pytest.mark.usefixtures("told")
+def test_notifications_are_listed(payhub: Command) -> None:
+    """Each is a line, with what it says, how often it came, and its verdict."""
+    shown, done = payhub("notifications", "list"), payhub("notifications", "list", "--json")
+    (told,) = done.json["notifications"]
+    assert re.search(rf"1 +\d{{4}}-\S+ \S+ +{ACCOUNT} +payout +po-1 +paid +1 +waiting", shown.out)
+    assert (told["number"], told["order_id"], told["verdict"], told["times"]) == (1, "po-1", "waiting", 1)
+    assert [[], ["po-1"]] == [
+        [each["order_id"] for each in payhub("notifications", "list", "--order", o, "--json").json["notifications"]]
+        for o in ("po-2", "po-1")
+    ]
+
+
+def test_no_notification_is_no_error(payhub: Command, sandbox: Sandbox) -> None:
+    """An empty list is exit 0."""
+    done = payhub("notifications", "list", "--config", sandbox.config)
+    assert (0, "none\n") == (done.code, done.out)
+
+
+@pytest.mark.usefixtures("told")
+def test_one_notification_is_shown(payhub: Command) -> None:
+    """With its signed fields, masked: the description may hold anything."""
+    shown, done = payhub("notifications", "show", "1"), payhub("notifications", "show", "1", "--json")
+    assert {"payment_status": "paid", "order_id": "po-1", "type": "payout"}.items() <= done.json["fields"].items()
+    assert "sign" not in done.json["fields"]
+    assert '"payment_status":"paid"' in shown.out
+
+
+@pytest.mark.usefixtures("told")
+def test_replaying_asks_the_provider(payhub: Command, sandbox: Sandbox) -> None:
+    """It believes nothing: the provider's answer settles the order, and the notification with it."""
+    done = payhub("notifications", "replay", "1", "--json")
+    assert (0, "succeeded", "confirmed") == (done.code, done.json["status"], done.json["verdict"])
+    assert 1 == sandbox.requests("/v1/payout/status")
+    again = payhub("notifications", "replay", "1")
+    assert (0, 2) == (again.code, sandbox.requests("/v1/payout/status"))
+    assert "notification: confirmed" in again.out
+
+
+@pytest.mark.usefixtures("told")
+def test_the_story_of_an_order_has_its_notifications(payhub: Command) -> None:
+    """Trace tells what was heard of an order among what was asked."""
+    shown, done = payhub("trace", "po-1"), payhub("trace", "po-1", "--json")
+    assert "number 1: paid, paid 500.00 RUB: waiting" in shown.out
+    assert ["attempt", "exchange", "evidence", "notification"] == [each["what"] for each in done.json["story"]]
+    assert "waiting" == done.json["story"][-1]["notification"]["verdict"]
+
+
+@pytest.mark.parametrize("arguments", [("show",), ("replay",), ("list", "1")])
+def test_a_number_is_for_one_notification(payhub: Command, arguments: tuple[str, ...]) -> None:
+    """To show or replay one takes its number, and to list them takes none."""
+    done = payhub("notifications", *arguments)
+    assert (2, "payhub: the number of a notification is needed to show or replay it, and not to list\n") == (
+        done.code, done.err
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("action", ["show", "replay"])
+def test_a_number_that_is_not_there(payhub: Command, sandbox: Sandbox, action: str) -> None:
+    """Nothing is asked about what is not known."""
+    done = payhub("notifications", action, "7", "--config", sandbox.config)
+    assert (3, "payhub: the journal has no notification with this number\n") == (done.code, done.err)
+
+
+def test_a_notification_about_an_unknown_order_cannot_be_replayed(
+    payhub: Command, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    """What was not ordered here is kept and listed; there is nothing to ask about."""
+    sandbox.notify("payout", "6422494", to=receiver.url)
+    with Hub.from_file(sandbox.config) as hub:
+        assert not hub.receive(ACCOUNT, receiver.received(1)[0]).known
+    done = payhub("notifications", "replay", "1", "--config", sandbox.config)
+    assert (2, 0) == (done.code, sandbox.requests("/v1/payout/status"))
+    assert "has no such payout" in done.err

@@ -1,0 +1,303 @@
+"""A notification is kept once, counted, and makes its order due; it changes no state."""
+
+import datetime as dt
+import time
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from payhub import Money, NotFound, Status
+from payhub.journal import Journal, Notice, Noticed, Record, Source, State, Verdict
+from tests.raw_server import answer
+from tests.samples import PAYOUT, known
+
+from .conftest import OpenShop, Shop
+from .making import LATER, NOW, brought, facts, found, key
+from .test_races import together
+from .test_same_order import order_facts
+
+RUB = Money("1000.44", "RUB")
+CREATED = answer(known(PAYOUT))
+DONE = answer(known(PAYOUT, status="done", paid="1000.44"))
+FAILED = answer(known(PAYOUT, status="failed"))
+GONE = answer(b"", 404)
+CUT = answer(b"", 500)
+
+
+def notice(state: State = State.SUCCEEDED, digest: str = "d", order_id: str = "po-1", **fields: Any) -> Notice:
+    named = {"account": "shop", "provider": "fake", "kind": "payout", "order_id": order_id, "provider_id": "7"}
+    said = {"state": state, "provider_status": "done", "fields": {"id": "7"}}
+    return Notice(**{**named, **said, "digest": digest * 64, **fields})
+
+
+def known_of(journal: Journal, order_id: str = "po-1") -> Record:
+    record = journal.find(key(order_id))
+    assert record is not None
+    return record
+
+
+def verdicts(journal: Journal) -> list[Verdict]:
+    return [noted.verdict for noted in journal.notices(100)]
+
+
+# Keeping
+
+
+def test_a_notification_makes_its_order_due_and_changes_no_state(journal: Journal) -> None:
+    """Who is told to ask has the lease for it; if he dies, a sweep finds the order due when it ends."""
+    before = brought(journal, State.PENDING)
+    noticed = journal.notice(notice(), 60.0, 30.0)
+    after = known_of(journal)
+    assert (1, True, after) == (noticed.times, noticed.ask, noticed.record)
+    assert (before.state, before.updated_at, before.contradicted, True) == (
+        after.state, after.updated_at, after.contradicted, after.notified
+    )  # fmt: skip
+    now = dt.datetime.now(dt.UTC)
+    assert now < (after.due_at or now) <= now + dt.timedelta(seconds=30)
+
+
+def test_a_repeat_only_counts(journal: Journal) -> None:
+    """Within the window a message that comes again is no reason to ask, and takes no room."""
+    brought(journal, State.PENDING)
+    asks = [journal.notice(notice(), 60.0, 0.0).ask for _ in range(5)]
+    (kept,) = journal.notices(100)
+    assert ([True, False, False, False, False], 5, notice()) == (asks, kept.times, kept.notice)
+    assert kept.at <= kept.last_at
+
+
+def test_after_the_window_a_repeat_asks_again_while_it_waits(journal: Journal) -> None:
+    """A message that waits still is a reason to ask once in a window."""
+    brought(journal, State.PENDING)
+    assert [True, False] == [journal.notice(notice(), 0.2, 0.0).ask for _ in range(2)]
+    time.sleep(0.21)
+    assert [True, False] == [journal.notice(notice(), 60.0, 0.0).ask for _ in range(2)]
+
+
+def test_a_repeat_within_the_window_leaves_the_order_due_after_it(journal: Journal) -> None:
+    """What a repeat does not ask is asked when the window is over, not never."""
+    brought(journal, State.PENDING, schedule=LATER)
+    journal.notice(notice(), 60.0, 3600.0)
+    journal.notice(notice(), 60.0, 3600.0)
+    record = known_of(journal)
+    assert record.quiet_until is not None
+    assert record.quiet_until == record.due_at
+
+
+def test_another_message_asks_at_once(journal: Journal) -> None:
+    """The window is for repeats: news is a reason to ask, however soon it comes."""
+    brought(journal, State.UNKNOWN)
+    asks = [journal.notice(notice(digest=digest), 60.0, 30.0).ask for digest in "abab"]
+    assert ([True, True, False, False], 2) == (asks, len(journal.notices(100)))
+
+
+def test_what_is_known_already_is_no_reason_to_ask(journal: Journal) -> None:
+    """A message that says what the provider has answered before is confirmed without a question."""
+    brought(journal, State.SUCCEEDED)
+    noticed = [journal.notice(notice(), 60.0, 30.0) for _ in range(3)]
+    assert ([1, 2, 3], {False}, [Verdict.CONFIRMED]) == (
+        [each.times for each in noticed], {each.ask for each in noticed}, verdicts(journal)
+    )  # fmt: skip
+    assert None is known_of(journal).due_at
+
+
+def test_old_news_is_no_reason_to_ask(journal: Journal) -> None:
+    """A message about a state that the order has left is outdated."""
+    brought(journal, State.REVERSED)
+    said = [notice(State.PENDING, "a"), notice(State.SUCCEEDED, "b")]
+    asks = [journal.notice(each, 60.0, 30.0).ask for each in said]
+    assert ([False, False], [Verdict.OUTDATED] * 2) == (asks, verdicts(journal))
+
+
+def test_a_message_about_an_unknown_order_is_kept(journal: Journal) -> None:
+    """It changes nothing, asks nothing, and is there to be looked at."""
+    noticed = [journal.notice(notice(order_id="po-404"), 60.0, 30.0) for _ in range(2)]
+    assert [Noticed(1, None, ask=False), Noticed(2, None, ask=False)] == noticed
+    assert ([Verdict.WAITING], None) == (verdicts(journal), journal.find(key("po-404")))
+
+
+def test_a_message_that_is_faster_than_the_answer_waits_for_it(journal: Journal) -> None:
+    """While the order is being sent nobody is told to ask; as soon as it is settled it is due."""
+    sender = brought(journal, State.SENDING)
+    noticed = journal.notice(notice(), 60.0, 30.0)
+    during = known_of(journal)
+    assert (False, True, sender.due_at) == (noticed.ask, during.notified, during.due_at)
+    journal.settle(key(), found(State.PENDING, Source.ANSWER), LATER)
+    assert [key()] == [record.facts.key for record in journal.claim(10, 60.0)]
+
+
+def test_an_order_that_the_provider_seems_to_know_is_not_given_for_sending(journal: Journal) -> None:
+    """Rule 3: what was not sent may be sent again, but not while a notification says that it is known."""
+    brought(journal, State.NOT_SENT)
+    journal.notice(notice(), 60.0, 30.0)
+    assert not journal.open(facts(), 60.0).yours
+
+
+def test_only_the_account_and_the_message_tell_notifications_apart(journal: Journal) -> None:
+    """The same text delivered to two accounts is two notifications."""
+    for account in ("shop", "other", "shop"):
+        journal.notice(notice(account=account), 60.0, 30.0)
+    assert [("other", 1), ("shop", 2)] == [(each.notice.account, each.times) for each in journal.notices(100)]
+
+
+def test_many_deliveries_at_once_are_one_notification(journal: Journal) -> None:
+    """Of eight that come at the same time one asks, and all are counted."""
+    brought(journal, State.PENDING)
+    asks: list[bool] = []
+    together(*[lambda: asks.append(journal.notice(notice(), 60.0, 30.0).ask)] * 8)
+    (kept,) = journal.notices(100)
+    assert (8, [False] * 7 + [True]) == (kept.times, sorted(asks))
+
+
+# Looking
+
+
+def test_notifications_are_listed_the_newest_first(journal: Journal) -> None:
+    """All, or those of an order_id, or the one with a number; no more than asked for."""
+    for place, digest in enumerate("abc"):
+        journal.notice(notice(digest=digest, order_id=f"po-{place}"), 60.0, 30.0)
+    digests = [each.notice.digest[0] for each in journal.notices(100)]
+    (one,) = journal.notices(100, order_id="po-1")
+    assert (["c", "b", "a"], "b", ["c"]) == (
+        digests, one.notice.digest[0], [each.notice.digest[0] for each in journal.notices(1)]
+    )  # fmt: skip
+    assert (one,) == journal.notices(1, number=one.id)
+
+
+def test_a_notification_is_part_of_its_orders_story(journal: Journal) -> None:
+    """Trace tells it where it came, between what was asked before and after."""
+    brought(journal, State.PENDING)
+    journal.notice(notice(), 60.0, 30.0)
+    journal.settle(key(), found(State.SUCCEEDED), LATER)
+    told = [entry.noted.notice if entry.noted else entry.what for entry in journal.story("po-1")[1]]
+    assert ["evidence", "evidence", notice(), "evidence"] == told
+
+
+# Weighing
+
+
+@pytest.mark.parametrize(
+    ("said", "answered", "expected"),
+    [
+        (State.SUCCEEDED, State.SUCCEEDED, Verdict.CONFIRMED),
+        (State.PENDING, State.SUCCEEDED, Verdict.OUTDATED),
+        (State.SUCCEEDED, State.FAILED, Verdict.CONTRADICTED),
+        (State.FAILED, State.SUCCEEDED, Verdict.CONTRADICTED),
+        (State.SUCCEEDED, State.PENDING, Verdict.WAITING),
+        (State.SUCCEEDED, State.UNKNOWN, Verdict.WAITING),
+        (State.SUCCEEDED, State.NEEDS_ATTENTION, Verdict.WAITING),
+    ],
+)
+def test_the_answer_decides_what_a_notification_was(
+    journal: Journal, said: State, answered: State, expected: Verdict
+) -> None:
+    """Confirmed, outdated or contradicted; without a final answer it waits, and the order stays due."""
+    brought(journal, State.UNKNOWN)
+    journal.notice(notice(said), 60.0, 30.0)
+    journal.settle(key(), found(answered), NOW)
+    record = journal.weigh(key())
+    waits = expected is Verdict.WAITING
+    assert (expected, answered, expected is Verdict.CONTRADICTED, waits, waits) == (
+        verdicts(journal)[0], record.state, record.contradicted, record.notified, record.due_at is not None
+    )  # fmt: skip
+    assert record == journal.find(key())
+
+
+def test_another_amount_than_the_answers_contradicts(journal: Journal) -> None:
+    """A message that says another sum was paid is flagged; what the provider answered stands."""
+    brought(journal, State.PENDING)
+    journal.notice(notice(paid=Money("5", "RUB")), 60.0, 30.0)
+    journal.settle(key(), found(State.SUCCEEDED, paid=RUB), LATER)
+    record = journal.weigh(key())
+    assert ([Verdict.CONTRADICTED], True, RUB) == (verdicts(journal), record.contradicted, record.paid)
+
+
+def test_a_verdict_stands_when_the_message_comes_again(journal: Journal) -> None:
+    """A replay of what was judged asks nothing and changes nothing; processing it anew does."""
+    brought(journal, State.PENDING)
+    journal.notice(notice(), 60.0, 30.0)
+    journal.settle(key(), found(State.FAILED), LATER)
+    before = journal.weigh(key())
+    assert not any(journal.notice(notice(), 1.0, 30.0).ask for _ in range(10))
+    assert (before, [Verdict.CONTRADICTED]) == (journal.find(key()), verdicts(journal))
+    assert journal.notice(notice(), 1.0, 30.0, anew=True).ask
+    assert [Verdict.WAITING] == verdicts(journal)
+
+
+# Asking
+
+
+def told(shop: Shop, said: Notice) -> bool:
+    asked: bool = shop.journal.notice(said, 60.0, 0.0).ask
+    return asked
+
+
+def test_a_sweep_asks_about_what_a_notification_made_due(open_shop: OpenShop) -> None:
+    """Rule 8: the provider's answer settles the order, and the notification with it."""
+    shop = open_shop(CREATED, DONE, schedule={"first": 3600.0})
+    shop.hub.create_payout("shop", PAYOUT)
+    assert () == shop.hub.sweep()
+    assert told(shop, notice())
+    assert [Status.SUCCEEDED] == [each.status for each in shop.hub.sweep()]
+    assert ([Verdict.CONFIRMED], ()) == (verdicts(shop.journal), shop.hub.sweep())
+
+
+def test_a_closed_order_is_asked_about_when_a_notification_says_otherwise(open_shop: OpenShop) -> None:
+    """It may have been reversed; rule 7: anything else is kept, flagged and logged."""
+    shop = open_shop(CREATED, DONE, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.hub.advance("shop", "payout", "po-1")
+    assert told(shop, notice(State.FAILED))
+    with capture_logs() as logs:
+        result = shop.hub.advance("shop", "payout", "po-1")
+    record = known_of(shop.journal)
+    assert (Status.SUCCEEDED, True, None, [Verdict.CONTRADICTED]) == (
+        result.status, record.contradicted, record.due_at, verdicts(shop.journal)
+    )  # fmt: skip
+    assert [("warning", "po-1")] == [
+        (log["log_level"], log["order_id"]) for log in logs if log["event"] == "payhub.contradicted"
+    ]
+    assert 3 == len(shop.sent)
+
+
+def test_a_question_that_was_not_answered_is_asked_again(open_shop: OpenShop) -> None:
+    """A notification waits until there is an answer, also that of a closed order."""
+    shop = open_shop(CREATED, FAILED, CUT, CUT, CUT, CUT, FAILED)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.hub.advance("shop", "payout", "po-1")
+    assert told(shop, notice(State.SUCCEEDED))
+    assert [Status.FAILED] == [each.status for each in shop.hub.sweep()]
+    assert [Verdict.WAITING] == verdicts(shop.journal)
+    while not shop.hub.sweep():
+        time.sleep(0.01)
+    assert [Verdict.CONTRADICTED] == verdicts(shop.journal)
+
+
+def test_a_closed_order_that_the_provider_does_not_know_is_asked_about_once(open_shop: OpenShop) -> None:
+    """The provider's own "not found" contradicts its notification; nothing is left to be asked."""
+    shop = open_shop(CREATED, FAILED, GONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.hub.advance("shop", "payout", "po-1")
+    assert told(shop, notice(State.SUCCEEDED))
+    assert [Status.FAILED] == [each.status for each in shop.hub.sweep()]
+    assert ([Verdict.CONTRADICTED], None) == (verdicts(shop.journal), known_of(shop.journal).due_at)
+
+
+def test_an_application_that_asks_settles_the_notification_too(open_shop: OpenShop) -> None:
+    """Whoever asks, the answer gives the notifications that wait their verdict."""
+    shop = open_shop(CREATED, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert told(shop, notice())
+    shop.hub.fetch_payout("shop", order_id="po-1")
+    assert ([Verdict.CONFIRMED], False) == (verdicts(shop.journal), known_of(shop.journal).notified)
+
+
+def test_an_order_not_sent_of_which_a_notification_comes_is_not_sent_again(open_shop: OpenShop) -> None:
+    """Rule 3: the same order again sends nothing and is unknown, for the provider seems to have it."""
+    shop = open_shop(GONE)
+    shop.journal.open(order_facts(), 60.0)
+    shop.journal.settle(key(), found(State.NOT_SENT, Source.ANSWER), NOW)
+    assert told(shop, notice())
+    assert (Status.UNKNOWN, []) == (shop.hub.create_payout("shop", PAYOUT).status, shop.sent)
+    with pytest.raises(NotFound):
+        shop.hub.fetch_payout("shop", order_id="po-1")

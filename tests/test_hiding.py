@@ -1,0 +1,98 @@
+import json
+import pprint
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from rich.pretty import pretty_repr
+
+from payhub import ConfigurationError, Money
+from payhub.driver import Response
+from payhub.hiding import HiddenText
+from payhub.masking import HIDDEN, Clear, Name, Shown, hidden, masked, masked_part
+from payhub_alikassa.account import AliKassaAccount
+from tests.alikassa.orders import config
+from tests.loud import Heard
+
+SESAME = "sesame " * 30
+VALUES: list[Any] = [SESAME, SESAME.encode(), {"password": SESAME, SESAME: 1}, [SESAME], "", {}]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.parametrize("around", [lambda value: value, lambda value: {"x": [value]}], ids=["alone", "inside"])
+def test_nothing_is_shown(value: object, around: Any) -> None:
+    """Neither `repr` nor pprint nor rich shows a hidden value, alone or in something else, long or short."""
+    shown = around(hidden(value))
+    for text in (repr(shown), pprint.pformat(shown), pretty_repr(shown, max_string=20), f"{shown!r}"):
+        assert "sesame" not in text
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_a_hidden_value_is_the_same_value(value: object) -> None:
+    """It is equal to the plain one, and of its type."""
+    assert (value, True) == (hidden(value), isinstance(hidden(value), type(value)))
+
+
+@pytest.mark.parametrize("value", [None, 7, Decimal("1.5"), True])
+def test_what_holds_no_text_stays_as_it_is(value: object) -> None:
+    """Numbers and nothing are not hidden."""
+    assert value is hidden(value)
+
+
+def test_a_plain_text_is_made_again() -> None:
+    """`str` gives the plain text back."""
+    assert (str, "sesame") == (type(str(HiddenText("sesame"))), str(HiddenText("sesame")))
+
+
+class Told(Shown, frozen=True):
+    id: Clear[str] = ""
+    holder: Name[str] = ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"id": "7", "holder": "IVAN IVANOV", "pin": 12', '{"id": "7", "holder": "I*** I*****", "pin": "[hidden]"'),
+        ('{"id": "7", "holder": "IVAN', '{"id": "7", "holder": "[hidden]"'),
+        ('[{"holder": "IV\\u0041N"}, {"x": {"holder": "I', '[{"holder": "I***"}, {"x": {"holder": "[hidden]"'),
+        ('{"id": "a \\" b", "ho', '{"id": "a \\" b", "ho'),
+        ('{"id"', '{"id"'),
+    ],
+)
+def test_half_a_json_text_is_masked_by_its_names(text: str, expected: str) -> None:
+    """Of an answer that was cut, each value is shown as that of a whole one would be; the cut one is hidden."""
+    assert expected == masked_part(text, Told)
+
+
+def test_a_long_text_is_no_id() -> None:
+    """A clear field shows ids and amounts; what is longer is somebody's words, and may quote anything."""
+    said = f"{'x ' * 50} phone 79031112233, Sign: {'aB3' * 100}"
+    shown: Any = masked({"id": said, said: 1, "holder": ""}, Told)
+    assert "79031112233" not in json.dumps(shown)
+    assert "aB3aB3" not in json.dumps(shown)
+    assert {"id": "x" * 100} == masked({"id": "x" * 100}, Told)
+
+
+# What is half made when a traceback shows it.
+
+
+def test_an_amount_that_is_refused_can_be_shown() -> None:
+    """The repr of an amount that is being refused fails nothing and quotes nothing."""
+    heard = Heard()
+    heard.attempt(Money, "4111 1111", "RUB")
+    assert ("ValueError", True) == (heard.errors[0][0], any("Money('str', 'RUB')" in f.shown for f in heard.frames))
+
+
+def test_an_account_that_cannot_be_opened_can_be_shown() -> None:
+    """The repr of an account that is being refused fails nothing."""
+    heard = Heard()
+    heard.attempt(AliKassaAccount, config(payout_cert=None))
+    assert (ConfigurationError.__name__, True) == (heard.errors[0][0], any("'ak'" in f.shown for f in heard.frames))
+
+
+def test_a_response_hides_what_it_holds() -> None:
+    """An answer in a local variable shows its status only."""
+    assert f"Response(status=200, headers={HIDDEN!r}, body={HIDDEN!r})" == repr(
+        Response(status=200, headers={"set-cookie": "sesame"}, body=msgspec.json.encode("sesame"))
+    )

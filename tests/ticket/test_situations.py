@@ -1,0 +1,259 @@
+"""The situation of an order is told by its state and by how it came there."""
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+
+from payhub import Exchange, Money, Phase, UnknownAccount
+from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, State, Verdict
+from payhub.recording import NOT_FOUND
+from payhub.ticket import LANGS, Lang, Situation, Ticket
+from payhub.ticket.situations import Doubt, Story
+from payhub.ticket.texts import LABELS
+from tests.journal.making import facts, key
+
+from .conftest import START, Told
+
+MINUTE = dt.timedelta(minutes=1)
+
+
+def record(state: State, **fields: object) -> Record:
+    """Make a record of an order that was made at the start."""
+    made = {"created_at": START, "updated_at": START + MINUTE, "attempts": 1}
+    return Record(**{"facts": facts(), "state": state, **made, **fields})  # type: ignore[arg-type]
+
+
+def said(state: State, source: Source, minutes: int = 2, **fields: object) -> Entry:
+    """Make an entry of evidence."""
+    options = {name: fields.pop(name) for name in ("contradicts", "times", "by") if name in fields}
+    evidence = Evidence(source=source, state=state, **fields)  # type: ignore[arg-type]
+    what = "act" if source is Source.OPERATOR else "evidence"
+    return Entry(at=START + minutes * MINUTE, what=what, key=key(), evidence=evidence, **options)  # type: ignore[arg-type]
+
+
+def exchanged(status: int | None = 200, minutes: int = 1, **fields: object) -> Entry:
+    """Make an entry of an exchange."""
+    made: dict[str, object] = {
+        "account": "shop",
+        "provider": "fake",
+        "operation": "create_payout",
+        "order_id": "po-1",
+        "provider_id": None,
+        "method": "POST",
+        "url": "https://pay.example/v1/payouts",
+        "phase": Phase.MAYBE_SENT if status is None else Phase.ANSWERED,
+        "status": status,
+        "problem": "the connection was cut" if status is None else None,
+        "started_at": START + minutes * MINUTE,
+        "duration": 0.25,
+        "server_time": None,
+        "bytes_sent": 10,
+        "bytes_received": 10,
+        "request": {"order_id": "po-1"},
+        "response": {"status": "new"} if status else None,
+    }
+    exchange = Exchange(**{**made, **fields})  # type: ignore[arg-type]
+    return Entry(at=exchange.started_at, what="exchange", key=key(), exchange=exchange)
+
+
+def notified(verdict: Verdict, minutes: int = 3) -> Entry:
+    """Make an entry of a notification."""
+    at = START + minutes * MINUTE
+    notice = Notice(
+        account="shop", provider="fake", kind="payout", order_id="po-1", provider_id="7", state=State.SUCCEEDED,
+        provider_status="done", digest="d" * 64,
+    )  # fmt: skip
+    return Noted(id=1, notice=notice, verdict=verdict, times=1, at=at, last_at=at).entry
+
+
+ATTEMPT = said(State.SENDING, Source.PLAN, 0)
+UNKNOWN = said(State.UNKNOWN, Source.ANSWER, reason="x")
+PENDING = said(State.PENDING, Source.ANSWER, provider_status="new")
+LOST = said(State.UNKNOWN, Source.LEASE)
+MISSING = said(State.UNKNOWN, Source.STATUS, 4, reason=NOT_FOUND)
+PAID = Money("1000.44", "RUB")
+
+CASES: dict[str, tuple[Record, list[Entry], Situation, Doubt | None]] = {
+    "new": (record(State.NEW), [], Situation.SENDING, Doubt.UNEXPLAINED),
+    "sending": (record(State.SENDING), [ATTEMPT], Situation.SENDING, Doubt.UNEXPLAINED),
+    "not sent": (
+        record(State.NOT_SENT),
+        [ATTEMPT, exchanged(None, phase=Phase.NOT_SENT), said(State.NOT_SENT, Source.ANSWER, reason="no connection")],
+        Situation.NOT_SENT,
+        None,
+    ),
+    "declined": (
+        record(State.DECLINED), [ATTEMPT, exchanged(422), said(State.DECLINED, Source.ANSWER)], Situation.REFUSED, None,
+    ),
+    "error": (record(State.UNKNOWN), [ATTEMPT, exchanged(503), UNKNOWN], Situation.UNKNOWN, Doubt.ERROR),
+    "cut": (record(State.UNKNOWN), [ATTEMPT, exchanged(None), UNKNOWN], Situation.UNKNOWN, Doubt.CUT),
+    "cut in the body": (
+        record(State.UNKNOWN),
+        [ATTEMPT, exchanged(200, phase=Phase.MAYBE_SENT, problem="cut"), UNKNOWN],
+        Situation.UNKNOWN,
+        Doubt.CUT,
+    ),
+    "unreadable": (record(State.UNKNOWN), [ATTEMPT, exchanged(200), UNKNOWN], Situation.UNKNOWN, Doubt.UNREADABLE),
+    "lost": (record(State.UNKNOWN), [ATTEMPT, LOST], Situation.UNKNOWN, Doubt.LOST),
+    "not kept": (record(State.UNKNOWN), [ATTEMPT, UNKNOWN], Situation.UNKNOWN, Doubt.UNEXPLAINED),
+    "not found": (record(State.UNKNOWN), [ATTEMPT, exchanged(None), UNKNOWN, MISSING], Situation.NOT_FOUND, Doubt.CUT),
+    "not found, but known": (record(State.PENDING), [ATTEMPT, PENDING, MISSING], Situation.NOT_FOUND, None),
+    "found again": (
+        record(State.PENDING), [PENDING, MISSING, said(State.PENDING, Source.STATUS, 5)], Situation.PENDING, None,
+    ),
+    "pending": (record(State.PENDING), [ATTEMPT, exchanged(200), PENDING], Situation.PENDING, None),
+    "overdue": (
+        record(State.NEEDS_ATTENTION), [PENDING, said(State.NEEDS_ATTENTION, Source.SCHEDULE)], Situation.OVERDUE, None,
+    ),
+    "mismatch": (
+        record(State.NEEDS_ATTENTION, mismatches=("requested", "paid")), [PENDING], Situation.MISMATCH, None,
+    ),
+    "succeeded": (record(State.SUCCEEDED, paid=PAID), [PENDING], Situation.SUCCEEDED, None),
+    "succeeded, as it seems": (record(State.SUCCEEDED), [PENDING], Situation.SUCCEEDED, None),
+    "settled": (record(State.SUCCEEDED, paid=PAID), [exchanged(500), UNKNOWN], Situation.SETTLED, Doubt.ERROR),
+    "another amount": (
+        record(State.SUCCEEDED, paid=Money("1000.43", "RUB")), [PENDING], Situation.PAID_OTHER, None,
+    ),
+    "failed": (record(State.FAILED), [PENDING], Situation.FAILED, None),
+    "canceled": (record(State.CANCELED), [PENDING], Situation.CANCELED, None),
+    "reversed": (record(State.REVERSED), [PENDING], Situation.REVERSED, None),
+    "closed by a person": (
+        record(State.FAILED), [UNKNOWN, said(State.FAILED, Source.OPERATOR, by="Anna")], Situation.CLOSED_HERE,
+        Doubt.UNEXPLAINED,
+    ),
+    "confirmed after a person": (
+        record(State.FAILED),
+        [UNKNOWN, said(State.FAILED, Source.OPERATOR, by="Anna"), said(State.FAILED, Source.STATUS, 5)],
+        Situation.FAILED,
+        Doubt.UNEXPLAINED,
+    ),
+    "reversed after a person": (
+        record(State.REVERSED), [PENDING, said(State.SUCCEEDED, Source.OPERATOR, by="Anna")], Situation.REVERSED, None,
+    ),
+    "contradicted by an answer": (
+        record(State.FAILED, contradicted=True), [PENDING, said(State.SUCCEEDED, Source.STATUS, contradicts=True)],
+        Situation.CONTRADICTED, None,
+    ),
+    "contradicted by a notification": (
+        record(State.FAILED, contradicted=True), [PENDING, notified(Verdict.CONTRADICTED)], Situation.CONTRADICTED,
+        None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("record", "entries", "situation", "doubt"), CASES.values(), ids=CASES)
+def test_situations(record: Record, entries: list[Entry], situation: Situation, doubt: Doubt | None) -> None:
+    """Each state, and each way to it that a provider's support has to be told apart, is a situation."""
+    story = Story.of(key(), [record], entries)
+    assert story is not None
+    assert (situation, doubt) == (story.situation, story.doubt)
+
+
+def test_every_situation_is_shown() -> None:
+    """No situation is left out above."""
+    assert set(Situation) == {situation for _, _, situation, _ in CASES.values()}
+    assert set(Doubt) == {doubt for _, _, _, doubt in CASES.values()} - {None}
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("name", CASES)
+def test_every_situation_can_be_told(name: str, lang: Lang) -> None:
+    """In each situation the first lines answer what happened, and what is asked."""
+    made, entries, _, _ = CASES[name]
+    text = Ticket.of(key(), [made], entries, lang=lang, at=START + 90 * MINUTE).text
+    first = text.split("\n\n")[:2]
+    for part in ("po-1", "1000.44 RUB", "`po-1`", "`shop`"):
+        assert part in "".join(first)
+    assert (6 <= first[1].count("\n") + 1 <= 9, "{" in "".join(first), "None" in text) == (True, False, False)
+    assert all(line.startswith("- ") for line in first[1].splitlines())
+
+
+def text(record: Record, *entries: Entry, lang: Lang = "en") -> str:
+    """Tell a story 90 minutes after its beginning."""
+    return Ticket.of(key(), [record], entries, lang=lang, at=START + 90 * MINUTE).text
+
+
+AGES = {0: "0 s", 59: "59 s", 60: "1 min", 3599: "59 min 59 s", 7260: "2 h 1 min", 86400: "1 d", 90061: "1 d 1 h"}
+
+
+@pytest.mark.parametrize(("seconds", "words"), AGES.items())
+def test_how_long_it_lasts(seconds: int, words: str) -> None:
+    """How long an order has waited is told in its two greatest units."""
+    at = START + MINUTE + dt.timedelta(seconds=seconds)
+    told = Ticket.of(key(), [record(State.PENDING)], [exchanged(200), PENDING], at=at).text
+    assert f"accepted by you, not final for {words}\n" in told
+
+
+def test_the_attempt_that_was_sent_is_told() -> None:
+    """Of several attempts the one that left this machine is the one that counts."""
+    entries = [exchanged(None, 1, phase=Phase.NOT_SENT), exchanged(500, 5), UNKNOWN]
+    assert "- Sent: 2026-01-31 12:05:00.000 UTC" in text(record(State.UNKNOWN, attempts=2), *entries)
+
+
+def test_what_was_never_sent() -> None:
+    """Of an order that was not sent it is said that nothing left, and why."""
+    made, entries, _, _ = CASES["not sent"]
+    told = text(made, *entries)
+    assert "- Sent: no\n- Came back: nothing left our machine: `the connection was cut`" in told
+
+
+def test_half_an_answer() -> None:
+    """Of an answer that did not come whole the status is told, and that it is not one."""
+    made, entries, _, _ = CASES["cut in the body"]
+    assert "- Came back: HTTP 200, no complete answer: `cut`\n" in text(made, *entries)
+
+
+def test_the_same_answer_again_is_counted() -> None:
+    """Questions with the same answer take one line; another answer takes its own."""
+    asked = [exchanged(200, n, operation="fetch_payout", response={"status": "new"}) for n in range(2, 7)]
+    other = exchanged(200, 8, operation="fetch_payout", response={"status": "done"})
+    lines = text(record(State.SUCCEEDED), exchanged(200), PENDING, *asked[1:], other).split("UTC)\n\n")[1].splitlines()
+    assert len(lines) == 2
+    assert lines[0].endswith("; the same answer again: 4, last at 2026-01-31 12:06:00.000 UTC")
+
+
+def test_without_exchanges() -> None:
+    """Where none is kept that is said, in place of what happened."""
+    assert "- Requests and answers are not, or no longer, kept." in text(record(State.UNKNOWN), ATTEMPT, UNKNOWN)
+
+
+def test_what_contradicts_is_marked() -> None:
+    """An answer and a notification that contradict are marked where they came."""
+    made, entries, _, _ = CASES["contradicted by an answer"]
+    assert "your answer: `succeeded`; **CONTRADICTS what we hold**" in text(made, *entries)
+    made, entries, _, _ = CASES["contradicted by a notification"]
+    assert "your notification: `done`; **CONTRADICTS what we hold**" in text(made, *entries)
+    assert f"**{LABELS['contradicts']['ru']}**" in text(made, *entries, lang="ru")
+
+
+def test_what_a_person_said_stays_here() -> None:
+    """Neither the name nor the reason of who settled the order is told."""
+    act = said(State.FAILED, Source.OPERATOR, reason="told by phone", by="Anna")
+    made = record(State.FAILED, reason="told by phone")
+    told = Ticket.of(key(), [made], [exchanged(None), UNKNOWN, act], at=START)
+    for form in ("md", "json"):
+        assert [] == [word for word in ("Anna", "phone.") if word in told.rendered(form).decode()]
+
+
+def test_only_its_own_order_and_provider() -> None:
+    """Other orders with the same id, and exchanges with whoever else the account was once with, are left out."""
+    other = Key("shop", "payment", "po-1")
+    entries = [
+        exchanged(500),
+        Entry(at=START, what="exchange", key=other, exchange=exchanged(404).exchange),
+        exchanged(418, provider="another"),
+    ]
+    made = Ticket.of(key(), [record(State.UNKNOWN)], entries, at=START)
+    assert [500] == [exchange.status for exchange in made.exchanges]
+
+
+def test_an_unknown_order() -> None:
+    """An order that the journal does not know has no ticket."""
+    with pytest.raises(UnknownAccount, match=r"^the journal of account 'shop' has no such payout$"):
+        Ticket.of(key("po-2"), [record(State.UNKNOWN)], [])
+
+
+def test_real_stories_are_in_their_situations(told: Callable[[str], Told]) -> None:
+    """What a real hub writes down is understood."""
+    assert Situation.SETTLED is told("settled").ticket().situation

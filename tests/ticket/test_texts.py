@@ -1,0 +1,78 @@
+"""Every phrase is there in every language, and says the same."""
+
+import string
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+import pytest
+
+from payhub import ToBankAccount, ToCard, ToPhone, ToWallet
+from payhub.journal import State
+from payhub.models import Kind, Method
+from payhub.ticket import LANGS, Lang, Situation
+from payhub.ticket.situations import Doubt
+from payhub.ticket.texts import DOUBTS, FIELDS, KINDS, LABELS, MASKS, METHODS, SITUATIONS, STATEMENT, STATES, UNITS
+
+TABLES: dict[str, Mapping[Any, Mapping[Lang, Any]]] = {
+    "doubts": DOUBTS,
+    "situations": SITUATIONS,
+    "states": STATES,
+    "methods": METHODS,
+    "fields": FIELDS,
+    "labels": LABELS,
+    "masks": MASKS,
+    "statement": {"": STATEMENT},
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_phrase_is_in_every_language(table: Mapping[Any, Mapping[Lang, Any]]) -> None:
+    """No phrase is missing in a language."""
+    assert {name: set(phrases) for name, phrases in table.items()} == {name: set(LANGS) for name in table}
+
+
+def test_the_tables_are_total() -> None:
+    """Every situation, doubt, state, kind and method has its words; every kind has the same forms."""
+    tags = {str(kind.__struct_config__.tag) for kind in (ToBankAccount, ToCard, ToPhone, ToWallet)}
+    assert (set(Situation), set(Doubt), set(State)) == (set(SITUATIONS), set(DOUBTS), set(STATES))
+    assert set(get_args(Method)) | tags == set(METHODS)
+    for lang in LANGS:
+        assert set(get_args(Kind)) == set(KINDS[lang])
+        assert len({frozenset(forms) for forms in KINDS[lang].values()}) == 1
+        assert len(UNITS[lang]) == 4
+    assert get_args(Lang) == LANGS
+
+
+def phrases() -> Iterator[tuple[Lang, str]]:
+    """Return every phrase that is a situation's, with its language."""
+    for table in (SITUATIONS.values(), DOUBTS.values()):
+        for each in table:
+            for lang, said in each.items():
+                yield from ((lang, phrase) for phrase in (said if isinstance(said, tuple) else (said,)))
+
+
+GIVEN = {"amount", "paid", "state", "fields", "age", "status", "doubt"}
+
+
+@pytest.mark.parametrize(("lang", "phrase"), list(phrases()))
+def test_phrases_name_what_they_are_given(lang: Lang, phrase: str) -> None:
+    """No phrase names a value that it is not given, and none ends in the middle."""
+    named = {name for _, name, _, _ in string.Formatter().parse(phrase) if name}
+    assert named <= GIVEN | set(KINDS[lang]["payout"])
+    assert phrase == phrase.strip()
+    assert "  " not in phrase
+
+
+def test_both_languages_name_the_same_values() -> None:
+    """What one language tells, the other tells, too."""
+    for situation, said in SITUATIONS.items():
+        named = {lang: {each for each in GIVEN if any(f"{{{each}}}" in text for text in said[lang])} for lang in LANGS}
+        assert named["en"] == named["ru"], situation
+
+
+def test_what_is_asked_is_a_sentence() -> None:
+    """What is asked begins with a capital letter and ends with a full stop."""
+    for said in SITUATIONS.values():
+        for _, ask in said.values():
+            assert ask[0].isupper()
+            assert ask.endswith(".")

@@ -1,0 +1,96 @@
+"""Be the provider that tells of payouts: sign notifications, and deliver them to a receiver by HTTP."""
+
+import contextlib
+import http.client
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import uvicorn
+from starlette.types import ASGIApp
+
+from payhub import Payout
+from payhub_alikassa.sandbox.notifications import signed
+from payhub_alikassa.sandbox.php import php_query
+from payhub_alikassa.sandbox.signatures import load_signer
+from torture.processes import Child, die_with_parent, start
+from torture.shop import ACCOUNT, UUID
+
+_PATIENCE = 30.0
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold what a notification is about, and the query that brings it."""
+
+    order_id: str
+    query: str
+
+
+def told(keys: Path, order_id: str, payout: Payout) -> Told:
+    """Sign that a payout is paid."""
+    amount = str(payout.requested.amount) if payout.requested else None
+    fields: dict[str, object] = {
+        "type": "payout",
+        "id": int(payout.provider_id or 0),
+        "order_id": order_id,
+        "payment_status": "paid",
+        "amount": amount,
+        "payment_amount": amount,
+        "commission_amount": None,
+        "is_partial_payment": "0",
+        "account": UUID,
+        "service": "payment_card_rub",
+        "desc": None,
+    }
+    query = php_query(signed(fields, load_signer(keys, "sha1"))).decode()
+    return Told(order_id=order_id, query=query)
+
+
+class Endpoint:
+    """Listen on a port of this machine, for receivers that come and go."""
+
+    def __enter__(self) -> Self:
+        """Take a port; what connects while nobody receives waits."""
+        # Only a socket that says TCP is freed of Nagle's delays by asyncio.
+        self._listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._listening.bind(("127.0.0.1", 0))
+        self._listening.listen()
+        self.port: int = self._listening.getsockname()[1]
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Give the port back."""
+        self._listening.close()
+
+    def receiver(self, app: Callable[[], ASGIApp], before: Callable[[], object] = lambda: None) -> Child:
+        """Start a process that receives; `before` happens in it first."""
+
+        def serve() -> None:
+            die_with_parent()
+            before()
+            config = uvicorn.Config(app(), loop="asyncio", ws="none", lifespan="off", log_config=None, access_log=False)
+            uvicorn.Server(config).run(sockets=[self._listening])
+
+        return start(serve, seconds=600)
+
+    def connection(self) -> http.client.HTTPConnection:
+        """Connect to whoever receives."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
+
+    def deliver(self, message: Told) -> int | None:
+        """Deliver once; return the answer's status, `None` where the connection was cut instead."""
+        with contextlib.closing(self.connection()) as connection:
+            return delivered(connection, message)
+
+
+def delivered(connection: http.client.HTTPConnection, message: Told) -> int | None:
+    """Deliver over a connection; return the answer's status, `None` where it was cut instead."""
+    try:
+        connection.request("GET", f"/{ACCOUNT}?{message.query}")
+        response = connection.getresponse()
+        response.read()
+    except (ConnectionError, http.client.HTTPException):
+        return None
+    return response.status

@@ -6,7 +6,7 @@ import structlog
 
 from payhub.journal import Notice, Noticed
 from payhub.journal.states import state_named
-from payhub.masking import masked
+from payhub.masking import masked, sweep
 from payhub.notifications import Notification, Received
 from payhub.plan import Do, Recorded
 from payhub.recording import Terms, keyed
@@ -32,9 +32,9 @@ def receiving(notification: Notification, terms: Terms, key: bytes) -> Recorded[
         account=kept.account,
         provider=kept.provider,
         kind=kept.kind,
-        order_id=kept.order_id,
-        provider_id=kept.provider_id,
-        provider_status=kept.provider_status,
+        order_id=sweep(kept.order_id),
+        provider_id=sweep(kept.provider_id),
+        provider_status=sweep(kept.provider_status),
         times=received.times,
         known=received.known,
         ask=received.ask,

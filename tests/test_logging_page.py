@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+import payhub
 from payhub import masking, transcript
 from payhub.masking import Mask, show
 from payhub.models import Exchange
@@ -66,7 +67,7 @@ def test_no_shown_header_is_a_secret_one() -> None:
 
 def test_every_event_is_listed() -> None:
     """The page lists every event that payhub logs."""
-    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "payhub").rglob("*.py"))
+    sources = "\n".join(path.read_text("utf-8") for path in Path(payhub.__file__).parent.rglob("*.py"))
     logged = set(re.findall(r'[_.]?log(?:\.\w+)?\(\s*"(payhub\.\w+)"', sources))
     assert logged == set(re.findall(r"`(payhub\.\w+)`(?=[^\n]* \| \w+)", PAGES["logging"]))
 

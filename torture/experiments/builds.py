@@ -14,6 +14,7 @@ import msgspec
 
 from payhub import Status
 from payhub.driver import Call, Schedule
+from payhub.errors import PayhubError
 from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, sql
 from payhub.journal.memory import sending
 from payhub.journal.records import overdue_sender
@@ -21,7 +22,7 @@ from payhub.journal.sql import SqlJournal
 from payhub.journal.states import evidence
 from payhub.models import Phase
 from payhub.plan import Do, Plan, Recorded, Reply
-from payhub.recording import Terms, result_of, watched
+from payhub.recording import NOT_FOUND, Terms, result_of, unanswered, watched
 from payhub.runner import Runner
 from torture.experiments import answers, deaths, deliveries, kills, race
 from torture.experiments import evidence as sequences
@@ -135,9 +136,9 @@ def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
         return opened
 
 
-def _absent_is_failed(**said: Any) -> Evidence:
-    absent = str(said.get("reason")).startswith("not found")
-    return Evidence(**{**said, "state": State.FAILED} if absent else said)
+def _absent_is_failed(record: Record, cause: PayhubError) -> Evidence:
+    found = unanswered(record, cause)
+    return msgspec.structs.replace(found, state=State.FAILED) if found.reason == NOT_FOUND else found
 
 
 def _cut_is_not_sent(_watch: object, cause: BaseException) -> Reply:
@@ -191,7 +192,7 @@ BUILDS = (
     Build("a cut connection counts as not sent", {"payhub.runner._Watch.failed": _cut_is_not_sent}, _answered),
     Build("an order is given again when the lease ends", {"payhub.journal.sql.SqlJournal._open": _given_twice}, _died),
     Build("settle ignores final states", {"payhub.journal.records.allowed": lambda *_: True}, _sequenced),
-    Build("a status query's `not found` is a failure", {"payhub.resolver.Evidence": _absent_is_failed}, _died),
+    Build("a status query's `not found` is a failure", {"payhub.resolver.unanswered": _absent_is_failed}, _died),
     Build("answers are not compared with the order", {"payhub.registry.compared": _as_it_came}, _answered),
     Build("answers are not compared with the record", {"payhub.resolver.matched": _as_it_came}, _answered),
     Build(

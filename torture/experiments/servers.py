@@ -86,16 +86,14 @@ def _end_connections(hub: Hub, _: Postgres) -> None:
     engine.dispose()
 
 
-def _lose_answer(hub: Hub, _: Postgres) -> None:
+def _lose_answer(_: Hub, __: Postgres) -> None:
     """Let the next COMMIT be carried out, and its answer be lost."""
-    dialect = database(hub).dialect
-    commit = dialect.do_commit
 
-    def committed(connection: Any) -> None:
+    def committed(connection: psycopg.Connection[Any]) -> None:
         mended.stop()
-        commit(connection)
-        connection.driver_connection.close()
+        connection.commit()
+        connection.close()
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
-    mended = mock.patch.object(dialect, "do_commit", committed)
+    mended = mock.patch.object(psycopg.Connection, "commit", committed)
     mended.start()

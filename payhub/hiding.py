@@ -7,7 +7,7 @@ are texts, bytes, dicts and lists like any other, but for their repr.
 from collections.abc import Mapping
 from typing import Any
 
-from payhub.sweeping import HIDDEN
+from payhub.redaction import HIDDEN
 
 
 class _Hidden:

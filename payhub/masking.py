@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from payhub.hiding import HiddenBytes, HiddenFields, HiddenText, hidden
-from payhub.sweeping import (
+from payhub.redaction import (
     HIDDEN,
     LONGEST,
     beginning,

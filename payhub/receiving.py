@@ -14,18 +14,20 @@ from payhub.recording import Terms, keyed
 _log = structlog.get_logger("payhub")
 
 
-def receiving(notification: Notification, terms: Terms, key: bytes) -> Recorded[Received]:
+def receiving(notification: Notification, terms: Terms, key: bytes, *, ask: bool) -> Recorded[Received]:
     """Keep an authentic notification, and say whether its order is to be asked about now.
 
+    Whoever will not `ask` leaves the order due at once, for a sweep.
     Its digest is kept keyed: with a bare one, what is masked could be found by trying.
 
     Raises:
         JournalFailed: nothing is kept; let the provider send it again.
     """
     kept = _notice(notification, keyed(key, notification.digest.encode()))
-    noticed: Noticed = yield Do(lambda journal: journal.notice(kept, terms.window, terms.lease))
+    lease = terms.lease if ask else 0.0
+    noticed: Noticed = yield Do(lambda journal: journal.notice(kept, terms.window, lease))
     received = Received(
-        notification=notification, times=noticed.times, known=noticed.record is not None, ask=noticed.ask
+        notification=notification, times=noticed.times, known=noticed.record is not None, ask=ask and noticed.ask
     )
     _log.info(
         "payhub.notification",

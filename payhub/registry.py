@@ -107,10 +107,7 @@ class OpenAccount:
         Raises:
             BadNotification: not authentic, or not readable.
         """
-        notification = self.read_notification(delivery)
-        if ask:
-            return self._plan(receiving(notification, self._terms, self._key))
-        return self._plan(_left(receiving(notification, self._terms._replace(lease=0.0), self._key)))
+        return self._plan(receiving(self.read_notification(delivery), self._terms, self._key, ask=ask))
 
     def read_return(self, delivery: Delivery) -> ReturnedPayer:
         """Verify with what a payer's browser came back; no plan either.
@@ -186,10 +183,6 @@ _RESULTS: Mapping[Kind, tuple[str, type[Any]]] = {
     "payment": ("_payment_status", Payment),
     "payout": ("_payout_status", Payout),
 }
-
-
-def _left(steps: Recorded[Received]) -> Recorded[Received]:
-    return msgspec.structs.replace((yield from steps), ask=False)
 
 
 def _as_result(steps: Recorded[Record], kind: type[Any]) -> Recorded[Any]:

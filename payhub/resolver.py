@@ -13,17 +13,15 @@ from typing import Any
 import structlog
 
 from payhub.driver import Call
-from payhub.errors import NotFound, PayhubError, UnknownAccount
+from payhub.errors import NotFound, PayhubError
 from payhub.journal import Evidence, Key, Record, Source, State
-from payhub.journal.records import overdue_sender, past_schedule
-from payhub.journal.states import evidence
+from payhub.journal.records import overdue_sender, past_schedule, unknown_order
+from payhub.journal.states import UNFINISHED, evidence
 from payhub.models import Exchange, Ref
 from payhub.plan import Do, Recorded, Reply
 from payhub.recording import Terms, matched, unanswered, watched, weighed
 
 _log = structlog.get_logger("payhub")
-
-_STUCK = State.NEEDS_ATTENTION
 
 Asking = Callable[[Ref], Generator[Call, Reply, Any]]
 """Make the steps that ask for a status; see `payhub.plan.reading`."""
@@ -47,11 +45,11 @@ def advancing(key: Key, ask: Asking, terms: Terms) -> Recorded[Record]:
     """
     record: Record | None = yield Do(lambda journal: journal.find(key))
     if record is None:
-        raise UnknownAccount(f"the journal of account {key.account!r} has no such {key.kind}")
+        raise unknown_order(key)
     now = dt.datetime.now(dt.UTC)
     if ended := overdue_sender(record, now):
         record = yield from _add(key, ended, terms)
-    if record.state is State.SENDING or not (record.state.open or record.notified or record.state is _STUCK):
+    if record.state is State.SENDING or not (record.notified or record.state in UNFINISHED):
         return record
     record = yield from _asked(record, ask, terms)
     if past_schedule(record, now, terms.schedule):
@@ -69,7 +67,7 @@ def resolving(key: Key, state: State, reason: str, by: str, terms: Terms) -> Rec
         IllegalStep: the order is neither unknown nor in need of attention.
     """
     if (yield Do(lambda journal: journal.find(key))) is None:
-        raise UnknownAccount(f"the journal of account {key.account!r} has no such {key.kind}")
+        raise unknown_order(key)
     found = Evidence(source=Source.OPERATOR, state=state, reason=reason)
     record: Record = yield Do(lambda journal: journal.settle(key, found, terms.schedule, by=by))
     return record

@@ -23,7 +23,7 @@ from payhub.masking import Mask, masked, masked_part, provider_id, show, sweep
 from payhub.models import Exchange
 from payhub.plan import Plan, Reply
 from payhub.plugins import Observer, tell
-from payhub.sweeping import LONGEST, beginning, blot, show_email
+from payhub.redaction import LONGEST, beginning, blot, show_email
 
 _log = structlog.get_logger("payhub")
 _json = msgspec.json.Decoder(float_hook=str)
@@ -117,14 +117,16 @@ def _event(exchange: Exchange) -> dict[str, object]:
 @functools.cache
 def software(driver: str, driver_version: str) -> str:
     """Name the versions at work: payhub's, the driver's, Python's."""
-    return f"payhub{_payhub()}, {driver}{driver_version and f' {driver_version}'}, Python {platform.python_version()}"
+    own, theirs = (f" {text}" if text else "" for text in (payhub_version(), driver_version))
+    return f"payhub{own}, {driver}{theirs}, Python {platform.python_version()}"
 
 
-def _payhub() -> str:
+def payhub_version() -> str | None:
+    """Return payhub's own version, or `None` where it is run from its sources."""
     try:
-        return f" {version('payhub')}"
-    except PackageNotFoundError:  # run from its sources
-        return ""
+        return version("payhub")
+    except PackageNotFoundError:
+        return None
 
 
 def _body(body: bytes, shape: type[msgspec.Struct] | None) -> tuple[object, str | None]:

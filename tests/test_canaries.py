@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from payhub import Hub
-from payhub.sweeping import show_birth, show_email, show_link, show_name, show_phone, sweep, truncate
+from payhub.redaction import show_birth, show_email, show_link, show_name, show_phone, sweep, truncate
 from tests import aviary
 from tests.aviary import opened
 from tests.canaries import Canary, card, date, leaks, noise, pem, phone, words

@@ -10,7 +10,7 @@ import payhub
 
 PACKAGE = Path(payhub.__file__).parent
 ORDER = (
-    "sweeping",
+    "redaction",
     "hiding",
     "masking",
     "scanner",

@@ -24,12 +24,13 @@ from payhub.cli.console import (
 from payhub.cli.orders import AccountArgument
 from payhub.config import duration, journal_key
 from payhub.driver import Schedule
-from payhub.errors import ConfigurationError, PayhubError, UnknownAccount
+from payhub.errors import ConfigurationError, PayhubError
 from payhub.hub import Hub, Outcome
 from payhub.journal import Evidence, Journal, JournalFailed, Key, Record, Source, State
-from payhub.journal.records import applied
+from payhub.journal.records import applied, unknown_order
 from payhub.models import Kind, Status
 from payhub.recording import payer_of
+from payhub.ticket.wording import utc
 
 MOST = 1000
 """How many orders `payhub unknown` lists."""
@@ -56,7 +57,7 @@ def unknown(
     shown = views.table("account", "kind", "order", "state", "asked", "since (UTC)", "reason", numbers=("asked",))
     for record in records:
         facts = record.facts
-        since, reason = f"{record.updated_at:%Y-%m-%d %H:%M:%S}", record.reason and one_line(record.reason)
+        since, reason = views.second(record.updated_at), record.reason and one_line(record.reason)
         shown.add_row(
             *map(cell, (facts.account, facts.kind, facts.order_id, record.state, facts.amount, since, reason))
         )
@@ -95,7 +96,7 @@ def check(
 def _known(journal: Journal, key: Key) -> Record:
     record = journal.find(key)
     if record is None:
-        raise UnknownAccount(f"the journal of account {key.account!r} has no such {key.kind}")
+        raise unknown_order(key)
     return record
 
 
@@ -138,9 +139,7 @@ def resolve(  # noqa: PLR0913 - one argument for each option
 
 
 def _grid(label: str, state: State, *, becomes: str, to: State) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
+    grid = views.grid()
     grid.add_row(label, cell(state))
     grid.add_row(becomes, cell(to, "bold"))
     return grid
@@ -173,13 +172,12 @@ def journal(
     if (payer is None) == (action == "forget"):
         raise UsageError("--payer is needed to forget one, and for nothing else")
     with session.journal() as opened:
-        match action:
-            case "prune":
-                _prune(session, opened)
-            case "forget":
-                _forget(session, opened, payer or "")
-            case _:
-                _make(session, opened, action)
+        if payer is not None:
+            _forget(session, opened, payer)
+        elif action == "prune":
+            _prune(session, opened)
+        else:
+            _make(session, opened, action)
 
 
 def _make(session: Session, opened: Journal, action: str) -> None:
@@ -197,7 +195,7 @@ def _prune(session: Session, opened: Journal) -> None:
     while part := opened.prune(before, _PART):
         deleted += part
     session.answer(
-        {"deleted": deleted, "before": views.utc(before)},
+        {"deleted": deleted, "before": utc(before)},
         Text(f"{deleted} exchanges from before {views.clock(before)} deleted; those of open orders are kept"),
     )
 

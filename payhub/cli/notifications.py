@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 import msgspec
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from payhub.cli import views
 from payhub.cli.console import ConfigOption, ExitCode, JsonOption, Session, UsageError, VerboseOption, cell
-from payhub.errors import NotFound, UnknownAccount
+from payhub.errors import NotFound
 from payhub.hub import Hub
 from payhub.journal import Journal, Noted
+from payhub.journal.records import unknown_order
 from payhub.models import Status
 
 Action = Literal["list", "show", "replay"]
@@ -41,13 +41,9 @@ def notifications(
     session = Session.begin(config, as_json=as_json, verbose=verbose)
     if (number is None) != (action == "list"):
         raise UsageError("the number of a notification is needed to show or replay it, and not to list")
-    match action:
-        case "list":
-            return _list(session, order, limit)
-        case "show":
-            return _show(session, number or 0)
-        case "replay":
-            return _replay(session, number or 0)
+    if number is None:
+        return _list(session, order, limit)
+    return _show(session, number) if action == "show" else _replay(session, number)
 
 
 def _list(session: Session, order: str | None, limit: int) -> ExitCode:
@@ -56,9 +52,8 @@ def _list(session: Session, order: str | None, limit: int) -> ExitCode:
     shown = views.table("number", "last (UTC)", "account", "kind", "order", "says", "times", "verdict")
     for noted in found:
         notice = noted.notice
-        last = f"{noted.last_at:%Y-%m-%d %H:%M:%S}"
         said = (notice.account, notice.kind, notice.order_id, notice.provider_status, noted.times, noted.verdict)
-        shown.add_row(*map(cell, (noted.id, last, *said)))
+        shown.add_row(*map(cell, (noted.id, views.second(noted.last_at), *said)))
     session.answer({"notifications": [views.notification(noted) for noted in found]}, shown if found else Text("none"))
     return ExitCode.DONE
 
@@ -67,9 +62,7 @@ def _show(session: Session, number: int) -> ExitCode:
     with session.journal() as journal:
         noted = _known(journal, number)
     told = views.notification(noted)
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
+    grid = views.grid()
     for name, value in told.items():
         if value not in (None, {}):
             grid.add_row(name.replace("_", " "), cell(_words(value)))
@@ -100,7 +93,7 @@ def _replay(session: Session, number: int) -> ExitCode:
         hub.registry.account(notice.account)
         noticed = hub.journal.notice(notice, settings.notifications.window, hub.registry.lease, anew=True)
         if noticed.record is None:
-            raise UnknownAccount(f"the journal of account {notice.account!r} has no such {notice.kind}")
+            raise unknown_order(notice.key)
         found = hub.advance(*notice.key)
         verdict = _known(hub.journal, number).verdict
     session.answer(views.plain(found) | {"verdict": verdict}, *views.result(found), Text(f"notification: {verdict}"))

@@ -30,6 +30,7 @@ from payhub.errors import NotFound
 from payhub.journal import Entry, Evidence, Noted, Record, Source, State, Verdict, Wanted
 from payhub.models import Exchange
 from payhub.money import Money
+from payhub.ticket.wording import utc
 
 
 def trace(
@@ -63,7 +64,7 @@ def _head(record: Record) -> str:
 
 def _told(entry: Entry) -> dict[str, Any]:
     """Say one thing that happened, for a program."""
-    told: dict[str, Any] = {"at": views.utc(entry.at), "what": _what(entry)}
+    told: dict[str, Any] = {"at": utc(entry.at), "what": _what(entry)}
     if entry.key:
         told |= {"account": entry.key.account, "kind": entry.key.kind}
     if entry.exchange:
@@ -168,7 +169,7 @@ def find(  # noqa: PLR0913 - one argument for each option
         found = journal.search(wanted, limit)
     shown = views.table("made (UTC)", "account", "kind", "order", "asked", "to", "provider id", "state")
     for record in found:
-        facts, made = record.facts, f"{record.created_at:%Y-%m-%d %H:%M:%S}"
+        facts, made = record.facts, views.second(record.created_at)
         to = f"{facts.method} …{facts.tail}" if facts.tail else facts.method
         row = (made, facts.account, facts.kind, facts.order_id, facts.amount, to, record.provider_id, record.state)
         shown.add_row(*map(cell, row))

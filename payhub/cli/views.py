@@ -17,7 +17,8 @@ from payhub.cli.console import cell, one_line, printable
 from payhub.journal import Noted, Record
 from payhub.models import Balance, Payment, Payout, Status
 from payhub.money import Money
-from payhub.sweeping import blot
+from payhub.redaction import blot
+from payhub.ticket.wording import utc
 
 STYLES: Mapping[Status, str] = {
     Status.PENDING: "yellow",
@@ -116,7 +117,7 @@ def result(found: Payment | Payout) -> Iterator[RenderableType]:
 
 
 def _facts(found: Payment | Payout) -> Table:
-    facts = _grid()
+    facts = grid()
     word = f" (provider: {found.provider_status})" if found.provider_status else ""
     final = ", final" if found.status.final else ", not final"
     facts.add_row("status", Text.assemble(status(found), printable(f"{final}{word}")))
@@ -139,11 +140,12 @@ def _add(facts: Table, value: msgspec.Struct, labels: Mapping[str, str]) -> None
             facts.add_row(label, cell(found))
 
 
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid
+def grid() -> Table:
+    """Make a grid of names and values."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    return made
 
 
 def order(record: Record) -> dict[str, Any]:
@@ -176,19 +178,19 @@ def notification(noted: Noted) -> dict[str, Any]:
     return {"number": noted.id, **kept, "verdict": noted.verdict, "times": noted.times, **times}
 
 
-def utc(time: dt.datetime) -> str:
-    """Write a time as programs read it: ISO 8601, UTC, milliseconds."""
-    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def clock(time: dt.datetime) -> str:
     """Write a time as people read it: UTC, milliseconds."""
     return utc(time).replace("T", " ")
 
 
+def second(time: dt.datetime) -> str:
+    """Write a time in a table, where milliseconds are no matter: UTC."""
+    return f"{time:%Y-%m-%d %H:%M:%S}"
+
+
 def balance(found: Balance) -> RenderableType:
     """Show what an account has."""
-    facts = _grid()
+    facts = grid()
     _add(facts, found, _BALANCE)
     return Panel(facts, title=cell(f"balance of {found.account}"), title_align="left", expand=False)
 

@@ -10,7 +10,6 @@ from typing import Literal
 import msgspec
 
 from payhub.driver import Schedule
-from payhub.errors import OrderConflict
 from payhub.journal import JournalFailed, Noticed, Opened
 from payhub.journal.records import (
     Entry,
@@ -23,12 +22,16 @@ from payhub.journal.records import (
     Verdict,
     Wanted,
     applied,
+    bare,
+    conflict,
+    givable,
     hint,
     notified,
+    sending,
     verdict,
     weighed,
 )
-from payhub.journal.states import UNFINISHED, Evidence, Source, State
+from payhub.journal.states import UNFINISHED, UNSETTLED, Evidence, Source, State
 from payhub.models import Exchange
 
 
@@ -113,7 +116,7 @@ class MemoryJournal:
             place = notice.account, notice.digest
             known = self._notes.get(place)
             new = known is None or anew
-            found = known.verdict if known and not anew else first_verdict(record, notice, anew=anew)
+            found = known.verdict if known and not anew else hint(record, notice, anew=anew)
             times, at = (known.times + 1, known.at) if known else (1, now)
             number = known.id if known else len(self._notes) + 1
             self._notes[place] = Noted(id=number, notice=notice, verdict=found, times=times, at=at, last_at=now)
@@ -197,38 +200,6 @@ class MemoryJournal:
         """Forget nothing; there is nothing to close."""
 
 
-UNSETTLED = frozenset({State.UNKNOWN, State.NEEDS_ATTENTION})
-
-
-def conflict(key: Key) -> OrderConflict:
-    """Say that an order_id stands for another order; no value of either is quoted."""
-    return OrderConflict(f"account {key.account!r}: this order_id already stands for a different {key.kind}")
-
-
-def givable(record: Record) -> bool:
-    """Tell whether an order may be sent: not while anything says that the provider knows it."""
-    return record.state in {State.NEW, State.NOT_SENT} and not (record.notified or record.contradicted)
-
-
-def first_verdict(record: Record | None, notice: Notice, *, anew: bool) -> Verdict:
-    """Return with which verdict a notification is kept that is to be looked at."""
-    return Verdict.WAITING if record is None or anew else hint(record, notice)
-
-
-def sending(record: Record, now: dt.datetime, lease: float) -> Record:
-    """Return a record that is taken for sending until its lease ends."""
-    until = now + dt.timedelta(seconds=lease)
-    return msgspec.structs.replace(
-        record,
-        state=State.SENDING,
-        attempts=record.attempts + 1,
-        sent_at=now,
-        lease_until=until,
-        due_at=until,
-        updated_at=now,
-    )
-
-
 def _fits(record: Record, wanted: Wanted) -> bool:
     facts = record.facts
     pairs = (
@@ -250,10 +221,8 @@ def _of(entry: Entry) -> Key:
 
 
 def _bare(entry: Entry) -> Entry:
-    if entry.evidence is None or entry.what != "evidence":
-        return entry
-    said = msgspec.structs.replace(entry.evidence, redirect_url=None, reason=None)
-    return msgspec.structs.replace(entry, evidence=said)
+    said = entry.evidence if entry.what == "evidence" else None
+    return msgspec.structs.replace(entry, evidence=bare(said)) if said else entry
 
 
 def _entry(

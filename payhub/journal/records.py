@@ -1,4 +1,4 @@
-"""Hold what a journal keeps, and how evidence changes it; no I/O."""
+"""Hold what a journal keeps, and the rules by which any journal changes it; no I/O."""
 
 import datetime as dt
 import enum
@@ -9,7 +9,19 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from payhub.driver import Schedule
-from payhub.journal.states import EDGES, OPEN, Evidence, IllegalStep, Source, State, allowed, contradicts
+from payhub.errors import OrderConflict, UnknownAccount
+from payhub.journal.states import (
+    EDGES,
+    OPEN,
+    SAID,
+    UNFINISHED,
+    Evidence,
+    IllegalStep,
+    Source,
+    State,
+    allowed,
+    contradicts,
+)
 from payhub.masking import Clear, Link, Shown
 from payhub.models import Exchange, Kind
 from payhub.money import Money
@@ -157,6 +169,35 @@ class Entry(Shown, frozen=True, kw_only=True):
     by: Clear[str | None] = None
 
 
+def conflict(key: Key) -> OrderConflict:
+    """Say that an order_id stands for another order; no value of either is quoted."""
+    return OrderConflict(f"account {key.account!r}: this order_id already stands for a different {key.kind}")
+
+
+def unknown_order(key: Key) -> UnknownAccount:
+    """Say that the journal does not know an order."""
+    return UnknownAccount(f"the journal of account {key.account!r} has no such {key.kind}")
+
+
+def givable(record: Record) -> bool:
+    """Tell whether an order may be sent: not while anything says that the provider knows it."""
+    return record.state in {State.NEW, State.NOT_SENT} and not (record.notified or record.contradicted)
+
+
+def sending(record: Record, now: dt.datetime, lease: float) -> Record:
+    """Return a record that is taken for sending until its lease ends."""
+    until = now + dt.timedelta(seconds=lease)
+    return msgspec.structs.replace(
+        record,
+        state=State.SENDING,
+        attempts=record.attempts + 1,
+        sent_at=now,
+        lease_until=until,
+        due_at=until,
+        updated_at=now,
+    )
+
+
 def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule) -> tuple[Record, bool]:
     """Apply evidence to a record; return the new one, and whether the evidence contradicts it.
 
@@ -173,7 +214,7 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
     if not same and not legal:
         contrary = contradicts(record.state, found)
         return msgspec.structs.replace(record, contradicted=record.contradicted or contrary), contrary
-    names = set(_TAKEN if _OTHER.isdisjoint(found.mismatches) else _WORDS) - set(found.mismatches)
+    names = set(SAID if _OTHER.isdisjoint(found.mismatches) else _WORDS) - set(found.mismatches)
     said = {name: getattr(found, name) for name in names if getattr(found, name) not in (None, ())}
     if not same:
         said |= {"reason": found.reason, "mismatches": found.mismatches}
@@ -188,17 +229,6 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
     return msgspec.structs.replace(changed, due_at=due), False
 
 
-_TAKEN = (
-    "provider_id",
-    "provider_status",
-    "paid",
-    "credited",
-    "commission",
-    "partial",
-    "reason",
-    "mismatches",
-    "redirect_url",
-)
 _WORDS = ("reason", "mismatches")
 _OTHER = frozenset({"order_id", "provider_id"})
 
@@ -246,13 +276,15 @@ def verdict(record: Record, notice: Notice) -> Verdict:
         return Verdict.CONTRADICTED if len(amounts) > 1 and not record.state.open else Verdict.CONFIRMED
     if record.state in EDGES[notice.state]:
         return Verdict.OUTDATED
-    if record.state.open or record.state is State.NEEDS_ATTENTION:
+    if record.state in UNFINISHED:
         return Verdict.WAITING
     return Verdict.CONTRADICTED
 
 
-def hint(record: Record, notice: Notice) -> Verdict:
-    """Compare before the provider is asked: what contradicts waits for its answer."""
+def hint(record: Record | None, notice: Notice, *, anew: bool) -> Verdict:
+    """Compare before the provider is asked: what contradicts waits for its answer, and so does all that is `anew`."""
+    if record is None or anew:
+        return Verdict.WAITING
     found = verdict(record, notice)
     return Verdict.WAITING if found is Verdict.CONTRADICTED else found
 
@@ -267,3 +299,8 @@ def weighed(record: Record, verdicts: Iterable[Verdict]) -> Record:
         contradicted=record.contradicted or Verdict.CONTRADICTED in seen,
         due_at=record.due_at if waiting or record.state.open else None,
     )
+
+
+def bare(found: Evidence) -> Evidence:
+    """Return what stays of evidence when a payer is forgotten: no words and no address."""
+    return msgspec.structs.replace(found, redirect_url=None, reason=None)

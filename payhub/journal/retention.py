@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from payhub.journal import rows
-from payhub.journal.records import Forgotten
+from payhub.journal.records import Forgotten, bare
 from payhub.journal.states import UNFINISHED, Evidence
 from payhub.journal.tables import Tables
 
@@ -41,11 +41,10 @@ def _forget(connection: sa.Connection, t: Tables, row: Any) -> None:
     connection.execute(t.exchanges.delete().where(e.order == row.id))
     about = sa.and_(n.account == row.account, n.kind == row.kind, n.order_id == row.order_id)
     for note in connection.execute(sa.select(n.id, n.body).where(about)).all():
-        bare = msgspec.structs.replace(rows.notice(note.body), fields={})
-        connection.execute(t.notifications.update().where(n.id == note.id).values(body=rows.written(bare)))
+        notice = msgspec.structs.replace(rows.notice(note.body), fields={})
+        connection.execute(t.notifications.update().where(n.id == note.id).values(body=rows.written(notice)))
     for said in connection.execute(sa.select(v.id, v.body).where(v.order == row.id)).all():
-        found = msgspec.json.decode(said.body, type=Evidence)
-        bare_said = msgspec.structs.replace(found, redirect_url=None, reason=None)
-        connection.execute(t.evidence.update().where(v.id == said.id).values(body=rows.written(bare_said)))
+        found = bare(msgspec.json.decode(said.body, type=Evidence))
+        connection.execute(t.evidence.update().where(v.id == said.id).values(body=rows.written(found)))
     facts = {"payer": None, "tail": None, "redirect_url": None, "reason": None}
     connection.execute(t.orders.update().where(t.orders.c.id == row.id).values(facts))

@@ -10,28 +10,7 @@ from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 from payhub.money import Money
 
-CHANGING = (
-    "state",
-    "provider_id",
-    "provider_status",
-    "paid",
-    "credited",
-    "commission",
-    "partial",
-    "reason",
-    "mismatches",
-    "redirect_url",
-    "contradicted",
-    "attempts",
-    "checks",
-    "sent_at",
-    "lease_until",
-    "due_at",
-    "notified",
-    "quiet_until",
-    "created_at",
-    "updated_at",
-)
+CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
 """Name the columns of an order that evidence changes."""
 
 _DIGITS = 18

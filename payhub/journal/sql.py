@@ -21,7 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.driver import Schedule
 from payhub.journal import JournalFailed, Noticed, Opened, queries, retention, rows
-from payhub.journal.memory import conflict, first_verdict, givable, sending
 from payhub.journal.migrate import upgrade
 from payhub.journal.records import (
     Entry,
@@ -34,7 +33,11 @@ from payhub.journal.records import (
     Verdict,
     Wanted,
     applied,
+    conflict,
+    givable,
+    hint,
     notified,
+    sending,
     verdict,
     weighed,
 )
@@ -225,7 +228,7 @@ class SqlJournal:
     def _notice(self, cursor: Any, notice: Notice, window: float, lease: float, *, anew: bool) -> Noticed:
         row, record = self._known(cursor, notice.key)  # first, as everywhere: two who lock in turns wait for each other
         now = _now()
-        found = first_verdict(record, notice, anew=anew)
+        found = hint(record, notice, anew=anew)
         at = rows.micros(now)
         kept = {**notice.key._asdict(), "digest": notice.digest, "body": rows.written(notice), "verdict": found}
         new = self._s.note.run(cursor, {**kept, "times": 1, "at": at, "last_at": at}).fetchone() is not None
@@ -301,7 +304,7 @@ class SqlJournal:
         """Keep of a payer's closed orders nothing but the money facts; of SQLite's log nothing is left either."""
         forgotten = self._do(lambda connection: retention.forget(connection, self._t, payer))
         if self._begin:
-            with self._usable(), contextlib.closing(self.engine.raw_connection()) as connection:
+            with self._usable(), self._turn, contextlib.closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return forgotten
 

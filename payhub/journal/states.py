@@ -49,6 +49,7 @@ class Source(enum.StrEnum):
 
 OPEN = frozenset({State.SENDING, State.PENDING, State.UNKNOWN})
 UNFINISHED = OPEN | {State.NEEDS_ATTENTION}
+UNSETTLED = frozenset({State.UNKNOWN, State.NEEDS_ATTENTION})
 
 _ANSWERED = frozenset({Source.ANSWER, Source.STATUS})
 _DECIDED = _ANSWERED | {Source.OPERATOR}
@@ -174,12 +175,13 @@ _CLEAN: Mapping[str, Callable[[str], str | None]] = {
 }
 
 
-_SAID = frozenset(f.name for f in msgspec.structs.fields(Evidence)) - {"source", "state"}
+SAID = frozenset(Evidence.__struct_fields__) - {"source", "state"}
+"""Name what evidence says of an order besides its state."""
 
 
 def evidence(result: Payment | Payout, source: Source) -> Evidence:
     """Return what a result is evidence for."""
-    said = {name: getattr(result, name) for name in _SAID if hasattr(result, name)}
+    said = {name: getattr(result, name) for name in SAID if hasattr(result, name)}
     return Evidence(source=source, state=state_of(result), **said)
 
 

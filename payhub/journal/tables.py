@@ -18,13 +18,19 @@ from sqlalchemy import (
     text,
 )
 
-from payhub.journal.states import EDGES, State
+from payhub.journal.states import EDGES, UNSETTLED, State
 
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in INTEGER columns only
+
+
+def _quoted(words: object) -> str:
+    return ", ".join(f"'{word}'" for word in words)  # type: ignore[attr-defined]
+
+
 PARTS = {
     "due_at": "due_at IS NOT NULL",
     "provider_id": "provider_id IS NOT NULL",
-    "updated_at": "state IN ('needs_attention', 'unknown')",
+    "updated_at": f"state IN ({_quoted(sorted(UNSETTLED))})",
 }
 """Name the indexed columns of an order, and the part of the orders that is ever looked for by them."""
 
@@ -131,10 +137,6 @@ class Tables:
 def tables(prefix: str) -> Tables:
     """Return the tables of a prefix."""
     return Tables(prefix)
-
-
-def _quoted(words: object) -> str:
-    return ", ".join(f"'{word}'" for word in words)  # type: ignore[attr-defined]
 
 
 def legal_steps() -> str:

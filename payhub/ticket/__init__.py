@@ -5,7 +5,6 @@ it was masked before it was kept, and is searched once more before it leaves (se
 """
 
 import datetime as dt
-import importlib.metadata
 import platform
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Self
 
 import msgspec
 
-from payhub.errors import ConfigurationError, UnknownAccount
+from payhub.errors import ConfigurationError
 from payhub.journal import Entry, Key, Noted, Record, State
+from payhub.journal.records import unknown_order
 from payhub.masking import Clear, Shown
 from payhub.models import Exchange, Kind
 from payhub.money import Money
@@ -23,6 +23,7 @@ from payhub.ticket.rendering import FORMATS, Format
 from payhub.ticket.situations import Situation, Story
 from payhub.ticket.texts import LANGS, MASKS, STATEMENT, Lang
 from payhub.ticket.wording import Wording, plain
+from payhub.transcript import payhub_version
 
 __all__ = ["FORMATS", "LANGS", "VERSION", "Format", "Lang", "Manifest", "Situation", "Ticket", "form_of"]
 
@@ -102,7 +103,7 @@ class Ticket(Shown, frozen=True, kw_only=True):
         """
         story = Story.of(key, records, entries)
         if story is None:
-            raise UnknownAccount(f"the journal of account {key.account!r} has no such {key.kind}")
+            raise unknown_order(key)
         if lang not in LANGS:
             raise ConfigurationError(f"no texts in language {lang!r}; known: {', '.join(LANGS)}")
         at = at or dt.datetime.now(dt.UTC)
@@ -160,13 +161,6 @@ def form_of(path: Path) -> Format:
     return found
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("payhub")
-    except importlib.metadata.PackageNotFoundError:  # run from its sources
-        return "unknown"
-
-
 def _manifest(story: Story, lang: Lang, at: dt.datetime, *, internal: bool) -> Manifest:
     record, facts = story.record, story.record.facts
     times = [entry.at for entry in story.entries if entry.exchange or entry.noted]
@@ -175,7 +169,7 @@ def _manifest(story: Story, lang: Lang, at: dt.datetime, *, internal: bool) -> M
         version=VERSION,
         internal=internal,
         made_at=at,
-        made_with={"payhub": _version(), "Python": platform.python_version()},
+        made_with={"payhub": payhub_version() or "unknown", "Python": platform.python_version()},
         software=tuple(software),
         method=facts.method,
         amount=facts.amount,

@@ -1,7 +1,8 @@
 r"""Write JSON and queries to the byte as the provider's PHP does, for what it writes is what it signs.
 
 https://www.php.net/manual/en/function.json-encode.php and
-https://www.php.net/manual/en/function.http-build-query.php, both with their default flags.
+https://www.php.net/manual/en/function.http-build-query.php, both with their default flags. The
+driver has a writer of its own: what one side gets wrong, the other must not get wrong alike.
 """
 
 import json

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from payhub import Money, NotFound, Status, Unavailable, UnknownAccount
 from payhub.driver import Schedule
 from payhub.journal import Evidence, IllegalStep, Key, Record, Source, State
-from payhub.journal.memory import sending as taken
 from payhub.journal.records import next_check, past_schedule
+from payhub.journal.records import sending as taken
 from payhub.recording import facts
 from tests.raw_server import answer, close
 from tests.samples import PAYMENT, PAYOUT, known

@@ -16,8 +16,7 @@ from payhub import Status
 from payhub.driver import Call, Schedule
 from payhub.errors import PayhubError
 from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, sql
-from payhub.journal.memory import sending
-from payhub.journal.records import overdue_sender
+from payhub.journal.records import overdue_sender, sending
 from payhub.journal.sql import SqlJournal
 from payhub.journal.states import evidence
 from payhub.models import Phase

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from payhub import scanner
-from payhub.sweeping import (
+from payhub.redaction import (
     HIDDEN,
     LONGEST,
     beginning,

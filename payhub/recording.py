@@ -20,7 +20,7 @@ from payhub.errors import Declined, NotFound, NotSent, PayhubError
 from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
 from payhub.journal.records import overdue_sender
 from payhub.journal.states import evidence, status_of
-from payhub.masking import truncate
+from payhub.masking import sweep, truncate
 from payhub.models import Exchange, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Ref, Status
 from payhub.money import Money
 from payhub.plan import Do, Pause, Recorded, Reply, Steps, compared
@@ -258,7 +258,7 @@ def weighed(key: Key) -> Recorded[Record]:
     """Give the notifications that wait their verdict, and log those that the provider itself contradicts."""
     record: Record = yield Do(lambda journal: journal.weigh(key))
     if record.contradicted:
-        _log.warning("payhub.contradicted", account=key.account, kind=key.kind, order_id=key.order_id)
+        _log.warning("payhub.contradicted", account=key.account, kind=key.kind, order_id=sweep(key.order_id))
     return record
 
 

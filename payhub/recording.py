@@ -232,7 +232,7 @@ def noticed(
     except PayhubError as cause:
         record = yield from _found(key)
         if record is not None:
-            yield from _settled(record.facts.key, unanswered(record, cause), terms, seen)
+            yield from _settled(record.facts.key, unanswered(cause), terms, seen)
         raise
     record = yield from _found(key or _named(result))
     if record is not None:
@@ -244,10 +244,10 @@ def noticed(
     return _compared(result, ref)
 
 
-def unanswered(record: Record, cause: PayhubError) -> Evidence:
+def unanswered(cause: PayhubError) -> Evidence:
     """Return what a question that got no usable answer is evidence for: nothing, but it is kept."""
     words = NOT_FOUND if isinstance(cause, NotFound) else str(cause)
-    return Evidence(source=Source.STATUS, state=record.state, reason=words)
+    return Evidence(source=Source.STATUS, state=State.UNKNOWN, reason=words)
 
 
 NOT_FOUND = "not found, which proves nothing"

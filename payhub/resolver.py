@@ -91,7 +91,7 @@ def _asked(record: Record, ask: Asking, terms: Terms) -> Recorded[Record]:
         found = evidence(matched(result, record), Source.STATUS)
         answered = True
     except PayhubError as cause:
-        found = unanswered(record, cause)
+        found = unanswered(cause)
         answered = isinstance(cause, NotFound) and not record.state.open  # all that will ever be known of it
     changed = yield from _add(facts.key, found, terms, seen)
     if answered and changed.notified:

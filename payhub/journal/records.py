@@ -21,6 +21,7 @@ from payhub.journal.states import (
     State,
     allowed,
     contradicts,
+    in_vain,
 )
 from payhub.masking import Clear, Link, Shown
 from payhub.models import Exchange, Kind
@@ -203,11 +204,14 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
 
     What is said is taken over where the step is legal or the state stays; what contradicts leaves
     everything as it was but for the flag. A value that contradicts the order is not taken over, and
-    of an answer about another order no value is.
+    of an answer about another order no value is. A question in vain only counts, whatever the order
+    has become since it was asked.
 
     Raises:
         IllegalStep: an operator wants a step that is not his to take.
     """
+    if in_vain(found) and record.state is not State.SENDING:
+        found = _nothing_new(record, found)
     same, legal = found.state is record.state, allowed(record.state, found)
     if found.source is Source.OPERATOR and not legal:
         raise IllegalStep(f"an order that is {record.state} is not an operator's to make {found.state}")
@@ -227,6 +231,13 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
     waited = record.notified and record.state is State.SENDING and not same  # a notification was faster
     due = now if waited else next_check(changed, now, schedule)
     return msgspec.structs.replace(changed, due_at=due), False
+
+
+def _nothing_new(record: Record, found: Evidence) -> Evidence:
+    """Let a question in vain speak for the state that the order has by now; only while open do its words say why."""
+    if record.state in OPEN:
+        return msgspec.structs.replace(found, state=record.state)
+    return Evidence(source=found.source, state=record.state)
 
 
 _WORDS = ("reason", "mismatches")

@@ -185,6 +185,11 @@ def evidence(result: Payment | Payout, source: Source) -> Evidence:
     return Evidence(source=source, state=state_of(result), **said)
 
 
+def in_vain(found: Evidence) -> bool:
+    """Tell whether evidence is of a question whose answer, or want of one, tells no state."""
+    return found.source is Source.STATUS and found.state is State.UNKNOWN
+
+
 def allowed(now: State, found: Evidence) -> bool:
     """Tell whether evidence may lead from a state to the one it is evidence for."""
     return found.source in EDGES[now].get(found.state, frozenset())

@@ -229,6 +229,19 @@ def test_questions_grow_rarer(journal: Journal) -> None:
     assert ([1, 2, 3], 0) == (counts, journal.settle(key(), found(State.PENDING), LATER).checks)
 
 
+@pytest.mark.parametrize("state", WAYS)
+def test_a_question_in_vain_changes_no_state(journal: Journal, state: State) -> None:
+    """Whatever an order has become since it was asked about: no answer contradicts nothing, and says why it is open."""
+    before = brought(journal, state)
+    after = journal.settle(key(), found(State.UNKNOWN, reason="HTTP 500", paid=RUB, provider_id="7"), LATER)
+    said = {"reason": "HTTP 500", "paid": RUB, "provider_id": "7"} if state in {State.PENDING, State.UNKNOWN} else {}
+    counted = 0 if state is State.SENDING else 1
+    expected = msgspec.structs.replace(before, **said, checks=counted, due_at=after.due_at)
+    assert (expected, before.due_at is None) == (after, after.due_at is None)
+    told = journal.story("po-1")[1][-1]
+    assert (State.UNKNOWN, False) == (told.evidence and told.evidence.state, told.contradicts)
+
+
 # Operators
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import datetime as dt
 import time
 from typing import Any
@@ -380,6 +381,29 @@ def test_the_late_answer_of_a_frozen_sender(open_shop: OpenShop) -> None:
     record = shop.journal.find(PO_1)
     assert (Status.PENDING, State.SUCCEEDED, False) == (result.status, record.state, record.contradicted)
     assert Status.SUCCEEDED is shop.hub.create_payout("shop", PAYOUT).status
+
+
+@pytest.mark.parametrize("asked", ["advance", "fetch_payout"])
+@pytest.mark.parametrize("answered", [GONE, answer(b"", 403)], ids=["not found", "403"])
+def test_a_question_in_vain_says_nothing_of_what_was_settled_meanwhile(
+    open_shop: OpenShop, answered: bytes, asked: str
+) -> None:
+    """An order that was settled while a question about it waited stays as it is: nothing contradicts it."""
+
+    def slow(connection: Any) -> None:
+        shop.journal.settle(PO_1, Evidence(source=Source.STATUS, state=State.SUCCEEDED, reason="so"), NOW)
+        connection.sendall(answered)
+
+    shop = open_shop(CREATED, slow)
+    shop.hub.create_payout("shop", PAYOUT)
+    with contextlib.suppress(NotFound, Unavailable):
+        if asked == "advance":
+            shop.hub.advance("shop", "payout", "po-1")
+        else:
+            shop.hub.fetch_payout("shop", order_id="po-1")
+    record = shop.journal.find(PO_1)
+    assert (State.SUCCEEDED, "so", False, None) == (record.state, record.reason, record.contradicted, record.due_at)
+    assert ("status query", "unknown") == reasons(shop)[-1][:2]
 
 
 # Asking through the hub

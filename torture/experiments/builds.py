@@ -135,8 +135,8 @@ def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
         return opened
 
 
-def _absent_is_failed(record: Record, cause: PayhubError) -> Evidence:
-    found = unanswered(record, cause)
+def _absent_is_failed(cause: PayhubError) -> Evidence:
+    found = unanswered(cause)
     return msgspec.structs.replace(found, state=State.FAILED) if found.reason == NOT_FOUND else found
 
 

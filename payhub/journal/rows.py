@@ -1,6 +1,7 @@
 """Write what a journal keeps as rows of its tables, and read it back; no I/O."""
 
 import datetime as dt
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,35 +11,29 @@ from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 from payhub.money import Money
 
-CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
-"""Name the columns of an order that evidence changes."""
+_CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
 
 _DIGITS = 18
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-def ordered(facts: Facts) -> dict[str, Any]:
-    """Write what never changes of an order."""
-    fields = msgspec.structs.asdict(facts)
-    return {**fields, "amount": f"{facts.amount.amount:f}", "currency": facts.amount.currency}
+def begun(record: Record) -> dict[str, Any]:
+    """Write a new order; what is `None` is left out."""
+    facts = record.facts
+    fixed = {**msgspec.structs.asdict(facts), "amount": _digits(facts.amount), "currency": facts.amount.currency}
+    fields = fixed | {name: _column(name, getattr(record, name)) for name in _CHANGING}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def changed(record: Record) -> dict[str, Any]:
-    """Write what changes of an order."""
-    written = {
-        "state": str(record.state),
-        "paid": _digits(record.paid),
-        "credited": _digits(record.credited),
-        "commission": _digits(record.commission),
-        "mismatches": ",".join(record.mismatches) or None,
-        "sent_at": micros(record.sent_at),
-        "lease_until": micros(record.lease_until),
-        "due_at": micros(record.due_at),
-        "quiet_until": micros(record.quiet_until),
-        "created_at": micros(record.created_at),
-        "updated_at": micros(record.updated_at),
-    }
-    return {name: written[name] if name in written else getattr(record, name) for name in CHANGING}
+def changed(before: Record, after: Record) -> dict[str, Any]:
+    """Write what of an order has changed."""
+    news = ((name, getattr(after, name)) for name in _CHANGING)
+    return {name: _column(name, new) for name, new in news if new != getattr(before, name)}
+
+
+def _column(name: str, value: Any) -> Any:
+    writer = _WRITERS.get(name)
+    return writer(value) if writer else value
 
 
 def record(row: Any) -> Record:
@@ -128,7 +123,10 @@ def written(struct: msgspec.Struct) -> str:
 
 def micros(time: dt.datetime | None) -> int | None:
     """Write a time as microseconds since 1970, UTC."""
-    return None if time is None else (time - _EPOCH) // dt.timedelta(microseconds=1)
+    if time is None:
+        return None
+    since = time - _EPOCH
+    return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _time(count: int | None) -> dt.datetime | None:
@@ -145,3 +143,18 @@ def _digits(money: Money | None) -> str | None:
 
 def _money(digits: str | None, currency: str) -> Money | None:
     return None if digits is None else Money(digits, currency, _DIGITS)
+
+
+_WRITERS: Mapping[str, Callable[[Any], Any]] = {
+    "state": str,
+    "paid": _digits,
+    "credited": _digits,
+    "commission": _digits,
+    "mismatches": lambda names: ",".join(names) or None,
+    "sent_at": micros,
+    "lease_until": micros,
+    "due_at": micros,
+    "quiet_until": micros,
+    "created_at": micros,
+    "updated_at": micros,
+}

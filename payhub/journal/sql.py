@@ -148,14 +148,14 @@ class SqlJournal:
     def _open(self, cursor: Any, facts: Facts, lease: float) -> Opened:
         now = _now()
         record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
-        made = self._s.reserve.run(cursor, rows.ordered(facts) | rows.changed(record)).fetchone()
+        begun = rows.begun(record)
+        made = self._s.reserve(tuple(begun)).run(cursor, begun).fetchone()
         row, record = (made[0], record) if made else self._locked(cursor, facts.key)
         if record.facts.fingerprint != facts.fingerprint:
             raise conflict(facts.key)
         if not givable(record):
             return Opened(record, yours=False)
-        record = sending(record, _now(), lease)
-        self._update(cursor, row, record)
+        record = self._updated(cursor, row, record, sending(record, _now(), lease))
         at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
         self._s.attempt.run(cursor, {"order": row, "at": at, "number": record.attempts, "lease_until": until})
         return Opened(record, yours=True)
@@ -183,8 +183,8 @@ class SqlJournal:
     ) -> Record:
         row, record = self._locked(cursor, key)
         now = _now()  # in the order in which transactions take effect
-        record, contradicts = applied(record, found, now, schedule)
-        self._update(cursor, row, record)
+        after, contradicts = applied(record, found, now, schedule)
+        record = self._updated(cursor, row, record, after)
         for exchange in exchanges:
             kept = msgspec.structs.replace(exchange, attempt=record.attempts)
             at, body = rows.micros(exchange.started_at), rows.written(kept)
@@ -218,8 +218,10 @@ class SqlJournal:
         row: Any = OrderRow(*found) if found else None
         return (row.id, rows.record(row)) if row else (0, None)
 
-    def _update(self, cursor: Any, row: int, record: Record) -> None:
-        self._s.update.run(cursor, {"row": row, **rows.changed(record)})
+    def _updated(self, cursor: Any, row: int, before: Record, after: Record) -> Record:
+        if news := rows.changed(before, after):
+            self._s.update(tuple(news)).run(cursor, {"row": row, **news})
+        return after
 
     def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
         """Keep a notification, and make its order due."""
@@ -239,9 +241,8 @@ class SqlJournal:
             found = Verdict(known)
         if record is None or found is not Verdict.WAITING:
             return Noticed(times, record, ask=False)
-        record, ask = notified(record, now, window, lease, new=new or anew)
-        self._update(cursor, row, record)
-        return Noticed(times, record, ask)
+        after, ask = notified(record, now, window, lease, new=new or anew)
+        return Noticed(times, self._updated(cursor, row, record, after), ask)
 
     def weigh(self, key: Key) -> Record:
         """Give the notifications that wait their verdict."""
@@ -253,9 +254,7 @@ class SqlJournal:
         for number, body in self._s.waiting.run(cursor, key._asdict()).fetchall():
             verdicts.append(verdict(record, rows.notice(body)))
             self._s.judge.run(cursor, {"number": number, "verdict": verdicts[-1]})
-        record = weighed(record, verdicts)
-        self._update(cursor, row, record)
-        return record
+        return self._updated(cursor, row, record, weighed(record, verdicts))
 
     def find(self, key: Key) -> Record | None:
         """Return what is known of an order."""

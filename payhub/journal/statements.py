@@ -4,14 +4,14 @@ SQLAlchemy writes them for each database. Carried out by it, too, one takes ten 
 needs for it, and an order has eight.
 """
 
+import functools
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from payhub.journal.rows import CHANGING
 from payhub.journal.tables import Tables, tables
 
 _columns = tuple(column.name for column in tables("").orders.columns)
@@ -41,17 +41,23 @@ class Statements:
         """Compile them."""
         param, c, evidence = sa.bindparam, t.orders.c, t.evidence
         find = sa.select(t.orders).where(*[c[name] == param(name) for name in ("account", "kind", "order_id")])
-        changing: dict[str, Any] = {name: param(name) for name in CHANGING}
         said = sa.select(evidence.c.id, evidence.c.body, evidence.c.contradicts)
         once_more = {"times": evidence.c.times + 1, "last_at": param("now")}
 
         def made(statement: sa.Executable) -> Statement:
             return Statement(statement, dialect)
 
+        def reserve(names: tuple[str, ...]) -> Statement:
+            return made(_into(t.orders, dialect, names).on_conflict_do_nothing().returning(c.id))
+
+        def update(names: tuple[str, ...]) -> Statement:
+            changing: dict[str, Any] = {name: param(name) for name in names}
+            return made(t.orders.update().where(c.id == param("row")).values(changing))
+
+        # One for each set of columns that are written together.
+        self.reserve, self.update = functools.cache(reserve), functools.cache(update)
         self.find = made(find)
         self.lock = made(find.with_for_update())
-        self.reserve = made(_into(t.orders, dialect).on_conflict_do_nothing().returning(c.id))
-        self.update = made(t.orders.update().where(c.id == param("row")).values(changing))
         self.attempt, self.exchange, self.act, self.evidence = (
             made(_into(table, dialect).inline()) for table in (t.attempts, t.exchanges, t.acts, evidence)
         )
@@ -67,6 +73,8 @@ class Statements:
         self.again = made(evidence.update().where(evidence.c.id == param("row")).values(once_more))
 
 
-def _into(table: sa.Table, dialect: sa.Dialect) -> Any:
+def _into(table: sa.Table, dialect: sa.Dialect, names: Iterable[str] = ()) -> Any:
+    """Insert these columns, or all but the number that the database gives."""
     insert = (sqlite if dialect.name == "sqlite" else postgresql).insert
-    return insert(table).values({c.name: sa.bindparam(c.name) for c in table.columns if not c.primary_key})
+    names = names or [column.name for column in table.columns if not column.primary_key]
+    return insert(table).values({name: sa.bindparam(name) for name in names})

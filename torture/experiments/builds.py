@@ -101,7 +101,7 @@ def _sent_first(steps: Generator[Call, Reply, Any], order: Facts, terms: Terms, 
 _once: Any = vars(Runner)["_once"]
 _locked_open: Any = vars(SqlJournal)["_open"]
 _locked: Any = vars(SqlJournal)["_locked"]
-_update: Any = vars(SqlJournal)["_update"]
+_updated: Any = vars(SqlJournal)["_updated"]
 
 
 def _twice_on_500(self: Runner, plan: Plan[Any], asked: Call, deadline: float) -> Reply:
@@ -123,8 +123,7 @@ def _given_twice(self: SqlJournal, cursor: Any, facts: Facts, lease: float) -> O
     if opened.yours or overdue_sender(opened.record, now) is None:
         return opened
     row, record = _locked(self, cursor, facts.key)
-    again = sending(record, now, lease)
-    _update(self, cursor, row, again)
+    again = _updated(self, cursor, row, record, sending(record, now, lease))
     return Opened(again, yours=True)
 
 

@@ -124,6 +124,11 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
         raise ConfigurationError("accounts: each account is a table [accounts.NAME]")
     transport = _convert(tables.get("transport", {}), Transport, "transport", Path(base))
     journal = _convert(tables.get("journal", {}), JournalSettings, "journal", Path(base))
+    if journal.lease is not None and journal.lease <= transport.deadline:
+        raise ConfigurationError(
+            f"journal.lease: must be longer than transport.deadline, which is {transport.deadline:g} s: "
+            "a call that is still under way when its lease ends is taken for a dead one's"
+        )
     taken = _convert(tables.get("notifications", {}), NotificationSettings, "notifications", Path(base))
     return Settings(base=Path(base), accounts=accounts, transport=transport, journal=journal, notifications=taken)
 

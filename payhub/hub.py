@@ -1,7 +1,7 @@
 """Offer every operation on every account: `Hub` for threads, `AsyncHub` for event loops."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -9,14 +9,13 @@ import anyio.to_thread
 
 from payhub import config
 from payhub.config import Settings
-from payhub.journal import Key, State
+from payhub.journal import Key, Record, State
 from payhub.limits import Limits
 from payhub.masking import HiddenFields
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.money import Money
 from payhub.notifications import Delivery, Notification, Received, ReturnedPayer
 from payhub.registry import Registry
-from payhub.resolver import reported
 from payhub.runner import AsyncRunner, Runner
 from payhub.ticket import Lang, Ticket
 
@@ -184,19 +183,34 @@ class Hub(_Hub):
             UnknownAccount: the journal does not know the order.
             IllegalStep: the order is in another state; nothing is changed.
         """
-        opened = self.registry.account(account)
-        return self._runner.run(opened.resolve(kind, order_id, State(outcome), reason, by))
+        return self._runner.run(self.registry.resolve(Key(account, kind, order_id), State(outcome), reason, by))
 
     def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
         """Advance the orders that are due, `limit` at most, and return what is known of them then.
 
         An order whose account cannot be used, or that cannot be asked about, is due again later.
         """
-        swept: list[Payment | Payout] = []
-        for record in self.journal.claim(limit, self.registry.lease):
-            with reported(record):
-                swept.append(self.advance(*record.facts.key))
-        return tuple(swept)
+        return tuple(found for found in self.sweeping(limit) if found is not None)
+
+    def sweeping(self, limit: int = 100) -> Iterator[Payment | Payout | None]:
+        """Advance the orders that are due one by one, as they are iterated over; stop at any time.
+
+        `None` stands for an order that could not be asked about; it is logged. Each is claimed just
+        before it is asked about, so that others take the rest.
+        """
+        due = dt.datetime.now(dt.UTC)
+        for _ in range(limit):
+            claimed = self.journal.claim(1, self.registry.lease, due)
+            if not claimed:
+                return
+            yield self._attended(claimed[0])
+
+    def _attended(self, record: Record) -> Payment | Payout | None:
+        try:
+            return self.advance(*record.facts.key)
+        except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
+            self._runner.run(self.registry.give_up(record, cause))
+            return None
 
     def ticket(self, account: str, kind: Kind, order_id: str, *, lang: Lang = "en", internal: bool = False) -> Ticket:
         """Make what the provider's support needs to find out what became of an order; nothing is sent or asked.
@@ -302,16 +316,27 @@ class AsyncHub(_Hub):
         self, account: str, kind: Kind, order_id: str, outcome: Outcome, *, reason: str, by: str
     ) -> Payment | Payout:
         """Settle an order by what a person found out; see `Hub.resolve`."""
-        opened = self.registry.account(account)
-        return await self._runner.run(opened.resolve(kind, order_id, State(outcome), reason, by))
+        return await self._runner.run(self.registry.resolve(Key(account, kind, order_id), State(outcome), reason, by))
 
     async def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
         """Advance the orders that are due; see `Hub.sweep`."""
-        swept: list[Payment | Payout] = []
-        for record in await anyio.to_thread.run_sync(self.journal.claim, limit, self.registry.lease):
-            with reported(record):
-                swept.append(await self.advance(*record.facts.key))
-        return tuple(swept)
+        return tuple([found async for found in self.sweeping(limit) if found is not None])
+
+    async def sweeping(self, limit: int = 100) -> AsyncIterator[Payment | Payout | None]:
+        """Advance the orders that are due one by one; see `Hub.sweeping`."""
+        due = dt.datetime.now(dt.UTC)
+        for _ in range(limit):
+            claimed = await anyio.to_thread.run_sync(self.journal.claim, 1, self.registry.lease, due)
+            if not claimed:
+                return
+            yield await self._attended(claimed[0])
+
+    async def _attended(self, record: Record) -> Payment | Payout | None:
+        try:
+            return await self.advance(*record.facts.key)
+        except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
+            await self._runner.run(self.registry.give_up(record, cause))
+            return None
 
     async def ticket(
         self, account: str, kind: Kind, order_id: str, *, lang: Lang = "en", internal: bool = False

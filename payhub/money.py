@@ -101,7 +101,7 @@ class Money(msgspec.Struct, frozen=True, eq=False):
 def _exact(amount: object) -> Decimal:
     """Turn an exact number into a `Decimal`; refuse everything else without quoting it."""
     match amount:
-        case Decimal() if amount.is_finite() and abs(amount.adjusted()) < _PLACES:
+        case Decimal() if amount.is_finite() and -_PLACES <= amount.adjusted() < _PLACES:
             return amount
         case bool() | float():
             raise TypeError(f"amount: a {type(amount).__name__} is not exact; give a text or a Decimal")

@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import hmac
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ import structlog
 from payhub.driver import Call, Schedule
 from payhub.errors import Declined, NotFound, NotSent, PayhubError
 from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
-from payhub.journal.records import overdue_sender
+from payhub.journal.records import contrary, overdue_sender
 from payhub.journal.states import evidence, status_of
 from payhub.masking import sweep, truncate
 from payhub.models import Exchange, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Ref, Status
@@ -34,6 +34,7 @@ Result = TypeVar("Result", Payment, Payout)
 class Terms(NamedTuple):
     """Say for how long a sender is trusted to report, and when the provider is asked afterwards.
 
+    `patience` is how long a call may take, and whoever waits for another's call waits.
     `window` is for how long, in seconds, a notification that is sent again is no reason to ask.
     `keep` tells whether exchanges are kept at all.
     """
@@ -97,7 +98,7 @@ def recorded(steps: Generator[Call, Reply, Result], order: Facts, terms: Terms, 
     if not opened.yours:
         steps.close()
         return _remembered(opened.record, kind)
-    if overdue_sender(opened.record, dt.datetime.now(dt.UTC)):
+    if overdue_sender(opened.record, dt.datetime.now(dt.UTC) + dt.timedelta(seconds=terms.patience)):
         steps.close()
         yield from _overslept(order.key, terms)
     result = yield from _sent(steps, call, order.key, terms)
@@ -105,8 +106,8 @@ def recorded(steps: Generator[Call, Reply, Result], order: Facts, terms: Terms, 
 
 
 def _overslept(key: Key, terms: Terms) -> Recorded[None]:
-    """Refuse to send after a stop longer than the lease: meanwhile a person may have acted on the order."""
-    reason = "this process was stopped for longer than the order's lease"
+    """Refuse to send what could leave after the lease: meanwhile a person may have acted on the order."""
+    reason = "this process was stopped for so long that the order's lease may end while it sends"
     yield from _settled(key, Evidence(source=Source.ANSWER, state=State.NOT_SENT, reason=reason), terms, [])
     raise NotSent(f"{reason} (not sent)")
 
@@ -166,11 +167,22 @@ def watched(steps: Steps[T], seen: list[Exchange], call: Call | None = None) -> 
 def _settled(key: Key, found: Evidence, terms: Terms, seen: list[Exchange]) -> Recorded[None]:
     """Write down what came of it; a journal that fails now must not hide the outcome from the caller."""
     try:
-        yield Do(lambda journal: journal.settle(key, found, terms.schedule, seen if terms.keep else ()))
+        yield from settled(key, found, terms, seen)
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
-        _log.critical(
-            "payhub.journal_failed", account=key.account, kind=key.kind, error=_words(cause), state=str(found.state)
-        )
+        _log.critical("payhub.journal_failed", **in_log(key), error=_words(cause), state=str(found.state))
+
+
+def settled(key: Key, found: Evidence, terms: Terms, seen: Sequence[Exchange] = ()) -> Recorded[Record]:
+    """Write down evidence and the exchanges it came with, and return what is known then; log what contradicts."""
+    record: Record = yield Do(lambda journal: journal.settle(key, found, terms.schedule, seen if terms.keep else ()))
+    if contrary(record, found):
+        _log.warning("payhub.contradicted", **in_log(key))
+    return record
+
+
+def in_log(key: Key) -> dict[str, str]:
+    """Name an order in a log event."""
+    return {"account": key.account, "kind": key.kind, "order_id": sweep(key.order_id)}
 
 
 def _words(cause: Exception) -> str:
@@ -185,14 +197,20 @@ def _remembered(record: Record, kind: type[Result]) -> Result:
 
 
 def _doubtful(record: Record) -> bool:
-    """Tell whether something says that the provider has an order of which no money should have moved."""
-    return record.state in {State.NOT_SENT, State.DECLINED} and (record.notified or record.contradicted)
+    """Tell whether something says that the provider has, or has paid, an order of which no money should have moved."""
+    notified = record.notified and record.state in {State.NOT_SENT, State.DECLINED}
+    return notified or (record.contradicted and record.state in _NOTHING_MOVED)
+
+
+_NOTHING_MOVED = frozenset({State.NOT_SENT, State.DECLINED, State.FAILED, State.CANCELED})
 
 
 def result_of(record: Record, kind: type[Result]) -> Result:
     """Return an order's record as the application knows results; requisites are not kept, ask for them."""
     names = ("provider_id", "provider_status", "paid", "credited", "commission", "partial", "reason", "mismatches")
     said: dict[str, Any] = {name: getattr(record, name) for name in names}
+    if _doubtful(record):
+        said["reason"] = f"recorded as {record.state}, and something says otherwise; look at its trace"
     if kind is Payment:
         said["redirect_url"] = record.redirect_url
     return kind(
@@ -213,7 +231,7 @@ def _found(key: Key | None) -> Recorded[Record | None]:
     try:
         found: Record | None = yield Do(lambda journal: journal.find(key))
     except JournalFailed as cause:
-        _log.critical("payhub.journal_failed", account=key.account, kind=key.kind, error=str(cause))
+        _log.critical("payhub.journal_failed", **in_log(key), error=str(cause))
         return None
     return found
 
@@ -258,7 +276,7 @@ def weighed(key: Key) -> Recorded[Record]:
     """Give the notifications that wait their verdict, and log those that the provider itself contradicts."""
     record: Record = yield Do(lambda journal: journal.weigh(key))
     if record.contradicted:
-        _log.warning("payhub.contradicted", account=key.account, kind=key.kind, order_id=sweep(key.order_id))
+        _log.warning("payhub.contradicted", **in_log(key))
     return record
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pluggy
 
 from payhub.config import Settings, account_config, journal_key
-from payhub.driver import AccountConfig, Capabilities
+from payhub.driver import AccountConfig, Asking, Capabilities, Schedule
 from payhub.errors import BadNotification, ConfigurationError, PayhubError, UnknownAccount, UnsupportedOperation
 from payhub.journal import Facts, Key, Record, State
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
@@ -28,7 +28,7 @@ from payhub.plan import (
 from payhub.plugins import OPERATIONS, Plugins, Provider
 from payhub.receiving import receiving
 from payhub.recording import Terms, facts, noticed, recorded, result_of
-from payhub.resolver import advancing, resolving
+from payhub.resolver import advancing, giving_up, resolving
 from payhub.transcript import software
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -128,14 +128,10 @@ class OpenAccount:
 
     def advance(self, kind: Kind, order_id: str) -> Plan[Payment | Payout]:
         """Plan to take an order as far as it can go now."""
-        ask, result = _RESULTS[kind]
-        steps = advancing(Key(self.name, kind, order_id), getattr(self, ask), self._terms)
-        return self._plan(_as_result(steps, result))
-
-    def resolve(self, kind: Kind, order_id: str, state: State, reason: str, by: str) -> Plan[Payment | Payout]:
-        """Plan to write down what a person found out about an order."""
-        steps = resolving(Key(self.name, kind, order_id), state, reason, by, self._terms)
-        return self._plan(_as_result(steps, _RESULTS[kind][1]))
+        asking: Asking | None = getattr(self.capabilities, f"fetch_{kind}")
+        by = asking.by if asking else frozenset()
+        steps = advancing(Key(self.name, kind, order_id), getattr(self, f"_{kind}_status"), by, self._terms)
+        return self._plan(_as_result(steps, kind))
 
     def _journaled(self, kind: Kind, ref: Ref) -> Key | None:
         return Key(self.name, kind, ref.order_id) if ref.order_id else None
@@ -179,14 +175,11 @@ class OpenAccount:
         return msgspec.structs.replace(result, account=self.name, provider=self.provider.info.name)
 
 
-_RESULTS: Mapping[Kind, tuple[str, type[Any]]] = {
-    "payment": ("_payment_status", Payment),
-    "payout": ("_payout_status", Payout),
-}
+_RESULTS: Mapping[Kind, type[Any]] = {"payment": Payment, "payout": Payout}
 
 
-def _as_result(steps: Recorded[Record], kind: type[Any]) -> Recorded[Any]:
-    return result_of((yield from steps), kind)
+def _as_result(steps: Recorded[Record], kind: Kind) -> Recorded[Any]:
+    return result_of((yield from steps), _RESULTS[kind])
 
 
 def _expect(order: Any, kind: type[Any]) -> Any:
@@ -250,14 +243,30 @@ class Registry:
             raise ConfigurationError(f"accounts.{name}: the key 'provider' is missing")
         return self.plugins.provider(provider)
 
+    def resolve(self, key: Key, state: State, reason: str, by: str) -> Plan[Payment | Payout]:
+        """Plan to write down what a person found out about an order; its account need not be configured any more."""
+        return _unasked(key, _as_result(resolving(key, state, reason, by, self._terms()), key.kind))
+
+    def give_up(self, record: Record, cause: Exception) -> Plan[Record]:
+        """Plan what becomes of an order that a sweep could not ask about."""
+        return _unasked(record.facts.key, giving_up(record, cause, self._terms()))
+
     def _opened(self, name: str) -> OpenAccount:
         provider = self.provider(name)
         config = account_config(self.settings, name, provider.info.config)
-        terms = Terms(
+        terms = self._terms(provider.info.capabilities.schedule)
+        return OpenAccount(provider, config, self.plugins, terms, self._key)
+
+    def _terms(self, schedule: Schedule = Schedule()) -> Terms:  # noqa: B008 - frozen
+        return Terms(
             lease=self.lease,
             patience=self.settings.transport.deadline,
-            schedule=provider.info.capabilities.schedule,
+            schedule=schedule,
             window=self.settings.notifications.window,
             keep=self.settings.journal.keep_seconds != 0,
         )
-        return OpenAccount(provider, config, self.plugins, terms, self._key)
+
+
+def _unasked(key: Key, steps: Recorded[R]) -> Plan[R]:
+    """Plan steps that ask no provider."""
+    return Plan(account=key.account, provider="", steps=steps)

@@ -5,21 +5,20 @@ in any number of processes: all it does to the provider is ask, and all it does 
 add evidence.
 """
 
-import contextlib
 import datetime as dt
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator
 from typing import Any
 
 import structlog
 
 from payhub.driver import Call
-from payhub.errors import NotFound, PayhubError
+from payhub.errors import NotFound, PayhubError, Unavailable
 from payhub.journal import Evidence, Key, Record, Source, State
 from payhub.journal.records import overdue_sender, past_schedule, unknown_order
 from payhub.journal.states import UNFINISHED, evidence
 from payhub.models import Exchange, Ref
 from payhub.plan import Do, Recorded, Reply
-from payhub.recording import Terms, matched, unanswered, watched, weighed
+from payhub.recording import Terms, in_log, matched, settled, unanswered, watched, weighed
 
 _log = structlog.get_logger("payhub")
 
@@ -27,18 +26,10 @@ Asking = Callable[[Ref], Generator[Call, Reply, Any]]
 """Make the steps that ask for a status; see `payhub.plan.reading`."""
 
 
-@contextlib.contextmanager
-def reported(record: Record) -> Iterator[None]:
-    """Log an order of a sweep that could not be advanced; the others go on, and it is due again later."""
-    facts = record.facts
-    try:
-        yield
-    except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
-        _log.error("payhub.sweep_failed", account=facts.account, kind=facts.kind, error=type(cause).__name__)
-
-
-def advancing(key: Key, ask: Asking, terms: Terms) -> Recorded[Record]:
+def advancing(key: Key, ask: Asking, by: Collection[str], terms: Terms) -> Recorded[Record]:
     """Take one order as far as it can go now, and return what is known then.
+
+    `by` names the ids by which the provider can be asked.
 
     Raises:
         UnknownAccount: the journal does not know the order.
@@ -47,16 +38,37 @@ def advancing(key: Key, ask: Asking, terms: Terms) -> Recorded[Record]:
     if record is None:
         raise unknown_order(key)
     now = dt.datetime.now(dt.UTC)
-    if ended := overdue_sender(record, now):
-        record = yield from _add(key, ended, terms)
+    record = yield from _freed(record, now, terms)
     if record.state is State.SENDING or not (record.notified or record.state in UNFINISHED):
         return record
-    record = yield from _asked(record, ask, terms)
-    if past_schedule(record, now, terms.schedule):
-        reason = "not settled within the time the schedule allows; ask the provider's support"
-        found = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, reason=reason)
-        record = yield from _add(key, found, terms)
-    return record
+    record = yield from _asked(record, ask, by, terms)
+    return (yield from _handed_over(record, now, terms))
+
+
+def giving_up(record: Record, cause: Exception, terms: Terms) -> Recorded[Record]:
+    """Log an order that a sweep could not ask about, and take it as far as it can go without.
+
+    It is due again when its lease ends; past the schedule a person has to look.
+    """
+    _log.error("payhub.sweep_failed", **in_log(record.facts.key), error=type(cause).__name__)
+    now = dt.datetime.now(dt.UTC)
+    record = yield from _freed(record, now, terms)
+    return (yield from _handed_over(record, now, terms))
+
+
+def _freed(record: Record, now: dt.datetime, terms: Terms) -> Recorded[Record]:
+    """Give up a sender whose lease has ended."""
+    ended = overdue_sender(record, now)
+    return (yield from settled(record.facts.key, ended, terms)) if ended else record
+
+
+def _handed_over(record: Record, now: dt.datetime, terms: Terms) -> Recorded[Record]:
+    """Hand an order over to a person that the schedule could not settle."""
+    if not past_schedule(record, now, terms.schedule):
+        return record
+    reason = "not settled within the time the schedule allows; ask the provider's support"
+    found = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, reason=reason)
+    return (yield from settled(record.facts.key, found, terms))
 
 
 def resolving(key: Key, state: State, reason: str, by: str, terms: Terms) -> Recorded[Record]:
@@ -73,27 +85,27 @@ def resolving(key: Key, state: State, reason: str, by: str, terms: Terms) -> Rec
     return record
 
 
-def _add(key: Key, found: Evidence, terms: Terms, exchanges: Sequence[Exchange] = ()) -> Recorded[Record]:
-    record: Record = yield Do(
-        lambda journal: journal.settle(key, found, terms.schedule, exchanges if terms.keep else ())
-    )
-    return record
-
-
-def _asked(record: Record, ask: Asking, terms: Terms) -> Recorded[Record]:
-    """Ask by the provider's id where it is known, else by ours; no answer leaves the order as it is."""
-    facts = record.facts
-    by_ours = None if record.provider_id else facts.order_id
+def _asked(record: Record, ask: Asking, by: Collection[str], terms: Terms) -> Recorded[Record]:
+    """Ask about an order; no answer leaves it as it is."""
+    key = record.facts.key
     seen: list[Exchange] = []
     try:
-        steps = ask(Ref(order_id=by_ours, provider_id=record.provider_id, amount=facts.amount))
-        result = yield from watched(steps, seen)
+        result = yield from watched(ask(_ref(record, by)), seen)
         found = evidence(matched(result, record), Source.STATUS)
         answered = True
     except PayhubError as cause:
         found = unanswered(cause)
         answered = isinstance(cause, NotFound) and not record.state.open  # all that will ever be known of it
-    changed = yield from _add(facts.key, found, terms, seen)
+    changed = yield from settled(key, found, terms, seen)
     if answered and changed.notified:
-        changed = yield from weighed(facts.key)
+        changed = yield from weighed(key)
     return changed
+
+
+def _ref(record: Record, by: Collection[str]) -> Ref:
+    """Name an order by the provider's id where it is known, else by ours."""
+    if record.provider_id and "provider_id" in by:
+        return Ref(provider_id=record.provider_id, amount=record.facts.amount)
+    if "order_id" in by:
+        return Ref(order_id=record.facts.order_id, amount=record.facts.amount)
+    raise Unavailable("the provider cannot be asked without an id of its own, and none is known")

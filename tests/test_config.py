@@ -159,6 +159,13 @@ def test_errors_name_the_key_and_quote_no_value(table: dict[str, Any], message: 
         ({"accounts": [SECRET]}, "accounts: each account is a table [accounts.NAME]"),
         ({"accounts": {"a": SECRET}}, "accounts: each account is a table [accounts.NAME]"),
         ({"transport": SECRET}, "transport: must be a table"),
+        (
+            {"transport": {"deadline": 30}, "journal": {"lease": 30}},
+            (
+                "journal.lease: must be longer than transport.deadline, which is 30 s: "
+                "a call that is still under way when its lease ends is taken for a dead one's"
+            ),
+        ),
         ({"transport": {"dedline": 1}}, "transport: unknown key 'dedline'; did you mean 'deadline'?"),
         ({"transport": {"deadline": SECRET}}, "transport.deadline: Expected `float`, got `str`"),
         ({"transport": {"deadline": 0}}, "transport.deadline: Expected `float` > 0.0"),

@@ -101,6 +101,13 @@ def test_provider_may_count_coarser() -> None:
         Money("1.25", "KZT", 0)
 
 
+@pytest.mark.parametrize("text", ["0.000000000000000001", "-0.000000000000000001", "9" * 18 + "." + "9" * 18, "0"])
+def test_what_can_be_made_can_be_written_and_read(text: str) -> None:
+    """The finest and the largest amounts come back from JSON as they went there."""
+    money = Money(text, "RUB", 18)
+    assert money == msgspec.json.decode(msgspec.json.encode(money), type=Money)
+
+
 def test_digits_allowed_do_not_matter_to_equality() -> None:
     """Amounts are equal if amount and currency are; how many digits were allowed does not matter."""
     assert {Money("1.5", "RUB")} == {Money("1.50", "RUB", 8), Money(Decimal("1.500"), "RUB")}

@@ -122,7 +122,6 @@ def resolve(  # noqa: PLR0913 - one argument for each option
     if not reason or not by:
         raise UsageError("--reason and --by must say something: they are kept with the order")
     with Hub(session.lasting()) as hub:
-        hub.registry.account(account)
         before = _known(hub.journal, Key(account, kind, order))
         found = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
         applied(before, found, dt.datetime.now(dt.UTC), Schedule())  # refuses what the journal would refuse

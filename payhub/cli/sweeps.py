@@ -4,7 +4,7 @@ import datetime as dt
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Self
 
@@ -26,7 +26,6 @@ from payhub.cli.console import (
 from payhub.hub import Hub
 from payhub.journal import JournalFailed
 from payhub.models import Payment, Payout, Status
-from payhub.resolver import reported
 
 _NAP = 0.2  # seconds; a signal is noticed within
 
@@ -85,10 +84,10 @@ def sweep(
     with Hub(session.lasting()) as hub, Interrupts() as interrupts:
         while True:
             swept = sweep_once(session, hub, limit, interrupts, done, lasting=watch is not None)
+            if watch is not None and swept < limit:
+                interrupts.pause(watch)
             if watch is None or interrupts.asked:
                 break
-            if swept < limit:
-                interrupts.pause(watch)
     failed = done.pop(_FAILED, 0)
     statuses = {status: done[status] for status in Status if done[status]}
     words = [f"{count} {status}" for status, count in statuses.items()]
@@ -107,29 +106,19 @@ def sweep_once(
     """Sweep once and return how many orders were taken; one that watches outlasts a journal that fails."""
     taken = 0
     try:
-        for found in _advanced(hub, limit, interrupts):
+        for found in hub.sweeping(limit):
             taken += 1
             done[_FAILED if found is None else found.status] += 1
             if found is not None and not session.as_json:
                 stdout().print(_line(found), soft_wrap=True)
+            if interrupts.asked:
+                break
     except JournalFailed as cause:
         if not lasting:
             raise
         _log.error("payhub.sweep_failed", error=one_line(str(cause)))
         return 0
     return taken
-
-
-def _advanced(hub: Hub, limit: int, interrupts: Interrupts) -> Iterator[Payment | Payout | None]:
-    """Claim and advance one order at a time: whoever stops keeps no other order waiting for its lease."""
-    for _ in range(limit):
-        claimed = () if interrupts.asked else hub.journal.claim(1, hub.registry.lease)
-        if not claimed:
-            return
-        found: list[Payment | Payout] = []
-        with reported(claimed[0]):
-            found.append(hub.advance(*claimed[0].facts.key))
-        yield found[0] if found else None
 
 
 def _line(found: Payment | Payout) -> Text:

@@ -87,8 +87,8 @@ class Journal(Protocol):
         """Return what is known of an order."""
         ...
 
-    def claim(self, limit: int, lease: float) -> tuple[Record, ...]:
-        """Take orders that are due; each is due again when the lease ends, whatever happens."""
+    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
+        """Take orders that are due, or were at a time; each is due again when the lease ends, whatever happens."""
         ...
 
     def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
@@ -124,7 +124,7 @@ class Journal(Protocol):
         ...
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that are unknown or need attention and have not changed for some seconds."""
+        """Return orders that wait for a person, see `records.waits`, and have not changed for some seconds."""
         ...
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:

@@ -29,9 +29,10 @@ from payhub.journal.records import (
     notified,
     sending,
     verdict,
+    waits,
     weighed,
 )
-from payhub.journal.states import UNFINISHED, UNSETTLED, Evidence, Source, State
+from payhub.journal.states import UNFINISHED, Evidence, Source, State
 from payhub.models import Exchange
 
 
@@ -97,12 +98,12 @@ class MemoryJournal:
         with self._lock:
             return self._records.get(key)
 
-    def claim(self, limit: int, lease: float) -> tuple[Record, ...]:
+    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
         """Take orders that are due."""
         with self._lock:
             now = _now()
-            due = sorted((r for r in self._records.values() if r.due_at and r.due_at <= now), key=_due)
-            taken = tuple(itertools.islice(due, limit))
+            waiting = (r for r in self._records.values() if r.due_at and r.due_at <= (due or now))
+            taken = tuple(itertools.islice(sorted(waiting, key=_due), limit))
             for record in taken:
                 later = msgspec.structs.replace(record, due_at=now + dt.timedelta(seconds=lease))
                 self._records[record.facts.key] = later
@@ -182,10 +183,11 @@ class MemoryJournal:
             return tuple(itertools.islice(asked, limit))
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that are unknown or need attention."""
-        before = _now() - dt.timedelta(seconds=older)
+        """Return orders that wait for a person."""
+        now = _now()
+        before = now - dt.timedelta(seconds=older)
         with self._lock:
-            found = [r for r in self._records.values() if r.state in UNSETTLED and r.updated_at <= before]
+            found = [r for r in self._records.values() if waits(r, now) and r.updated_at <= before]
             return tuple(sorted(found, key=lambda r: r.updated_at)[:limit])
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:

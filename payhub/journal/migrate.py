@@ -26,7 +26,8 @@ def upgrade(engine: sa.Engine, prefix: str) -> bool:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(version_table(prefix)))))
-        if version(connection, prefix) == HEAD:
+        found = version(connection, prefix)
+        if found == HEAD:
             return False
         from alembic import command, util  # noqa: PLC0415 - slow to import, and rarely needed
 
@@ -34,11 +35,30 @@ def upgrade(engine: sa.Engine, prefix: str) -> bool:
             with _alembic:  # it runs migrations through module globals
                 command.upgrade(configuration(connection, prefix), "head")
         except util.CommandError as cause:
-            raise JournalFailed("the journal's tables are of another version; is this the newest payhub?") from cause
+            raise JournalFailed(
+                f"the journal's tables are of version {found}, which this payhub does not know; it knows {HEAD}"
+            ) from cause
         return True
 
 
 _alembic = threading.Lock()
+
+
+def check(engine: sa.Engine, prefix: str) -> None:
+    """Look whether the tables are of this version; nothing is changed.
+
+    Raises:
+        JournalFailed: they are not, or there are none.
+    """
+    with engine.connect() as connection:
+        found = version(connection, prefix)
+    if found is None:
+        raise JournalFailed("the journal failed: it has no tables; make them: payhub journal init")
+    if found != HEAD:
+        raise JournalFailed(
+            f"the journal failed: its tables are of version {found}, and this payhub needs {HEAD}: "
+            "payhub journal upgrade, or a newer payhub"
+        )
 
 
 def version(connection: sa.Connection, prefix: str) -> str | None:

@@ -7,21 +7,22 @@ import sqlalchemy as sa
 
 from payhub.journal import rows
 from payhub.journal.records import Entry, Key, Noted, Record, Wanted
+from payhub.journal.states import State
 from payhub.journal.tables import PARTS, Tables
 
 _DAY = dt.timedelta(days=1)
 
 
 def unsettled(connection: sa.Connection, t: Tables, older: float, limit: int) -> tuple[Record, ...]:
-    """Return orders that are unknown or need attention, those first that have not changed for longest."""
-    c, before = t.orders.c, dt.datetime.now(dt.UTC) - dt.timedelta(seconds=older)
-    query = (
-        sa.select(t.orders)
-        .where(sa.text(PARTS["updated_at"]), c.updated_at <= rows.micros(before))
-        .order_by(c.updated_at)
-        .limit(limit)
-    )
-    return tuple(map(rows.record, connection.execute(query)))
+    """Return orders that wait for a person, those first that have not changed for longest."""
+    c, now = t.orders.c, dt.datetime.now(dt.UTC)
+    before = c.updated_at <= rows.micros(now - dt.timedelta(seconds=older))
+    given_up = (c.state == State.SENDING, c.due_at <= rows.micros(now), c.lease_until <= rows.micros(now))
+    found: list[Record] = []
+    for which in ((sa.text(PARTS["updated_at"]),), given_up):  # each has an index of its own
+        query = sa.select(t.orders).where(*which, before).order_by(c.updated_at).limit(limit)
+        found += map(rows.record, connection.execute(query))
+    return tuple(sorted(found, key=lambda record: record.updated_at)[:limit])
 
 
 def search(connection: sa.Connection, t: Tables, wanted: Wanted, limit: int) -> tuple[Record, ...]:

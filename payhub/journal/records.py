@@ -15,11 +15,13 @@ from payhub.journal.states import (
     OPEN,
     SAID,
     UNFINISHED,
+    UNSETTLED,
     Evidence,
     IllegalStep,
     Source,
     State,
     allowed,
+    confirms,
     contradicts,
     in_vain,
 )
@@ -210,34 +212,75 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
     Raises:
         IllegalStep: an operator wants a step that is not his to take.
     """
-    if in_vain(found) and record.state is not State.SENDING:
-        found = _nothing_new(record, found)
-    same, legal = found.state is record.state, allowed(record.state, found)
-    if found.source is Source.OPERATOR and not legal:
-        raise IllegalStep(f"an order that is {record.state} is not an operator's to make {found.state}")
-    if not same and not legal:
-        contrary = contradicts(record.state, found)
-        return msgspec.structs.replace(record, contradicted=record.contradicted or contrary), contrary
+    if found.source is Source.OPERATOR:
+        return _decided(record, found, now, schedule), False
+    if contrary(record, found):
+        return _flagged(record, now), True
+    found = _heard(record, found)
+    same = found.state is record.state
+    if not same and not allowed(record.state, found):
+        return record, False
     names = set(SAID if _OTHER.isdisjoint(found.mismatches) else _WORDS) - set(found.mismatches)
     said = {name: getattr(found, name) for name in names if getattr(found, name) not in (None, ())}
-    if not same:
-        said |= {"reason": found.reason, "mismatches": found.mismatches}
-    checks = 0 if not same else record.checks + 1
-    lease = record.lease_until if found.state is State.SENDING else None
-    since = record.updated_at if same else now
-    changed = msgspec.structs.replace(
-        record, **said, state=found.state, checks=checks, lease_until=lease, updated_at=since
-    )
+    if same:
+        changed = msgspec.structs.replace(record, **said, checks=record.checks + 1)
+    else:
+        changed = _stepped(msgspec.structs.replace(record, **said), found, now)
     waited = record.notified and record.state is State.SENDING and not same  # a notification was faster
     due = now if waited else next_check(changed, now, schedule)
     return msgspec.structs.replace(changed, due_at=due), False
 
 
-def _nothing_new(record: Record, found: Evidence) -> Evidence:
-    """Let a question in vain speak for the state that the order has by now; only while open do its words say why."""
+def _stepped(record: Record, found: Evidence, now: dt.datetime) -> Record:
+    words = {"reason": found.reason, "mismatches": found.mismatches}
+    return msgspec.structs.replace(record, **words, state=found.state, checks=0, lease_until=None, updated_at=now)
+
+
+def contrary(record: Record, found: Evidence) -> bool:
+    """Tell whether evidence contradicts what is known of an order: its state, its id, or how a final one ended."""
+    found = _heard(record, found)
+    if found.state is record.state or allowed(record.state, found):
+        final = found.state is record.state and record.state not in UNFINISHED
+        return any(_denied(name, record, found) for name in (_ENDED if final else _NAMED))
+    return contradicts(record.state, found)
+
+
+_NAMED = ("provider_id",)
+_ENDED = ("provider_id", "paid", "credited", "commission")
+
+
+def _denied(name: str, record: Record, found: Evidence) -> bool:
+    """Tell whether evidence has another value than the one known; a mismatch that it names itself is no news."""
+    return name not in found.mismatches and len({getattr(record, name), getattr(found, name)} - {None}) > 1
+
+
+def _heard(record: Record, found: Evidence) -> Evidence:
+    """Let a question in vain speak for the state that the order has by now; why it is in it, it does not know."""
+    if not in_vain(found) or record.state is State.SENDING:
+        return found
     if record.state in OPEN:
-        return msgspec.structs.replace(found, state=record.state)
+        return msgspec.structs.replace(found, state=record.state, reason=None)
     return Evidence(source=found.source, state=record.state)
+
+
+def _flagged(record: Record, now: dt.datetime) -> Record:
+    since = record.updated_at if record.contradicted else now
+    return msgspec.structs.replace(record, contradicted=True, updated_at=since)
+
+
+def _decided(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule) -> Record:
+    """Let an operator settle what nobody else can, or confirm a final state that was contradicted.
+
+    Raises:
+        IllegalStep: it is not his to take.
+    """
+    if allowed(record.state, found):
+        decided = _stepped(record, found, now)
+    elif record.contradicted and confirms(record.state, found.state):
+        decided = msgspec.structs.replace(record, updated_at=now)
+    else:
+        raise IllegalStep(f"an order that is {record.state} is not an operator's to make {found.state}")
+    return msgspec.structs.replace(decided, contradicted=False, due_at=next_check(decided, now, schedule))
 
 
 _WORDS = ("reason", "mismatches")
@@ -263,6 +306,11 @@ def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
     if record.state is not State.SENDING or record.lease_until is None or record.lease_until > now:
         return None
     return Evidence(source=Source.LEASE, state=State.UNKNOWN, reason="the sender did not report in time")
+
+
+def waits(record: Record, now: dt.datetime) -> bool:
+    """Tell whether a person may have to look: nobody knows what became of the order, or what is known is denied."""
+    return record.state in UNSETTLED or record.contradicted or overdue_sender(record, now) is not None
 
 
 def notified(record: Record, now: dt.datetime, window: float, lease: float, *, new: bool) -> tuple[Record, bool]:

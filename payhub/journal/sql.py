@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.driver import Schedule
 from payhub.journal import JournalFailed, Noticed, Opened, queries, retention, rows
-from payhub.journal.migrate import upgrade
+from payhub.journal.migrate import check, upgrade
 from payhub.journal.records import (
     Entry,
     Facts,
@@ -82,14 +82,14 @@ class SqlJournal:
         # SQLite has one writer: who waits for it in SQLite sleeps, who waits for it here is woken up.
         self._turn: AbstractContextManager[Any] = threading.Lock() if sqlite else contextlib.nullcontext()
         self._kept: tuple[sa.Pool, sa.PoolProxiedConnection] | None = None
-        self._ready = not sqlite
+        self._ready = False
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[None]:
-        """Make SQLite's tables on first use, and say in one kind of error what fails."""
+        """Look at the tables on first use, make SQLite's, and say in one kind of error what fails."""
         try:
             if not self._ready:
-                upgrade(self.engine, self.prefix)
+                (upgrade if self._begin else check)(self.engine, self.prefix)
                 self._ready = True
             yield
         except (SQLAlchemyError, self._driver.Error) as cause:
@@ -261,14 +261,17 @@ class SqlJournal:
         found = self._run(lambda cursor: self._s.find.run(cursor, key._asdict()).fetchone())
         return rows.record(OrderRow(*found)) if found else None
 
-    def claim(self, limit: int, lease: float) -> tuple[Record, ...]:
+    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""
-        return self._do(lambda connection: self._claim(connection, limit, lease))
+        return self._do(lambda connection: self._claim(connection, limit, lease, due))
 
-    def _claim(self, connection: sa.Connection, limit: int, lease: float) -> tuple[Record, ...]:
+    def _claim(
+        self, connection: sa.Connection, limit: int, lease: float, due: dt.datetime | None
+    ) -> tuple[Record, ...]:
         orders, now = self._t.orders, _now()
-        due = sa.select(orders).where(orders.c.due_at <= rows.micros(now)).order_by(orders.c.due_at).limit(limit)
-        found = connection.execute(due.with_for_update(skip_locked=True)).all()
+        waiting = orders.c.due_at <= rows.micros(due or now)
+        first = sa.select(orders).where(waiting).order_by(orders.c.due_at).limit(limit)
+        found = connection.execute(first.with_for_update(skip_locked=True)).all()
         later = rows.micros(now + dt.timedelta(seconds=lease))
         if found:
             taken = orders.update().where(orders.c.id.in_([row.id for row in found]))
@@ -276,7 +279,7 @@ class SqlJournal:
         return tuple(map(rows.record, found))
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that are unknown or need attention."""
+        """Return orders that wait for a person."""
         return self._do(lambda connection: queries.unsettled(connection, self._t, older, limit))
 
     def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
@@ -359,7 +362,11 @@ def _write_ahead(connection: Any) -> None:
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:
-    """Wait for a lock as long as with SQLite, and hold none while doing nothing: a process may be stopped."""
+    """Wait for a lock as long as with SQLite, hold none while doing nothing, and have what is committed on disk."""
+    # Whoever switched it off, for a role or a database, did not think of money; "local" and more are kept.
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
     connection.execute("SET lock_timeout = '10s'")
     connection.execute("SET idle_in_transaction_session_timeout = '10s'")
     connection.commit()  # else they end with the transaction
@@ -372,9 +379,4 @@ def _now() -> dt.datetime:
 def _cause(cause: Exception) -> str:
     """Name the database's complaint; its first line quotes no parameter (`hide_parameters`)."""
     original = getattr(cause, "orig", None) or cause
-    if getattr(original, "sqlstate", None) == _NO_TABLE:
-        return "it has no tables; make them: payhub journal init"
     return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"
-
-
-_NO_TABLE = "42P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -195,6 +195,17 @@ def allowed(now: State, found: Evidence) -> bool:
     return found.source in EDGES[now].get(found.state, frozenset())
 
 
+def confirms(now: State, said: State) -> bool:
+    """Tell whether what an operator says of an order is what its final state says already."""
+    return now in _CONFIRMED.get(said, ())
+
+
+_CONFIRMED = {
+    State.SUCCEEDED: frozenset({State.SUCCEEDED}),
+    State.FAILED: frozenset({State.FAILED, State.CANCELED, State.DECLINED, State.REVERSED}),
+}
+
+
 class IllegalStep(PayhubError):
     """Report that an operator may not take an order from its state to the one he named."""
 

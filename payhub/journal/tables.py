@@ -30,7 +30,7 @@ def _quoted(words: object) -> str:
 PARTS = {
     "due_at": "due_at IS NOT NULL",
     "provider_id": "provider_id IS NOT NULL",
-    "updated_at": f"state IN ({_quoted(sorted(UNSETTLED))})",
+    "updated_at": f"(state IN ({_quoted(sorted(UNSETTLED))}) OR contradicted)",
 }
 """Name the indexed columns of an order, and the part of the orders that is ever looked for by them."""
 

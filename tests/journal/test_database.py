@@ -153,6 +153,17 @@ def test_the_applications_own_tables_are_untouched(empty: Place) -> None:
     assert names == set(sa.inspect(engine).get_table_names())
 
 
+@pytest.mark.parametrize(("role", "expected"), [("off", "on"), ("local", "local"), ("on", "on")])
+def test_what_postgresql_commits_is_on_its_disk(server: Server, role: str, expected: str) -> None:
+    """A database whose commits do not wait for the disk is told to; a stronger or another wish is left."""
+    with server.another() as place:
+        server.run(f"ALTER DATABASE {place.engine().url.database} SET synchronous_commit = {role}")
+        journal = SqlJournal(place.url)
+        with journal.engine.connect() as connection:
+            assert expected == connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+        journal.close()
+
+
 # PostgreSQL without tables
 
 
@@ -229,7 +240,16 @@ def test_tables_of_a_newer_payhub_are_refused(empty: Place) -> None:
     with engine.begin() as connection:
         kept = sa.table(version_table(PREFIX), sa.column("version_num"))
         connection.execute(sa.update(kept).values(version_num="9999"))
-    with pytest.raises(JournalFailed, match="tables are of another version"):
+    with pytest.raises(
+        JournalFailed,
+        match=f"^the journal's tables are of version 9999, which this payhub does not know; it knows {HEAD}$",
+    ):
         upgrade(engine, PREFIX)
     with engine.connect() as connection:
         assert "9999" == version(connection, PREFIX)
+    journal = SqlJournal(empty.url, PREFIX)
+    with pytest.raises(JournalFailed, match="tables are of version 9999"):
+        journal.open(facts(), 60.0)
+    journal.close()
+    with engine.connect() as connection:
+        assert 0 == connection.execute(sa.select(sa.func.count()).select_from(sa.table(f"{PREFIX}orders"))).scalar()

@@ -170,7 +170,7 @@ def failing(empty: Place, request: pytest.FixtureRequest) -> Iterator[Failing]:
 
 def test_a_journal_that_fails_after_sending_hides_no_result(open_shop: OpenShop, failing: Failing) -> None:
     """What could not be written after sending is returned and logged as critical, and the next sweep finds it."""
-    shop = open_shop(failing, DONE, where=failing.place.url, journal={"lease": 0.3})
+    shop = open_shop(failing, DONE, where=failing.place.url, journal={"lease": 1.5}, transport={"deadline": 0.5})
     if failing.place.backend == "sqlite":
         shop.journal.story("")
         impatient(shop.journal)

@@ -231,10 +231,10 @@ def test_questions_grow_rarer(journal: Journal) -> None:
 
 @pytest.mark.parametrize("state", WAYS)
 def test_a_question_in_vain_changes_no_state(journal: Journal, state: State) -> None:
-    """Whatever an order has become since it was asked about: no answer contradicts nothing, and says why it is open."""
+    """Whatever an order has become since it was asked about: no answer contradicts nothing, and does not tell why."""
     before = brought(journal, state)
     after = journal.settle(key(), found(State.UNKNOWN, reason="HTTP 500", paid=RUB, provider_id="7"), LATER)
-    said = {"reason": "HTTP 500", "paid": RUB, "provider_id": "7"} if state in {State.PENDING, State.UNKNOWN} else {}
+    said = {"paid": RUB, "provider_id": "7"} if state in {State.PENDING, State.UNKNOWN} else {}
     counted = 0 if state is State.SENDING else 1
     expected = msgspec.structs.replace(before, **said, checks=counted, due_at=after.due_at)
     assert (expected, before.due_at is None) == (after, after.due_at is None)
@@ -242,7 +242,61 @@ def test_a_question_in_vain_changes_no_state(journal: Journal, state: State) -> 
     assert (State.UNKNOWN, False) == (told.evidence and told.evidence.state, told.contradicts)
 
 
+@pytest.mark.parametrize("name", ["provider_id", "paid", "credited", "commission"])
+@pytest.mark.parametrize("source", [Source.STATUS, Source.ANSWER])
+def test_rule_7_how_a_final_order_ended_does_not_change(journal: Journal, source: Source, name: str) -> None:
+    """Rule 7: what is learnt of a final order is taken over, and what denies it is kept, flagged and not applied."""
+    brought(journal, State.SUCCEEDED)
+    known = journal.settle(key(), found(State.SUCCEEDED, **EVERYTHING), LATER)
+    denied = {**EVERYTHING, name: "8" if name == "provider_id" else Money("1", "RUB")}
+    record = journal.settle(key(), found(State.SUCCEEDED, source, **denied), LATER)
+    told = journal.story("po-1")[1][-1]
+    assert msgspec.structs.replace(known, contradicted=True, updated_at=record.updated_at) == record
+    assert (EVERYTHING[name], False, True) == (getattr(record, name), known.contradicted, told.contradicts)
+
+
+def test_an_open_order_has_one_id(journal: Journal) -> None:
+    """An answer that names another payout, and did not notice, contradicts: it is not this order that it settles."""
+    brought(journal, State.PENDING)
+    journal.settle(key(), found(State.PENDING, provider_id="7"), LATER)
+    record = journal.settle(key(), found(State.SUCCEEDED, provider_id="8", paid=RUB), LATER)
+    assert (State.PENDING, "7", None, True) == (record.state, record.provider_id, record.paid, record.contradicted)
+
+
 # Operators
+
+
+CONFIRMED = {
+    State.SUCCEEDED: State.SUCCEEDED,
+    State.FAILED: State.FAILED,
+    State.CANCELED: State.FAILED,
+    State.DECLINED: State.FAILED,
+    State.REVERSED: State.FAILED,
+}
+
+
+@pytest.mark.parametrize(("state", "said"), CONFIRMED.items())
+def test_an_operator_may_confirm_what_was_contradicted(journal: Journal, state: State, said: State) -> None:
+    """He says once more what a final order came to; its state does not change, and it waits for nobody any more."""
+    brought(journal, state)
+    flagged = journal.settle(key(), found(State.NEEDS_ATTENTION, mismatches=("paid",)), LATER)
+    assert ([key()], True) == ([r.facts.key for r in journal.unsettled(0.0, 10)], flagged.contradicted)
+    act = found(said, Source.OPERATOR, reason="support says so")
+    record = journal.settle(key(), act, LATER, by="ann")
+    assert (state, False, (), "ann") == (
+        record.state, record.contradicted, journal.unsettled(0.0, 10), journal.story("po-1")[1][-1].by
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("state", [*CONFIRMED, State.NOT_SENT])
+def test_an_operator_may_not_change_what_was_contradicted(journal: Journal, state: State) -> None:
+    """Rule 7: he cannot make a final order another one, nor let one be sent again that seems to have been sent."""
+    brought(journal, state)
+    before = journal.settle(key(), found(State.NEEDS_ATTENTION, mismatches=("paid",)), LATER)
+    for said in {State.SUCCEEDED, State.FAILED} - {CONFIRMED.get(state)}:
+        with pytest.raises(IllegalStep):
+            journal.settle(key(), found(said, Source.OPERATOR, reason="so"), LATER, by="ann")
+    assert before == journal.find(key())
 
 
 @pytest.mark.parametrize("then", [State.SUCCEEDED, State.FAILED])
@@ -343,6 +397,14 @@ def test_the_unsettled_are_shown(journal: Journal) -> None:
         brought(journal, state, f"po-{state}")
     shown = journal.unsettled(0.0, 100)
     assert (["po-unknown", "po-needs_attention"], ["po-unknown"]) == (_names(shown), _names(journal.unsettled(0.0, 1)))
+
+
+def test_what_nobody_sweeps_is_shown(journal: Journal) -> None:
+    """A sender that died is nobody's but a person's, as long as no sweep has found its order."""
+    journal.open(facts("po-dead"), -1.0)
+    journal.open(facts("po-alive"), 60.0)
+    assert ["po-dead"] == _names(journal.unsettled(0.0, 100))
+    assert () == journal.unsettled(3600.0, 100)
 
 
 def test_the_young_are_not_shown(journal: Journal) -> None:

@@ -12,7 +12,10 @@ from payhub.driver import Schedule
 from payhub.journal import Evidence, IllegalStep, Key, Record, Source, State
 from payhub.journal.records import next_check, past_schedule
 from payhub.journal.records import sending as taken
+from payhub.models import Ref
 from payhub.recording import facts
+from payhub.registry import Registry
+from payhub.resolver import _ref
 from tests.raw_server import answer, close
 from tests.samples import PAYMENT, PAYOUT, known
 
@@ -131,6 +134,18 @@ def test_rule_5_no_answer_leaves_an_unknown_order_unknown(open_shop: OpenShop, a
     results = [shop.hub.advance("shop", "payout", "po-1").status for _ in range(2)]
     assert ([Status.UNKNOWN] * 2, ("status query", "unknown", reason)) == (results, reasons(shop)[-1])
     assert 2 == max(entry.times for entry in shop.journal.story("po-1")[1])
+
+
+def test_a_question_that_could_not_be_asked_does_not_say_that_nothing_was_sent(open_shop: OpenShop) -> None:
+    """Why an outcome is unknown is what came of sending it; that nobody can be asked now is another matter."""
+    shop = open_shop(close)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.server.stop()  # type: ignore[union-attr]
+    results = [shop.hub.advance("shop", "payout", "po-1"), shop.hub.create_payout("shop", PAYOUT)]
+    assert [(Status.UNKNOWN, "the connection was closed, or the answer is not HTTP (maybe sent)")] * 2 == [
+        (r.status, r.reason) for r in results
+    ]
+    assert "no connection (not sent)" == reasons(shop)[-1][2]
 
 
 def test_rule_7_a_pending_order_stays_pending_without_an_answer(open_shop: OpenShop) -> None:
@@ -316,20 +331,52 @@ def test_an_order_is_due_again_after_an_answer_that_says_nothing(open_shop: Open
     assert [Status.UNKNOWN, Status.UNKNOWN, Status.SUCCEEDED] == [swept(shop)[0][1] for _ in range(3)]
 
 
-LEASE = {"lease": 0.3}
+SOON: dict[str, Any] = {"journal": {"lease": 1.5}, "transport": {"deadline": 0.5}}
 
 
 def test_an_account_that_is_gone_does_not_stop_a_sweep(open_shop: OpenShop) -> None:
     """An order of an account that is no longer configured is reported, and the others are asked about."""
-    shop = open_shop(close, DONE, journal=LEASE)
+    shop = open_shop(close, DONE, **SOON)
     shop.journal.open(plain_facts("po-0", account="sold"), -1.0)
     shop.hub.create_payout("shop", PAYOUT)
     with capture_logs() as logs:
         assert [("po-1", Status.SUCCEEDED)] == swept(shop)
-    assert [("payhub.sweep_failed", "sold", "UnknownAccount")] == [
-        (log["event"], log["account"], log["error"]) for log in logs if log["event"] == "payhub.sweep_failed"
+    assert [("sold", "payout", "po-0", "UnknownAccount")] == [
+        (log["account"], log["kind"], log["order_id"], log["error"])
+        for log in logs
+        if log["event"] == "payhub.sweep_failed"
     ]
     assert ["po-0"] == [record.facts.order_id for record in _claimed(shop)]
+
+
+@pytest.fixture
+def overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the time that orders may be open be over for those whose own schedule nobody knows."""
+    monkeypatch.setattr(Registry._terms, "__defaults__", (Schedule(until=-1.0),))
+
+
+@pytest.mark.usefixtures("overdue")
+def test_an_order_that_cannot_be_asked_about_does_not_end_silently(open_shop: OpenShop) -> None:
+    """Past the schedule a person has to look, also at an order of an account that is gone; he can settle it."""
+    shop = open_shop()
+    sold = Key("sold", "payout", "po-0")
+    shop.journal.open(plain_facts("po-0", account="sold"), -1.0)
+    with capture_logs():
+        assert [] == swept(shop)
+    record = shop.journal.find(sold)
+    assert (State.NEEDS_ATTENTION, None) == (record.state, record.due_at)
+    result = shop.hub.resolve(*sold, "failed", reason="support says: never came", by="ann")
+    assert (Status.FAILED, "sold") == (result.status, result.account)
+
+
+@pytest.mark.usefixtures("mistake", "overdue")
+def test_a_mistake_in_a_driver_does_not_end_silently(open_shop: OpenShop) -> None:
+    """Past the schedule a person has to look, also at an order that the driver cannot ask about."""
+    shop = open_shop(close, answer(known(PAYOUT, status="odd")))
+    shop.hub.create_payout("shop", PAYOUT)
+    with capture_logs():
+        assert [] == swept(shop)
+    assert State.NEEDS_ATTENTION is state(shop)
 
 
 def _claimed(shop: Shop) -> tuple[Record, ...]:
@@ -350,7 +397,7 @@ def mistake(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("mistake")
 def test_an_order_is_due_again_after_any_error(open_shop: OpenShop) -> None:
     """A mistake in a driver costs one sweep of the order: it is reported without the payer's values, and due again."""
-    shop = open_shop(close, answer(known(PAYOUT, status="odd")), DONE, journal=LEASE)
+    shop = open_shop(close, answer(known(PAYOUT, status="odd")), DONE, **SOON)
     shop.hub.create_payout("shop", PAYOUT)
     with capture_logs() as logs:
         assert [] == swept(shop)
@@ -366,6 +413,39 @@ def test_two_hubs_do_not_sweep_the_same_order(open_shop: OpenShop) -> None:
     shop.hub.create_payout("shop", PAYOUT)
     shop.journal.claim(1, 60.0)  # by another process
     assert ([], ["payouts"]) == (swept(shop), shop.sent)
+
+
+def test_a_sweep_holds_only_the_order_at_hand(open_shop: OpenShop) -> None:
+    """While one order is asked about, others may take the rest: each is claimed just before it is asked about."""
+    others: list[str] = []
+
+    def slow(connection: Any) -> None:
+        others.extend(record.facts.order_id for record in shop.journal.claim(10, 60.0))
+        connection.sendall(GONE)
+
+    shop = open_shop(close, close, close, slow)
+    for number in range(3):
+        shop.hub.create_payout("shop", msgspec.structs.replace(PAYOUT, order_id=f"po-{number}"))
+    assert (1, 2) == (len(swept(shop)), len(others))
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "by", "expected"),
+    [
+        ("7", {"provider_id", "order_id"}, Ref(provider_id="7", amount=plain_facts().amount)),
+        (None, {"provider_id", "order_id"}, Ref(order_id="po-1", amount=plain_facts().amount)),
+        ("7", {"order_id"}, Ref(order_id="po-1", amount=plain_facts().amount)),
+        (None, {"provider_id"}, None),
+    ],
+)
+def test_an_order_is_asked_about_as_the_provider_can_be_asked(
+    provider_id: str | None, by: set[str], expected: Ref | None
+) -> None:
+    """By the provider's id where it is known, else by ours; where neither will do, the question is in vain."""
+    now = dt.datetime.now(dt.UTC)
+    record = Record(facts=plain_facts(), state=State.UNKNOWN, provider_id=provider_id, created_at=now, updated_at=now)
+    with contextlib.nullcontext() if expected else pytest.raises(Unavailable):
+        assert expected == _ref(record, by)
 
 
 def test_the_late_answer_of_a_frozen_sender(open_shop: OpenShop) -> None:
@@ -461,16 +541,17 @@ def test_an_order_that_nobody_created_here_is_only_asked_about(open_shop: OpenSh
 
 @pytest.mark.parametrize(("act", "error"), [(GONE, NotFound), (answer(b"", 403), Unavailable)], ids=["404", "403"])
 def test_a_question_without_an_answer_changes_nothing(open_shop: OpenShop, act: bytes, error: type[Exception]) -> None:
-    """What the application is told as an error is kept as a reason, and no evidence of anything."""
+    """What the application is told as an error is kept as evidence of nothing: the order is as it was, and why."""
     shop = open_shop(close, act)
     shop.hub.create_payout("shop", PAYOUT)
     before = shop.journal.find(PO_1)
     with pytest.raises(error) as caught:
         shop.hub.fetch_payout("shop", order_id="po-1")
     after = shop.journal.find(PO_1)
-    kept = {name: getattr(before, name) for name in ("checks", "due_at", "reason")}
+    kept = {name: getattr(before, name) for name in ("checks", "due_at")}
     assert before == msgspec.structs.replace(after, **kept)
-    assert str(caught.value).startswith(after.reason) or error is NotFound
+    words = "not found, which proves nothing" if error is NotFound else str(caught.value)
+    assert ("status query", "unknown", words) == reasons(shop)[-1]
 
 
 def test_rule_7_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) -> None:
@@ -483,6 +564,27 @@ def test_rule_7_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) 
         shop.hub.fetch_payout("shop", order_id="po-1")
         states += [(state(shop), shop.journal.find(PO_1).contradicted)]
     assert [(State.SUCCEEDED, True), (State.REVERSED, True), (State.REVERSED, True)] == states
+
+
+def test_rule_7_a_failure_that_is_denied_is_not_told_as_one(open_shop: OpenShop) -> None:
+    """Rule 7: an order stays failed, but whoever asks for it again is not told that nothing moved; a person has to look."""
+    shop = open_shop(close, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.hub.resolve("shop", "payout", "po-1", "failed", reason="support says: never came", by="ann")
+    with capture_logs() as logs:
+        shop.hub.fetch_payout("shop", order_id="po-1")
+    again = shop.hub.create_payout("shop", PAYOUT)
+    assert (State.FAILED, Status.UNKNOWN, "recorded as failed, and something says otherwise; look at its trace") == (
+        state(shop), again.status, again.reason
+    )  # fmt: skip
+    assert [{"account": "shop", "kind": "payout", "order_id": "po-1"}] == [
+        {name: log[name] for name in ("account", "kind", "order_id")}
+        for log in logs
+        if log["event"] == "payhub.contradicted"
+    ]
+    assert [PO_1] == [record.facts.key for record in shop.journal.unsettled(0.0, 10)]
+    assert ["payouts", "payouts/find"] == shop.sent
+    assert Status.FAILED is shop.hub.resolve("shop", "payout", "po-1", "failed", reason="so", by="ann").status
 
 
 # Operators

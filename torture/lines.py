@@ -2,18 +2,23 @@
 
 import dis
 import inspect
+import linecache
 import os
 import sys
+import threading
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from payhub import plan, recording, runner
-from payhub.journal import memory, records, sql, statements, states
+from payhub import limits, plan, recording, resolver, runner
+from payhub.journal import records, rows, sql, statements, states
 
-MODULES: tuple[types.ModuleType, ...] = (plan, recording, runner, sql, statements, memory, records, states)
-"""Plan, journal and send: where `create_payout` writes down, sends, and writes down again."""
+MODULES: tuple[types.ModuleType, ...] = (
+    *(plan, recording, resolver, runner, limits),
+    *(sql, statements, rows, records, states),
+)
+"""Plan, journal and send: where an order is written down, sent, written down again, and asked about."""
 
 DIED = 86
 """The exit code of a process that ended where it was told to."""
@@ -31,6 +36,11 @@ class Line(NamedTuple):
     def __str__(self) -> str:
         """Write it as people read it."""
         return f"{self.module}:{self.number} {self.function}"
+
+    @property
+    def text(self) -> str:
+        """Return what stands there."""
+        return linecache.getline(sys.modules[self.module].__file__ or "", self.number).strip()
 
 
 _FILES: Mapping[str, str] = {inspect.getsourcefile(module) or "": module.__name__ for module in MODULES}
@@ -72,7 +82,7 @@ def visited(work: Callable[[], object]) -> list[tuple[Line, int]]:
     try:
         work()
     finally:
-        sys.settrace(None)
+        _untrace()
     return list(seen.items())
 
 
@@ -91,7 +101,12 @@ def die_at(line: Line, visit: int, work: Callable[[], object]) -> None:
     try:
         work()
     finally:
-        sys.settrace(None)
+        _untrace()
+
+
+def _untrace() -> None:
+    sys.settrace(None)
+    threading.settrace(None)
 
 
 def _trace(visiting: Callable[[Line], None]) -> None:
@@ -111,4 +126,5 @@ def _trace(visiting: Callable[[Line], None]) -> None:
         names[code] = module
         return local
 
+    threading.settrace(begun)  # type: ignore[arg-type]  # the journal's acts of an event loop
     sys.settrace(begun)  # type: ignore[arg-type]

@@ -39,6 +39,7 @@ currency = "RUB"
 base_url = "{url}"
 payout_cert = "{keys}/cert/payout"
 notification_key = "{keys}/cert/notification/public.pem"
+{more}
 """
 
 
@@ -56,16 +57,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """Hold one application's configuration: its journal, and the judge as its provider.
 
-    The lease is hardly longer than the deadline: late reports are what is looked for.
+    The lease is hardly longer than the deadline: late reports are what is looked for. `more` goes into
+    the account's table.
     """
 
     directory: Path
     judge: Judge
     journal: str
-    lease: float = 0.4
+    lease: float = 0.6
     deadline: float = 0.3
     window: float = 60.0
     url: str | None = None
+    more: str = ""
 
     @property
     def configuration(self) -> Path:
@@ -84,6 +87,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
                 provider=provider.NAME,
                 url=self.url or self.judge.url,
                 keys=self.keys,
+                more=self.more,
             )
             path.write_text(text, "utf-8")
         return path
@@ -104,9 +108,9 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         hub.registry.account(ACCOUNT)
         return hub
 
-    def async_hub(self) -> AsyncHub:
+    def async_hub(self, *plugins: object) -> AsyncHub:
         """Open an asynchronous hub and its account; nothing is connected yet."""
-        hub = AsyncHub.from_file(self.configuration, plugins=(provider,))
+        hub = AsyncHub.from_file(self.configuration, plugins=(provider, *plugins))
         hub.registry.account(ACCOUNT)
         return hub
 

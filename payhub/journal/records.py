@@ -239,10 +239,10 @@ def _stepped(record: Record, found: Evidence, now: dt.datetime) -> Record:
 def contrary(record: Record, found: Evidence) -> bool:
     """Tell whether evidence contradicts what is known of an order: its state, its id, or how a final one ended."""
     found = _heard(record, found)
-    if found.state is record.state or allowed(record.state, found):
-        final = found.state is record.state and record.state not in UNFINISHED
-        return any(_denied(name, record, found) for name in (_ENDED if final else _NAMED))
-    return contradicts(record.state, found)
+    same = found.state is record.state
+    if any(_denied(name, record, found) for name in (_ENDED if same and record.state not in UNFINISHED else _NAMED)):
+        return True
+    return not same and not allowed(record.state, found) and contradicts(record.state, found)
 
 
 _NAMED = ("provider_id",)

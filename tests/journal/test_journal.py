@@ -263,6 +263,14 @@ def test_an_open_order_has_one_id(journal: Journal) -> None:
     assert (State.PENDING, "7", None, True) == (record.state, record.provider_id, record.paid, record.contradicted)
 
 
+def test_a_late_answer_that_names_another_payout_contradicts(journal: Journal) -> None:
+    """If the resolver found one payout, and the create's answer names another, there may be two."""
+    brought(journal, State.UNKNOWN)
+    journal.settle(key(), found(State.SUCCEEDED, provider_id="7"), LATER)
+    record = journal.settle(key(), found(State.PENDING, Source.ANSWER, provider_id="8"), LATER)
+    assert (State.SUCCEEDED, "7", True) == (record.state, record.provider_id, record.contradicted)
+
+
 # Operators
 
 

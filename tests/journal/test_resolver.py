@@ -567,7 +567,7 @@ def test_rule_7_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) 
 
 
 def test_rule_7_a_failure_that_is_denied_is_not_told_as_one(open_shop: OpenShop) -> None:
-    """Rule 7: an order stays failed, but whoever asks for it again is not told that nothing moved; a person has to look."""
+    """Rule 7: an order stays failed, but whoever asks for it again is not told that nothing moved; a person looks."""
     shop = open_shop(close, DONE)
     shop.hub.create_payout("shop", PAYOUT)
     shop.hub.resolve("shop", "payout", "po-1", "failed", reason="support says: never came", by="ann")

@@ -25,6 +25,7 @@ from payhub.recording import NOT_FOUND, Terms, result_of, unanswered, watched
 from payhub.runner import Runner
 from torture.experiments import answers, deaths, deliveries, kills, race
 from torture.experiments import evidence as sequences
+from torture.experiments.ways import WAYS
 from torture.judge import Judge
 from torture.processes import call
 from torture.report import Bench, Finding, Found
@@ -60,7 +61,7 @@ def _raced(bench: Bench) -> Iterable[str]:
 
 
 def _died(bench: Bench) -> Iterable[str]:
-    findings = deaths.at_every_line(bench, only=deaths.WAYS[:1])[0]
+    findings = deaths.at_every_line(bench, only=WAYS[:1])[0]
     return [failure for finding in findings for failure in finding.failures]
 
 

@@ -54,7 +54,7 @@ class Hubs(NamedTuple):
             plain=plain,
             refused=beside("refused", url=_NOBODY_LISTENS),
             paced=beside("paced", more=_PACED),
-            late=beside("late", lease=_OVERSLEPT),
+            late=beside("late", lease=_OVERSLEPT, deadline=_OVERSLEPT / 10),
             asynchronous=shop.async_hub(_OBSERVER),
         )
 
@@ -131,8 +131,17 @@ def _sweeping(hubs: Hubs, _order_id: str) -> None:
     hubs.plain.sweep(3)
 
 
+def _resolving(hubs: Hubs, order_id: str) -> None:
+    hubs.plain.resolve(ACCOUNT, "payout", order_id, "succeeded", reason="seen in the cabinet", by="torture")
+
+
 def _created(hubs: Hubs, order_id: str, _judge: Judge | None = None) -> None:
     _creating()(hubs, order_id)
+
+
+def _asked_once(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+    _created(hubs, order_id)
+    _advancing(hubs, order_id)
 
 
 def _created_long_ago(hubs: Hubs, order_id: str, _judge: Judge) -> None:
@@ -160,15 +169,20 @@ def _full_later(hubs: Hubs, order_id: str, judge: Judge) -> None:
     _OBSERVER.armed = lambda: _full(hubs, order_id, judge)
 
 
-def _settled_meanwhile(hubs: Hubs, order_id: str, _judge: Judge) -> None:
-    """Let a resolver find out how the order ended before its sender reports."""
-    key = Key(ACCOUNT, "payout", order_id)
+def _settled_meanwhile(provider_id: str | None = None) -> Callable[[Hubs, str, Judge], None]:
+    """Let a resolver find out how the order ended, and under which id, before its sender reports."""
 
-    def settle() -> None:
-        for source, state in ((Source.LEASE, State.UNKNOWN), (Source.STATUS, State.SUCCEEDED)):
-            hubs.plain.journal.settle(key, Evidence(source=source, state=state), Schedule())
+    def before(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+        key = Key(ACCOUNT, "payout", order_id)
+        ended = Evidence(source=Source.STATUS, state=State.SUCCEEDED, provider_id=provider_id)
 
-    _OBSERVER.armed = settle
+        def settle() -> None:
+            for found in (Evidence(source=Source.LEASE, state=State.UNKNOWN), ended):
+                hubs.plain.journal.settle(key, found, Schedule())
+
+        _OBSERVER.armed = settle
+
+    return before
 
 
 _ENCODED = "application/json\r\nContent-Encoding: gzip"
@@ -189,10 +203,12 @@ WAYS = (
     Way(name="encoded answer, awaited", act=_awaiting, faults=(Fault(kind=_ENCODED),)),
     Way(name="answer too large", act=_creating(), faults=(Fault(pad=1 << 20),)),
     Way(name="another amount in the answer", act=_creating(), faults=(Fault(change={"amount": "1.00"}),), lied=True),
-    Way(name="settled before its sender reports", act=_creating(), before=_settled_meanwhile),
+    Way(name="settled before its sender reports", act=_creating(), before=_settled_meanwhile()),
+    Way(name="denied by its sender's report", act=_creating(), before=_settled_meanwhile("5"), lied=True),
     Way(name="the same order again", act=_creating(), before=_created),
     Way(name="another order under its id", act=_creating(other=True), before=_created),
     Way(name="while another process sends it", act=_creating(), before=_being_sent, faults=(_STALLED,)),
+    Way(name="awaited while another process sends it", act=_awaiting, before=_being_sent, faults=(_STALLED,)),
     Way(name="disk full before sending", act=_creating(), before=_full),
     Way(name="disk full after sending", act=_creating(), before=_full_later),
     Way(name="an amount of nothing", act=_creating(amount="0.00"), invalid=True),
@@ -201,7 +217,9 @@ WAYS = (
     Way(name="asking about what its sender left", act=_advancing, before=_abandoned),
     Way(name="asking about what never came", act=_advancing, before=_created, faults=(_NEVER_CAME,)),
     Way(name="asking in vain", act=_advancing, before=_created, faults=(_STALLED, _NO_ANSWER)),
+    Way(name="asking in vain again", act=_advancing, before=_asked_once, faults=(_STALLED, _NO_ANSWER)),
     Way(name="asking past the schedule", act=_advancing, before=_created_long_ago, faults=(_NEVER_CAME,)),
+    Way(name="an operator's act", act=_resolving, before=_created, faults=(_STALLED,)),
     Way(name="a sweep", act=_sweeping, before=_created, faults=(_STALLED,)),
 )
 

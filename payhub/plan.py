@@ -160,6 +160,10 @@ def _believed(result: Result, response: Response, unknown: Result, *, definite: 
     """Let a final status stand only where the answer can prove it."""
     if not isinstance(result, type(unknown)):
         return _unknown(unknown, f"HTTP {response.status}: {type(result).__name__} from the driver")
+    try:  # a struct that is made is not checked
+        result = msgspec.convert(msgspec.structs.asdict(result), type(result))
+    except msgspec.ValidationError:
+        return _unknown(unknown, f"HTTP {response.status}: a malformed {type(result).__name__} from the driver")
     doubtful = result.status.final and response.status // 100 != 2  # noqa: PLR2004
     if doubtful and not (definite and result.status in {Status.FAILED, Status.CANCELED}):
         return _unknown(unknown, f"HTTP {response.status}: does not prove that it {result.status}")

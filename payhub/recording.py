@@ -5,25 +5,24 @@ the first byte leaves; an order that was sent is never sent again, whoever asks;
 written after sending changes nothing for the caller, and is found by the next sweep.
 """
 
-import contextlib
 import datetime as dt
 import hashlib
 import hmac
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import structlog
 
 from payhub.driver import Call, Schedule
-from payhub.errors import Declined, NotFound, NotSent, PayhubError
+from payhub.errors import Declined, NotSent, PayhubError
 from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
-from payhub.journal.records import contrary, overdue_sender
-from payhub.journal.states import evidence, status_of
+from payhub.journal.records import conflict, contrary, givable, overdue_sender
+from payhub.journal.states import NOTHING_MOVED, evidence, status_of
 from payhub.masking import sweep, truncate
-from payhub.models import Exchange, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Ref, Status
+from payhub.models import Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Phase, Status
 from payhub.money import Money
-from payhub.plan import Do, Pause, Recorded, Reply, Steps, compared
+from payhub.plan import Do, Pause, Recorded, Reply, Steps
 
 _log = structlog.get_logger("payhub")
 
@@ -82,6 +81,23 @@ def _tail(number: str) -> str | None:
     return truncate(number)[-4:].lstrip("*") or None
 
 
+class Trail:
+    """Note what was exchanged on the way of an order, and whether anything that moves money may have left.
+
+    Nothing that moves money leaves after `until`: somebody else may have acted on the order by then.
+    """
+
+    def __init__(self, until: dt.datetime | None = None) -> None:
+        """Begin where nothing has left."""
+        self.exchanges: list[Exchange] = []
+        self.sent = False
+        self._until = until
+
+    def too_late(self, call: Call) -> bool:
+        """Tell whether a call must not leave any more."""
+        return call.moves_money and self._until is not None and dt.datetime.now(dt.UTC) > self._until
+
+
 def recorded(steps: Generator[Call, Reply, Result], order: Facts, terms: Terms, kind: type[Result]) -> Recorded[Result]:
     """Carry out the steps of a create, once for all who ask for the same order.
 
@@ -94,31 +110,36 @@ def recorded(steps: Generator[Call, Reply, Result], order: Facts, terms: Terms, 
     except StopIteration as done:  # the driver wants nothing sent
         answer: Result = done.value
         return answer
+    except PayhubError as refusal:
+        return (yield from _repeated(order, kind, refusal))
     opened = yield from _opened(order, terms)
     if not opened.yours:
         steps.close()
         return _remembered(opened.record, kind)
-    if overdue_sender(opened.record, dt.datetime.now(dt.UTC) + dt.timedelta(seconds=terms.patience)):
-        steps.close()
-        yield from _overslept(order.key, terms)
-    result = yield from _sent(steps, call, order.key, terms)
+    result = yield from _sent(steps, call, opened.record, terms, kind)
     return result
 
 
-def _overslept(key: Key, terms: Terms) -> Recorded[None]:
-    """Refuse to send what could leave after the lease: meanwhile a person may have acted on the order."""
-    reason = "this process was stopped for so long that the order's lease may end while it sends"
-    yield from _settled(key, Evidence(source=Source.ANSWER, state=State.NOT_SENT, reason=reason), terms, [])
-    raise NotSent(f"{reason} (not sent)")
+def _repeated(order: Facts, kind: type[Result], refusal: PayhubError) -> Recorded[Result]:
+    """Return what is recorded of an order that is refused now, if it was sent before; else let the refusal stand."""
+    known = yield from found(order.key)
+    if known is None or givable(known):
+        raise refusal
+    if known.facts.fingerprint != order.fingerprint:
+        raise conflict(order.key)
+    return _remembered(known, kind)
 
 
 def _opened(order: Facts, terms: Terms) -> Recorded[Opened]:
     """Take the order, or wait for the one who is sending it."""
     waited = 0.0
+    opened: Opened | None = None
     while True:
         try:
-            opened: Opened = yield Do(lambda journal: journal.open(order, terms.lease))
+            opened = yield Do(lambda journal: journal.open(order, terms.lease))
         except JournalFailed as cause:
+            if opened is not None:  # somebody else sends it: this is no time to say that nothing was sent
+                return opened
             raise NotSent(f"{cause} (not sent)") from cause
         died = overdue_sender(opened.record, dt.datetime.now(dt.UTC)) is not None
         if opened.yours or opened.record.state is not State.SENDING or died or waited >= terms.patience:
@@ -128,54 +149,77 @@ def _opened(order: Facts, terms: Terms) -> Recorded[Opened]:
         waited += pause
 
 
-def _sent(steps: Generator[Call, Reply, Result], call: Call, key: Key, terms: Terms) -> Recorded[Result]:
-    seen: list[Exchange] = []
+def _sent(
+    steps: Generator[Call, Reply, Result], call: Call, record: Record, terms: Terms, kind: type[Result]
+) -> Recorded[Result]:
+    """Send an order that was taken, and write down what came of it.
+
+    Only what proves that nothing moved lets an error out; whatever else is raised once a call that
+    moves money may have left, by a driver or by a signal, the outcome is unknown.
+    """
+    trail = Trail(record.lease_until and record.lease_until - dt.timedelta(seconds=terms.patience))
+    key = record.facts.key
     try:
-        result = yield from watched(steps, seen, call)
+        result = yield from watched(steps, trail, call)
+        came = evidence(result, Source.ANSWER)
     except Declined as refusal:
-        found = Evidence(source=Source.ANSWER, state=State.DECLINED, reason=str(refusal))
-        yield from _settled(key, found, terms, seen)
+        came = Evidence(source=Source.ANSWER, state=State.DECLINED, reason=str(refusal))
+        yield from _settled(key, came, terms, trail)
         raise
-    except Exception as cause:  # the plan lets one out only if nothing that moves money was sent
-        found = Evidence(source=Source.ANSWER, state=State.NOT_SENT, reason=_words(cause))
-        yield from _settled(key, found, terms, seen)
-        raise
-    yield from _settled(key, evidence(result, Source.ANSWER), terms, seen)
+    except Exception as cause:
+        words = _words(cause)
+        if not trail.sent:
+            came = Evidence(source=Source.ANSWER, state=State.NOT_SENT, reason=words)
+            yield from _settled(key, came, terms, trail)
+            raise
+        result = msgspec.structs.replace(result_of(record, kind), reason=f"{words} after it may have been sent")
+        came = evidence(result, Source.ANSWER)
+    yield from _settled(key, came, terms, trail)
     return result
 
 
-def watched(steps: Steps[T], seen: list[Exchange], call: Call | None = None) -> Steps[T]:
-    """Carry out steps, or carry them on from a call of theirs, and note the exchanges.
+def watched(steps: Steps[T], trail: Trail, call: Call | None = None) -> Steps[T]:
+    """Carry out steps, or carry them on from a call of theirs, and leave a trail.
 
     A runner that fails is for the steps to judge: they know what it means for money.
     """
     try:
         call = call or next(steps)
         while True:
+            if trail.too_late(call):
+                call = steps.send(Reply(phase=Phase.NOT_SENT, problem=_OVERSLEPT))
+                continue
+            before, trail.sent = trail.sent, trail.sent or call.moves_money
             try:
                 reply: Reply = yield call
             except Exception as cause:  # noqa: BLE001 - the steps know what it means
                 call = steps.throw(cause)
-            else:
-                seen += reply.exchanges
-                call = steps.send(reply)
+                continue
+            if reply.phase is Phase.NOT_SENT:
+                trail.sent = before
+            trail.exchanges += reply.exchanges
+            call = steps.send(reply)
     except StopIteration as done:
         result: T = done.value
         return result
 
 
-def _settled(key: Key, found: Evidence, terms: Terms, seen: list[Exchange]) -> Recorded[None]:
+_OVERSLEPT = "this process was stopped for so long that the order's lease may end while it sends"
+
+
+def _settled(key: Key, came: Evidence, terms: Terms, trail: Trail) -> Recorded[None]:
     """Write down what came of it; a journal that fails now must not hide the outcome from the caller."""
     try:
-        yield from settled(key, found, terms, seen)
+        yield from settled(key, came, terms, trail)
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
-        _log.critical("payhub.journal_failed", **in_log(key), error=_words(cause), state=str(found.state))
+        _log.critical("payhub.journal_failed", **in_log(key), error=_words(cause), state=str(came.state))
 
 
-def settled(key: Key, found: Evidence, terms: Terms, seen: Sequence[Exchange] = ()) -> Recorded[Record]:
+def settled(key: Key, came: Evidence, terms: Terms, trail: Trail | None = None) -> Recorded[Record]:
     """Write down evidence and the exchanges it came with, and return what is known then; log what contradicts."""
-    record: Record = yield Do(lambda journal: journal.settle(key, found, terms.schedule, seen if terms.keep else ()))
-    if contrary(record, found):
+    exchanges = trail.exchanges if trail and terms.keep else ()
+    record: Record = yield Do(lambda journal: journal.settle(key, came, terms.schedule, exchanges))
+    if contrary(record, came):
         _log.warning("payhub.contradicted", **in_log(key))
     return record
 
@@ -183,6 +227,16 @@ def settled(key: Key, found: Evidence, terms: Terms, seen: Sequence[Exchange] = 
 def in_log(key: Key) -> dict[str, str]:
     """Name an order in a log event."""
     return {"account": key.account, "kind": key.kind, "order_id": sweep(key.order_id)}
+
+
+def found(key: Key) -> Recorded[Record | None]:
+    """Return what is known of an order; a journal that fails does not keep anybody from asking the provider."""
+    try:
+        record: Record | None = yield Do(lambda journal: journal.find(key))
+    except JournalFailed as cause:
+        _log.critical("payhub.journal_failed", **in_log(key), error=str(cause))
+        return None
+    return record
 
 
 def _words(cause: Exception) -> str:
@@ -199,10 +253,7 @@ def _remembered(record: Record, kind: type[Result]) -> Result:
 def _doubtful(record: Record) -> bool:
     """Tell whether something says that the provider has, or has paid, an order of which no money should have moved."""
     notified = record.notified and record.state in {State.NOT_SENT, State.DECLINED}
-    return notified or (record.contradicted and record.state in _NOTHING_MOVED)
-
-
-_NOTHING_MOVED = frozenset({State.NOT_SENT, State.DECLINED, State.FAILED, State.CANCELED})
+    return notified or (record.contradicted and record.state in NOTHING_MOVED)
 
 
 def result_of(record: Record, kind: type[Result]) -> Result:
@@ -222,77 +273,3 @@ def result_of(record: Record, kind: type[Result]) -> Result:
         created_at=record.created_at,
         **said,
     )
-
-
-def _found(key: Key | None) -> Recorded[Record | None]:
-    """Return what is known of an order; a journal that fails does not keep anybody from asking."""
-    if key is None:
-        return None
-    try:
-        found: Record | None = yield Do(lambda journal: journal.find(key))
-    except JournalFailed as cause:
-        _log.critical("payhub.journal_failed", **in_log(key), error=str(cause))
-        return None
-    return found
-
-
-def noticed(
-    ask: Callable[[Ref], Generator[Call, Reply, Result]], key: Key | None, ref: Ref, terms: Terms
-) -> Recorded[Result]:
-    """Ask for a status as the application wants, and keep what the answer says of a known order.
-
-    What is kept is compared with what is recorded, not with what the application says now.
-    """
-    seen: list[Exchange] = []
-    steps = ask(msgspec.structs.replace(ref, amount=None))
-    try:
-        result = yield from watched(steps, seen)
-    except PayhubError as cause:
-        record = yield from _found(key)
-        if record is not None:
-            yield from _settled(record.facts.key, unanswered(cause), terms, seen)
-        raise
-    record = yield from _found(key or _named(result))
-    if record is not None:
-        result = matched(result, record)
-        yield from _settled(record.facts.key, evidence(result, Source.STATUS), terms, seen)
-        if record.notified:
-            with contextlib.suppress(JournalFailed):  # they wait on, and a sweep will ask again
-                yield from weighed(record.facts.key)
-    return _compared(result, ref)
-
-
-def unanswered(cause: PayhubError) -> Evidence:
-    """Return what a question that got no usable answer is evidence for: nothing, but it is kept."""
-    words = NOT_FOUND if isinstance(cause, NotFound) else str(cause)
-    return Evidence(source=Source.STATUS, state=State.UNKNOWN, reason=words)
-
-
-NOT_FOUND = "not found, which proves nothing"
-"""Say why a question that was answered so changed nothing."""
-
-
-def weighed(key: Key) -> Recorded[Record]:
-    """Give the notifications that wait their verdict, and log those that the provider itself contradicts."""
-    record: Record = yield Do(lambda journal: journal.weigh(key))
-    if record.contradicted:
-        _log.warning("payhub.contradicted", **in_log(key))
-    return record
-
-
-def matched(result: Result, record: Record) -> Result:
-    """Compare an answer with all that is recorded of its order."""
-    facts = record.facts
-    return _compared(result, Ref(order_id=facts.order_id, provider_id=record.provider_id, amount=facts.amount))
-
-
-def _compared(result: Result, ref: Ref) -> Result:
-    """Compare once more; what was found wrong before stays wrong."""
-    again = compared(result, ref)
-    return msgspec.structs.replace(again, mismatches=tuple(dict.fromkeys(result.mismatches + again.mismatches)))
-
-
-def _named(result: Payment | Payout) -> Key | None:
-    """Return the order that an answer says it is about."""
-    kind: Kind = "payment" if isinstance(result, Payment) else "payout"
-    return Key(result.account, kind, result.order_id) if result.order_id else None

@@ -1,12 +1,14 @@
 """Open accounts: a driver, its configuration, and who is asked for each operation."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 import pluggy
 
+from payhub import resolver
+from payhub.asking import noticed
 from payhub.config import Settings, account_config, journal_key
 from payhub.driver import AccountConfig, Asking, Capabilities, Schedule
 from payhub.errors import BadNotification, ConfigurationError, PayhubError, UnknownAccount, UnsupportedOperation
@@ -27,7 +29,7 @@ from payhub.plan import (
 )
 from payhub.plugins import OPERATIONS, Plugins, Provider
 from payhub.receiving import receiving
-from payhub.recording import Terms, facts, noticed, recorded, result_of
+from payhub.recording import Terms, facts, recorded, result_of
 from payhub.resolver import advancing, giving_up, resolving
 from payhub.transcript import software
 
@@ -79,7 +81,7 @@ class OpenAccount:
 
     def fetch_payment(self, ref: Ref) -> Plan[Payment]:
         """Plan to ask for a payment's status, and to keep the answer where the order is known."""
-        return self._plan(noticed(self._payment_status, self._journaled("payment", ref), ref, self._terms))
+        return self._noticed("payment", ref, self._payment_status)
 
     def _payment_status(self, ref: Ref) -> Steps[Payment]:
         steps = reading(self._caller("fetch_payment")(account=self.driver, ref=_one_id(ref)))
@@ -87,7 +89,7 @@ class OpenAccount:
 
     def fetch_payout(self, ref: Ref) -> Plan[Payout]:
         """Plan to ask for a payout's status, and to keep the answer where the order is known."""
-        return self._plan(noticed(self._payout_status, self._journaled("payout", ref), ref, self._terms))
+        return self._noticed("payout", ref, self._payout_status)
 
     def _payout_status(self, ref: Ref) -> Steps[Payout]:
         steps = reading(self._caller("fetch_payout")(account=self.driver, ref=_one_id(ref)))
@@ -128,13 +130,14 @@ class OpenAccount:
 
     def advance(self, kind: Kind, order_id: str) -> Plan[Payment | Payout]:
         """Plan to take an order as far as it can go now."""
-        asking: Asking | None = getattr(self.capabilities, f"fetch_{kind}")
-        by = asking.by if asking else frozenset()
-        steps = advancing(Key(self.name, kind, order_id), getattr(self, f"_{kind}_status"), by, self._terms)
-        return self._plan(_as_result(steps, kind))
+        can: Asking | None = getattr(self.capabilities, f"fetch_{kind}")
+        steps = getattr(self, f"_{kind}_status")
+        asking = resolver.Asking(self.provider.info.name, can.by if can else frozenset(), steps)
+        return self._plan(_as_result(advancing(Key(self.name, kind, order_id), asking, self._terms), kind))
 
-    def _journaled(self, kind: Kind, ref: Ref) -> Key | None:
-        return Key(self.name, kind, ref.order_id) if ref.order_id else None
+    def _noticed(self, kind: Kind, ref: Ref, ask: Callable[[Ref], Steps[Any]]) -> Plan[Any]:
+        key = Key(self.name, kind, ref.order_id) if ref.order_id else None
+        return self._plan(noticed(ask, key, ref, self.provider.info.name, self._terms))
 
     def _facts(self, order: PaymentOrder | PayoutOrder) -> Facts:
         return facts(self.name, self.provider.info.name, order, self._key)

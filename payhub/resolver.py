@@ -7,42 +7,52 @@ add evidence.
 
 import datetime as dt
 from collections.abc import Callable, Collection, Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
+from payhub.asking import handed_over, matched, unanswered, weighed
 from payhub.driver import Call
-from payhub.errors import NotFound, PayhubError, Unavailable
+from payhub.errors import ConfigurationError, NotFound, PayhubError, Unavailable
 from payhub.journal import Evidence, Key, Record, Source, State
-from payhub.journal.records import overdue_sender, past_schedule, unknown_order
+from payhub.journal.records import overdue_sender, unknown_order
 from payhub.journal.states import UNFINISHED, evidence
-from payhub.models import Exchange, Ref
+from payhub.models import Ref
 from payhub.plan import Do, Recorded, Reply
-from payhub.recording import Terms, in_log, matched, settled, unanswered, watched, weighed
+from payhub.recording import Terms, Trail, in_log, settled, watched
 
 _log = structlog.get_logger("payhub")
 
-Asking = Callable[[Ref], Generator[Call, Reply, Any]]
-"""Make the steps that ask for a status; see `payhub.plan.reading`."""
+
+class Asking(NamedTuple):
+    """Say whom to ask, by which ids, and with what steps; see `payhub.plan.reading`."""
+
+    provider: str
+    by: Collection[str]
+    steps: Callable[[Ref], Generator[Call, Reply, Any]]
 
 
-def advancing(key: Key, ask: Asking, by: Collection[str], terms: Terms) -> Recorded[Record]:
+def advancing(key: Key, asking: Asking, terms: Terms) -> Recorded[Record]:
     """Take one order as far as it can go now, and return what is known then.
-
-    `by` names the ids by which the provider can be asked.
 
     Raises:
         UnknownAccount: the journal does not know the order.
+        ConfigurationError: it was made with another provider than the account's.
     """
     record: Record | None = yield Do(lambda journal: journal.find(key))
     if record is None:
         raise unknown_order(key)
+    if record.facts.provider != asking.provider:
+        raise ConfigurationError(
+            f"account {key.account!r} is of provider {asking.provider!r}, and this order was made with "
+            f"{record.facts.provider!r}: give each provider an account of its own"
+        )
     now = dt.datetime.now(dt.UTC)
     record = yield from _freed(record, now, terms)
     if record.state is State.SENDING or not (record.notified or record.state in UNFINISHED):
         return record
-    record = yield from _asked(record, ask, by, terms)
-    return (yield from _handed_over(record, now, terms))
+    record = yield from _asked(record, asking, terms)
+    return (yield from handed_over(record, now, terms))
 
 
 def giving_up(record: Record, cause: Exception, terms: Terms) -> Recorded[Record]:
@@ -53,22 +63,13 @@ def giving_up(record: Record, cause: Exception, terms: Terms) -> Recorded[Record
     _log.error("payhub.sweep_failed", **in_log(record.facts.key), error=type(cause).__name__)
     now = dt.datetime.now(dt.UTC)
     record = yield from _freed(record, now, terms)
-    return (yield from _handed_over(record, now, terms))
+    return (yield from handed_over(record, now, terms))
 
 
 def _freed(record: Record, now: dt.datetime, terms: Terms) -> Recorded[Record]:
     """Give up a sender whose lease has ended."""
     ended = overdue_sender(record, now)
     return (yield from settled(record.facts.key, ended, terms)) if ended else record
-
-
-def _handed_over(record: Record, now: dt.datetime, terms: Terms) -> Recorded[Record]:
-    """Hand an order over to a person that the schedule could not settle."""
-    if not past_schedule(record, now, terms.schedule):
-        return record
-    reason = "not settled within the time the schedule allows; ask the provider's support"
-    found = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, reason=reason)
-    return (yield from settled(record.facts.key, found, terms))
 
 
 def resolving(key: Key, state: State, reason: str, by: str, terms: Terms) -> Recorded[Record]:
@@ -85,20 +86,23 @@ def resolving(key: Key, state: State, reason: str, by: str, terms: Terms) -> Rec
     return record
 
 
-def _asked(record: Record, ask: Asking, by: Collection[str], terms: Terms) -> Recorded[Record]:
+def _asked(record: Record, asking: Asking, terms: Terms) -> Recorded[Record]:
     """Ask about an order; no answer leaves it as it is."""
     key = record.facts.key
-    seen: list[Exchange] = []
+    began = dt.datetime.now(dt.UTC)
+    trail = Trail()
     try:
-        result = yield from watched(ask(_ref(record, by)), seen)
-        found = evidence(matched(result, record), Source.STATUS)
+        result = yield from watched(asking.steps(_ref(record, asking.by)), trail)
+        came = evidence(matched(result, record), Source.STATUS)
         answered = True
-    except PayhubError as cause:
-        found = unanswered(cause)
+    except Exception as cause:  # noqa: BLE001 - a driver's mistake is an answer in vain, too
+        if not isinstance(cause, PayhubError):
+            _log.error("payhub.driver_failed", **in_log(key), error=type(cause).__name__)
+        came = unanswered(cause)
         answered = isinstance(cause, NotFound) and not record.state.open  # all that will ever be known of it
-    changed = yield from settled(key, found, terms, seen)
+    changed = yield from settled(key, came, terms, trail)
     if answered and changed.notified:
-        changed = yield from weighed(key)
+        changed = yield from weighed(key, began)
     return changed
 
 

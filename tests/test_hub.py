@@ -290,7 +290,7 @@ def public(kind: type[object]) -> dict[str, inspect.Signature]:
 def _awaited(signature: inspect.Signature) -> inspect.Signature:
     """Take an asynchronous iterator for an iterator."""
     if get_origin(signature.return_annotation) is AsyncIterator:
-        return signature.replace(return_annotation=Iterator[get_args(signature.return_annotation)])
+        return signature.replace(return_annotation=Iterator[get_args(signature.return_annotation)])  # type: ignore[misc]
     return signature
 
 

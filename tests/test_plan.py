@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -203,6 +204,13 @@ def test_a_success_needs_proof(http: int) -> None:
 def test_what_is_no_result_is_unknown(nothing: Any) -> None:
     """A driver that returns something else after sending has lost the answer: UNKNOWN."""
     assert Status.UNKNOWN is created(flow(call(), end=nothing), answered()).status
+
+
+@pytest.mark.parametrize("field", [{"status": None}, {"status": "odd"}, {"provider_id": 7}, {"paid": Decimal(5)}])
+def test_a_result_of_wrong_types_is_unknown(field: dict[str, Any]) -> None:
+    """A driver that returns a result with a value of another type after sending has lost the answer: UNKNOWN."""
+    result = created(flow(call(), end=msgspec.structs.replace(KNOWN, **field)), answered())
+    assert (Status.UNKNOWN, "HTTP 200: a malformed Payout from the driver") == (result.status, result.reason)
 
 
 def test_a_flow_without_calls_ends_at_once() -> None:

@@ -99,8 +99,11 @@ class Journal(Protocol):
         """
         ...
 
-    def weigh(self, key: Key) -> Record:
-        """Give the notifications that wait their verdict, by the answer that is now known; return the order."""
+    def weigh(self, key: Key, asked_at: dt.datetime) -> Record:
+        """Give the notifications that wait their verdict, by the answer that is now known; return the order.
+
+        What came after the question that was answered goes on waiting.
+        """
         ...
 
     def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:

@@ -25,6 +25,7 @@ from payhub.journal.records import (
     bare,
     conflict,
     givable,
+    heard_of,
     hint,
     notified,
     sending,
@@ -53,6 +54,8 @@ class MemoryJournal:
             record = self._records.get(facts.key)
             if record is None:
                 record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
+                if any(noted.notice.key == facts.key for noted in self._notes.values()):
+                    record = self._records[facts.key] = heard_of(record, now)
             elif record.facts.fingerprint != facts.fingerprint:
                 raise conflict(facts.key)
             if not givable(record):
@@ -127,14 +130,15 @@ class MemoryJournal:
             self._records[notice.key] = record
             return Noticed(times, record, ask)
 
-    def weigh(self, key: Key) -> Record:
+    def weigh(self, key: Key, asked_at: dt.datetime) -> Record:
         """Give the notifications that wait their verdict."""
         with self._lock:
             record = self._records[key]
             waiting = [p for p, n in self._notes.items() if n.notice.key == key and n.verdict is Verdict.WAITING]
             for place in waiting:
                 noted = self._notes[place]
-                self._notes[place] = msgspec.structs.replace(noted, verdict=verdict(record, noted.notice))
+                if noted.last_at <= asked_at:
+                    self._notes[place] = msgspec.structs.replace(noted, verdict=verdict(record, noted.notice))
             record = self._records[key] = weighed(record, [self._notes[place].verdict for place in waiting])
             return record
 

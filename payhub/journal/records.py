@@ -67,7 +67,8 @@ class Record(Shown, frozen=True, kw_only=True):
     `attempts` counts sends, `checks` counts questions since the last change. `lease_until` is when
     a sender that has not reported is given up, `due_at` when the provider is to be asked next,
     `sent_at` when it was taken for sending last.
-    `contradicted` tells that evidence came which was kept and not applied. `notified` tells that a
+    `contradicted` tells that evidence came which was kept and not applied, `resolved` that it was a
+    person who said how the order ended. `notified` tells that a
     notification waits for the provider to be asked, `quiet_until` for how long a repeat of one is
     no reason to ask.
     """
@@ -89,6 +90,7 @@ class Record(Shown, frozen=True, kw_only=True):
     sent_at: Clear[dt.datetime | None] = None
     lease_until: Clear[dt.datetime | None] = None
     due_at: Clear[dt.datetime | None] = None
+    resolved: Clear[bool] = False
     notified: Clear[bool] = False
     quiet_until: Clear[dt.datetime | None] = None
     created_at: Clear[dt.datetime]
@@ -201,6 +203,16 @@ def sending(record: Record, now: dt.datetime, lease: float) -> Record:
     )
 
 
+def heard_of(record: Record, now: dt.datetime) -> Record:
+    """Return a new record of which a notification waits: the provider seems to have the order, so it is not sent.
+
+    A journal that was put back from a copy does not know what was sent since.
+    """
+    reason = "the provider told of it before it was created here"
+    sent = sending(record, now, 0.0)  # for all that is known, by somebody who will not report
+    return msgspec.structs.replace(sent, attempts=record.attempts, notified=True, reason=reason)
+
+
 def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule) -> tuple[Record, bool]:
     """Apply evidence to a record; return the new one, and whether the evidence contradicts it.
 
@@ -242,7 +254,8 @@ def contrary(record: Record, found: Evidence) -> bool:
     same = found.state is record.state
     if any(_denied(name, record, found) for name in (_ENDED if same and record.state not in UNFINISHED else _NAMED)):
         return True
-    return not same and not allowed(record.state, found) and contradicts(record.state, found)
+    known_better = record.resolved and record.state is State.FAILED and found.state is State.PENDING
+    return not same and not allowed(record.state, found) and (known_better or contradicts(record.state, found))
 
 
 _NAMED = ("provider_id",)
@@ -275,7 +288,7 @@ def _decided(record: Record, found: Evidence, now: dt.datetime, schedule: Schedu
         IllegalStep: it is not his to take.
     """
     if allowed(record.state, found):
-        decided = _stepped(record, found, now)
+        decided = msgspec.structs.replace(_stepped(record, found, now), resolved=True)
     elif record.contradicted and confirms(record.state, found.state):
         decided = msgspec.structs.replace(record, updated_at=now)
     else:
@@ -333,7 +346,7 @@ def verdict(record: Record, notice: Notice) -> Verdict:
     if notice.state is record.state:
         amounts = {notice.paid, record.paid} - {None}
         return Verdict.CONTRADICTED if len(amounts) > 1 and not record.state.open else Verdict.CONFIRMED
-    if record.state in EDGES[notice.state]:
+    if record.state in EDGES[notice.state] and record.state not in {State.NOT_SENT, State.DECLINED}:
         return Verdict.OUTDATED
     if record.state in UNFINISHED:
         return Verdict.WAITING

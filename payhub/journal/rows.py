@@ -62,6 +62,7 @@ def record(row: Any) -> Record:
         mismatches=tuple(row.mismatches.split(",")) if row.mismatches else (),
         redirect_url=row.redirect_url,
         contradicted=bool(row.contradicted),
+        resolved=bool(row.resolved),
         attempts=row.attempts,
         checks=row.checks,
         sent_at=_time(row.sent_at),

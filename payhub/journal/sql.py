@@ -35,6 +35,7 @@ from payhub.journal.records import (
     applied,
     conflict,
     givable,
+    heard_of,
     hint,
     notified,
     sending,
@@ -153,6 +154,8 @@ class SqlJournal:
         row, record = (made[0], record) if made else self._locked(cursor, facts.key)
         if record.facts.fingerprint != facts.fingerprint:
             raise conflict(facts.key)
+        if made and self._s.waiting.run(cursor, facts.key._asdict()).fetchone():
+            record = self._updated(cursor, row, record, heard_of(record, _now()))
         if not givable(record):
             return Opened(record, yours=False)
         record = self._updated(cursor, row, record, sending(record, _now(), lease))
@@ -244,15 +247,15 @@ class SqlJournal:
         after, ask = notified(record, now, window, lease, new=new or anew)
         return Noticed(times, self._updated(cursor, row, record, after), ask)
 
-    def weigh(self, key: Key) -> Record:
+    def weigh(self, key: Key, asked_at: dt.datetime) -> Record:
         """Give the notifications that wait their verdict."""
-        return self._run(lambda cursor: self._weigh(cursor, key))
+        return self._run(lambda cursor: self._weigh(cursor, key, rows.micros(asked_at) or 0))
 
-    def _weigh(self, cursor: Any, key: Key) -> Record:
+    def _weigh(self, cursor: Any, key: Key, asked_at: int) -> Record:
         row, record = self._locked(cursor, key)
         verdicts: list[Verdict] = []
-        for number, body in self._s.waiting.run(cursor, key._asdict()).fetchall():
-            verdicts.append(verdict(record, rows.notice(body)))
+        for number, body, last_at in self._s.waiting.run(cursor, key._asdict()).fetchall():
+            verdicts.append(verdict(record, rows.notice(body)) if last_at <= asked_at else Verdict.WAITING)
             self._s.judge.run(cursor, {"number": number, "verdict": verdicts[-1]})
         return self._updated(cursor, row, record, weighed(record, verdicts))
 

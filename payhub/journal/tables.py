@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -77,6 +78,7 @@ class Tables:
             Column("mismatches", Text),
             Column("redirect_url", Text),
             Column("contradicted", Boolean, nullable=False),
+            Column("resolved", Boolean, nullable=False, server_default=false()),
             Column("attempts", Integer, nullable=False),
             Column("checks", Integer, nullable=False),
             Column("sent_at", _Time),

@@ -8,6 +8,7 @@ import pytest
 
 from payhub import Money, OrderConflict
 from payhub.journal import Evidence, IllegalStep, Journal, JournalFailed, Key, Record, Source, State
+from payhub.journal.states import NOTHING_MOVED
 from payhub.masking import blot
 from payhub.models import Exchange, Phase
 
@@ -162,14 +163,34 @@ def test_any_text_of_a_provider_can_be_kept(journal: Journal, text: str) -> None
 def test_rule_7_a_final_state_does_not_change(journal: Journal, state: State) -> None:
     """Rule 7: after a final state no evidence leads to another one; what contradicts is kept and flagged."""
     brought(journal, state)
-    others = set(State) - {State.NEW, State.SENDING, State.UNKNOWN, State.PENDING, State.REVERSED, state}
-    for source, then in itertools.product((Source.ANSWER, Source.STATUS, Source.LEASE, Source.SCHEDULE), others):
+    agreed = NOTHING_MOVED if state in NOTHING_MOVED else {state}
+    others = set(State) - {State.NEW, State.SENDING, State.UNKNOWN, State.PENDING, State.REVERSED, *agreed}
+    for source, then in itertools.product((Source.ANSWER, Source.STATUS), others):
         record = journal.settle(key(), found(then, source, provider_id="x", paid=RUB), NOW)
         told = journal.story("po-1")[1][-1]
         assert (state, True, None, None, None) == (
             record.state, record.contradicted, record.due_at, record.provider_id, record.paid
         )  # fmt: skip
         assert (then, True) == (told.evidence and told.evidence.state, told.contradicts)
+
+
+@pytest.mark.parametrize("state", [state for state in WAYS if not state.open and state is not State.NEEDS_ATTENTION])
+def test_what_says_nothing_against_a_final_state_does_not_contradict(journal: Journal, state: State) -> None:
+    """Time that has passed says nothing; and that no money moved can be said in several ways."""
+    brought(journal, state)
+    said = {(source, then) for source in (Source.LEASE, Source.SCHEDULE) for then in set(State) - {State.NEW, state}}
+    said |= {(Source.STATUS, then) for then in NOTHING_MOVED if state in NOTHING_MOVED}
+    records = [journal.settle(key(), found(then, source), NOW) for source, then in said]
+    assert {(state, False)} == {(record.state, record.contradicted) for record in records}
+
+
+@pytest.mark.parametrize(("said", "expected"), [(State.FAILED, True), (State.SUCCEEDED, False)])
+def test_what_an_operator_said_is_no_old_news_to_a_late_answer(journal: Journal, said: State, expected: bool) -> None:
+    """A sender that wakes up with "pending" after a person said "failed" contradicts him."""
+    brought(journal, State.UNKNOWN)
+    journal.settle(key(), found(said, Source.OPERATOR, reason="so"), LATER, by="ann")
+    record = journal.settle(key(), found(State.PENDING, Source.ANSWER, provider_id="7"), LATER)
+    assert (said, expected) == (record.state, record.contradicted)
 
 
 def test_rule_7_a_success_is_reversed_by_a_status_query_alone(journal: Journal) -> None:

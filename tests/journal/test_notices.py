@@ -195,7 +195,7 @@ def test_the_answer_decides_what_a_notification_was(
     brought(journal, State.UNKNOWN)
     journal.notice(notice(said), 60.0, 30.0)
     journal.settle(key(), found(answered), NOW)
-    record = journal.weigh(key())
+    record = journal.weigh(key(), dt.datetime.now(dt.UTC))
     waits = expected is Verdict.WAITING
     assert (expected, answered, expected is Verdict.CONTRADICTED, waits, waits) == (
         verdicts(journal)[0], record.state, record.contradicted, record.notified, record.due_at is not None
@@ -208,7 +208,7 @@ def test_another_amount_than_the_answers_contradicts(journal: Journal) -> None:
     brought(journal, State.PENDING)
     journal.notice(notice(paid=Money("5", "RUB")), 60.0, 30.0)
     journal.settle(key(), found(State.SUCCEEDED, paid=RUB), LATER)
-    record = journal.weigh(key())
+    record = journal.weigh(key(), dt.datetime.now(dt.UTC))
     assert ([Verdict.CONTRADICTED], True, RUB) == (verdicts(journal), record.contradicted, record.paid)
 
 
@@ -217,11 +217,31 @@ def test_a_verdict_stands_when_the_message_comes_again(journal: Journal) -> None
     brought(journal, State.PENDING)
     journal.notice(notice(), 60.0, 30.0)
     journal.settle(key(), found(State.FAILED), LATER)
-    before = journal.weigh(key())
+    before = journal.weigh(key(), dt.datetime.now(dt.UTC))
     assert not any(journal.notice(notice(), 1.0, 30.0).ask for _ in range(10))
     assert (before, [Verdict.CONTRADICTED]) == (journal.find(key()), verdicts(journal))
     assert journal.notice(notice(), 1.0, 30.0, anew=True).ask
     assert [Verdict.WAITING] == verdicts(journal)
+
+
+def test_an_answer_says_nothing_of_what_came_after_the_question(journal: Journal) -> None:
+    """A notification that came while a question was under way waits for the next answer."""
+    brought(journal, State.SUCCEEDED)
+    asked_at = dt.datetime.now(dt.UTC)
+    journal.notice(notice(State.REVERSED), 60.0, 30.0)
+    record = journal.weigh(key(), asked_at)
+    assert ([Verdict.WAITING], True, False) == (verdicts(journal), record.notified, record.contradicted)
+    journal.settle(key(), found(State.REVERSED), NOW)
+    assert not journal.weigh(key(), dt.datetime.now(dt.UTC)).notified
+    assert [Verdict.CONFIRMED] == verdicts(journal)
+
+
+@pytest.mark.parametrize("state", [State.NOT_SENT, State.DECLINED])
+def test_whatever_a_notification_says_of_what_was_not_taken_it_is_news(journal: Journal, state: State) -> None:
+    """The provider tells of an order that it should not have: it is asked, and nothing is sent again meanwhile."""
+    brought(journal, state)
+    assert journal.notice(notice(State.UNKNOWN), 60.0, 30.0).ask
+    assert not journal.open(facts(), 60.0).yours
 
 
 # Asking

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from payhub import Money, NotFound, Status, Unavailable, UnknownAccount
+from payhub import ConfigurationError, Money, NotFound, Status, Unavailable, UnknownAccount
 from payhub.driver import Schedule
 from payhub.journal import Evidence, IllegalStep, Key, Record, Source, State
 from payhub.journal.records import next_check, past_schedule
@@ -281,6 +281,33 @@ def test_a_question_of_the_application_that_was_not_answered_is_kept(
     assert (["create_payout", *["fetch_payout"] * len(tries)], State.PENDING) == (kept, state(shop))
 
 
+def test_an_application_that_asks_does_not_keep_a_person_away(open_shop: OpenShop) -> None:
+    """However often an application asks for itself: past the schedule a person has to look."""
+    shop = open_shop(CREATED, CREATED, schedule=OVER)
+    shop.hub.create_payout("shop", PAYOUT)
+    assert Status.PENDING is shop.hub.fetch_payout("shop", order_id="po-1").status
+    assert State.NEEDS_ATTENTION is state(shop)
+
+
+def test_an_answer_about_another_payout_is_nobodys(open_shop: OpenShop) -> None:
+    """If a question by the provider's id is answered with another id, no order that it names is touched."""
+    shop = open_shop(CREATED, answer(known(PAYOUT, id="7", status="done")))
+    shop.hub.create_payout("shop", PAYOUT)
+    result = shop.hub.fetch_payout("shop", provider_id="8")
+    assert (Status.UNKNOWN, ("provider_id",), State.PENDING) == (result.status, result.mismatches, state(shop))
+
+
+def test_no_other_provider_is_asked_about_an_order(open_shop: OpenShop) -> None:
+    """If an account's provider was changed, its old orders are neither asked about there nor changed by it."""
+    shop = open_shop(DONE)
+    shop.journal.open(plain_facts(provider="former"), -1.0)
+    with pytest.raises(ConfigurationError, match="this order was made with 'former'"):
+        shop.hub.advance("shop", "payout", "po-1")
+    assert [] == shop.sent
+    assert Status.SUCCEEDED is shop.hub.fetch_payout("shop", order_id="po-1").status
+    assert State.SENDING is state(shop)
+
+
 # Sweeping
 
 
@@ -369,13 +396,13 @@ def test_an_order_that_cannot_be_asked_about_does_not_end_silently(open_shop: Op
     assert (Status.FAILED, "sold") == (result.status, result.account)
 
 
-@pytest.mark.usefixtures("mistake", "overdue")
+@pytest.mark.usefixtures("mistake")
 def test_a_mistake_in_a_driver_does_not_end_silently(open_shop: OpenShop) -> None:
     """Past the schedule a person has to look, also at an order that the driver cannot ask about."""
-    shop = open_shop(close, answer(known(PAYOUT, status="odd")))
+    shop = open_shop(close, answer(known(PAYOUT, status="odd")), schedule=OVER)
     shop.hub.create_payout("shop", PAYOUT)
     with capture_logs():
-        assert [] == swept(shop)
+        assert [("po-1", Status.UNKNOWN)] == swept(shop)
     assert State.NEEDS_ATTENTION is state(shop)
 
 
@@ -395,16 +422,20 @@ def mistake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("mistake")
-def test_an_order_is_due_again_after_any_error(open_shop: OpenShop) -> None:
-    """A mistake in a driver costs one sweep of the order: it is reported without the payer's values, and due again."""
-    shop = open_shop(close, answer(known(PAYOUT, status="odd")), DONE, **SOON)
+def test_a_mistake_in_a_driver_is_a_question_in_vain(open_shop: OpenShop) -> None:
+    """It is logged without the payer's values, and kept; the order is due again by its schedule."""
+    shop = open_shop(close, answer(known(PAYOUT, status="odd")), DONE)
     shop.hub.create_payout("shop", PAYOUT)
     with capture_logs() as logs:
-        assert [] == swept(shop)
-    assert (1, State.UNKNOWN) == (len([log for log in logs if log["event"] == "payhub.sweep_failed"]), state(shop))
-    while not (found := swept(shop)):
-        time.sleep(0.02)
-    assert [("po-1", Status.SUCCEEDED)] == found
+        assert [("po-1", Status.UNKNOWN)] == swept(shop)
+    assert [{"account": "shop", "kind": "payout", "order_id": "po-1", "error": "KeyError"}] == [
+        {name: log[name] for name in ("account", "kind", "order_id", "error")}
+        for log in logs
+        if log["event"] == "payhub.driver_failed"
+    ]
+    assert ("status query", "unknown", "KeyError in the driver") == reasons(shop)[-1]
+    assert "fetch_payout" == [e.exchange.operation for e in shop.journal.story("po-1")[1] if e.exchange][-1]
+    assert [("po-1", Status.SUCCEEDED)] == swept(shop)
 
 
 def test_two_hubs_do_not_sweep_the_same_order(open_shop: OpenShop) -> None:

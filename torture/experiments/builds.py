@@ -13,6 +13,7 @@ from unittest import mock
 import msgspec
 
 from payhub import Status
+from payhub.asking import NOT_FOUND, unanswered
 from payhub.driver import Call, Schedule
 from payhub.errors import PayhubError
 from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, sql
@@ -21,7 +22,7 @@ from payhub.journal.sql import SqlJournal
 from payhub.journal.states import evidence
 from payhub.models import Phase
 from payhub.plan import Do, Plan, Recorded, Reply
-from payhub.recording import NOT_FOUND, Terms, result_of, unanswered, watched
+from payhub.recording import Terms, Trail, result_of, watched
 from payhub.runner import Runner
 from torture.experiments import answers, deaths, deliveries, kills, race
 from torture.experiments import evidence as sequences
@@ -91,7 +92,7 @@ def _sent_first(steps: Generator[Call, Reply, Any], order: Facts, terms: Terms, 
     known: Record | None = yield Do(lambda journal: journal.find(order.key))
     if known is not None:
         return result_of(known, kind)
-    result = yield from watched(steps, [], call_)
+    result = yield from watched(steps, Trail(), call_)
     opened: Opened = yield Do(lambda journal: journal.open(order, terms.lease))
     if opened.yours:
         found = evidence(result, Source.ANSWER)

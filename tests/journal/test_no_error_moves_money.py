@@ -1,0 +1,217 @@
+"""Rule 2, where it is hardest: whatever is raised, and whenever, an error says that no money moved."""
+
+import datetime as dt
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import msgspec
+import pytest
+
+from payhub import ConfigurationError, Money, NotSent, OrderConflict, Payout, Status, hookimpl, plan, recording
+from payhub.driver import Call, Creating
+from payhub.journal import JournalFailed, State, Verdict, records, states
+from payhub.journal.memory import MemoryJournal
+from payhub.models import Phase
+from payhub.plan import Do, Reply, compared, creating, finished, unknown_payout
+from payhub.recording import Terms, facts, recorded
+from payhub.testing import answer as answered
+from tests.raw_server import RawServer, answer, close
+from tests.samples import PAYOUT, known
+
+from .conftest import KEY, OpenShop
+from .making import LATER
+from .test_notices import notice, verdicts
+from .test_resolver import DONE
+
+CREATED = answer(known(PAYOUT))
+ORDER = facts("shop", "fake", PAYOUT, b"key")
+TERMS = Terms(lease=60.0, patience=1.0, schedule=LATER, window=60.0)
+
+
+class Limit(Exception):
+    """Be what a signal handler raises in the middle of anything, as Celery's soft time limit does."""
+
+
+def flow() -> Any:
+    response = yield Call(operation="create_payout", url="https://pay.example", moves_money=True)
+    return Payout(status=Status.PENDING, order_id=PAYOUT.order_id, provider_id=str(response.status))
+
+
+def made() -> Any:
+    steps = creating(flow(), Creating(offers=()), unknown_payout(PAYOUT))
+    return recorded(finished(steps, lambda payout: compared(payout, PAYOUT)), ORDER, TERMS, Payout)
+
+
+class Interruption:
+    """Raise at the n-th line that the plan runs, once its answer has come."""
+
+    FILES = frozenset(module.__file__ for module in (plan, recording, records, states))
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in self.FILES:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise Limit
+        return self
+
+
+def interrupted(number: int) -> tuple[State, bool]:
+    """Interrupt an order at a line after its answer; return its state, and whether there was such a line."""
+    journal, steps, before = MemoryJournal(), made(), sys.gettrace()
+    step = next(steps)
+    while isinstance(step, Do):
+        step = steps.send(step.act(journal))
+    interruption = Interruption(number)
+    sys.settrace(interruption)
+    try:
+        step = steps.send(Reply(phase=Phase.ANSWERED, response=answered({})))
+        while True:
+            step = steps.send(step.act(journal))
+    except (StopIteration, Limit):
+        pass
+    finally:
+        sys.settrace(before)
+    return journal.story("po-1")[0][0].state, interruption.left <= 0
+
+
+def test_rule_2_an_interruption_after_the_answer_is_no_proof() -> None:
+    """At whatever line a signal raises once an answer has come: the order is never one that may be sent again."""
+    all_lines = [interrupted(number) for number in range(1, 400)]
+    found = [state for state, reached in all_lines if reached]
+    assert (True, (State.PENDING, False)) == (len(found) > 50, all_lines[-1])
+    assert set() == set(found) - {State.SENDING, State.PENDING, State.UNKNOWN}
+
+
+class Mapping:
+    """Be a driver whose mapping has a mistake: its results are changed by a function that may raise."""
+
+    def __init__(self, mistake: Callable[[Any], Any]) -> None:
+        self._mistake = mistake
+
+    @hookimpl(wrapper=True)
+    def payhub_create_payout(self) -> Any:
+        flow = yield
+
+        def wrong() -> Any:
+            return self._mistake((yield from flow))
+
+        return wrong()
+
+
+def broken(_: Any) -> Any:
+    raise KeyError("po-1")
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [broken, *(lambda p, f=f: msgspec.structs.replace(p, **f) for f in ({"status": None}, {"provider_id": 7}))],
+    ids=["raises", "status", "provider_id"],
+)
+def test_rule_2_a_drivers_mistake_after_the_answer_is_no_proof(
+    open_hub: Callable[..., Any], serve: Callable[..., RawServer], mistake: Callable[[Any], Any]
+) -> None:
+    """What a driver does wrong with the answer leaves the outcome unknown: the order is sent once."""
+    provider = serve(CREATED)
+    hub = open_hub(provider.url, plugins=(Mapping(mistake),))
+    results = [hub.create_payout("shop", PAYOUT) for _ in range(2)]
+    assert ([Status.UNKNOWN] * 2, 1) == ([each.status for each in results], len(provider.requests))
+
+
+# The same order again
+
+
+def test_rule_2_a_journal_that_fails_while_another_sends_is_no_proof(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has seen that another process sends the order is not told that nothing was sent."""
+    shop = open_shop(transport={"deadline": 1.0})
+    shop.journal.open(facts("shop", "waiting", PAYOUT, KEY.encode()), 60.0)  # by a sender in another process
+    opened = shop.journal.open
+
+    def once(*arguments: Any) -> Any:
+        monkeypatch.setattr(shop.journal, "open", failing)
+        return opened(*arguments)
+
+    def failing(*_: Any) -> Any:
+        raise JournalFailed("the journal failed: database is locked")
+
+    monkeypatch.setattr(shop.journal, "open", once)
+    assert (Status.UNKNOWN, []) == (shop.hub.create_payout("shop", PAYOUT).status, shop.sent)
+
+
+class Veto:
+    """Be a plugin that refuses orders from now on."""
+
+    armed = False
+
+    @hookimpl(wrapper=True)
+    def payhub_create_payout(self, account: Any, order: Any) -> Any:
+        flow = yield
+        if self.armed:
+            flow.close()
+            return self._refused()
+        return flow
+
+    def _refused(self) -> Any:
+        yield from ()
+        raise ConfigurationError("over the daily limit")
+
+
+def test_rule_2_a_veto_against_an_order_that_was_sent_is_too_late(
+    open_hub: Callable[..., Any], serve: Callable[..., RawServer]
+) -> None:
+    """Who repeats an order that is refused by now is told what is recorded of it; a new order is refused."""
+    veto, provider = Veto(), serve(close)
+    hub = open_hub(provider.url, plugins=(veto,))
+    hub.create_payout("shop", PAYOUT)
+    veto.armed = True
+    assert Status.UNKNOWN is hub.create_payout("shop", PAYOUT).status
+    with pytest.raises(ConfigurationError, match="daily limit"):
+        hub.create_payout("shop", msgspec.structs.replace(PAYOUT, order_id="po-2"))
+    with pytest.raises(OrderConflict):
+        hub.create_payout("shop", msgspec.structs.replace(PAYOUT, amount=Money("1", "RUB")))
+    assert 1 == len(provider.requests)
+
+
+def test_what_the_provider_told_of_is_not_sent_as_new(open_shop: OpenShop) -> None:
+    """A journal that lost an order, put back from a copy, does not send what the provider has told of: it asks."""
+    shop = open_shop(DONE)
+    shop.journal.notice(notice(), 60.0, 30.0)
+    result = shop.hub.create_payout("shop", PAYOUT)
+    assert (Status.UNKNOWN, "the provider told of it before it was created here", []) == (
+        result.status, result.reason, shop.sent
+    )  # fmt: skip
+    assert [Status.SUCCEEDED] == [each.status for each in shop.hub.sweep()]
+    assert (["payouts/find"], [Verdict.CONFIRMED]) == (shop.sent, verdicts(shop.journal))
+
+
+# Too late
+
+
+def two_calls() -> Any:
+    yield Call(operation="log_in", url="https://pay.example/login", moves_money=False)
+    yield Call(operation="create_payout", url="https://pay.example", moves_money=True)
+    return Payout(status=Status.PENDING)
+
+
+def test_rule_2_no_call_leaves_when_the_lease_may_end() -> None:
+    """Of a flow of several calls the one that moves money does not leave once another may have acted on the order."""
+    journal = MemoryJournal()
+    terms = Terms(lease=0.05, patience=0.01, schedule=LATER, window=60.0)
+    steps: Any = recorded(creating(two_calls(), Creating(offers=()), unknown_payout(PAYOUT)), ORDER, terms, Payout)
+    login = steps.send(next(steps).act(journal))
+    assert "log_in" == login.operation
+    while dt.datetime.now(dt.UTC) < journal.story("po-1")[0][0].lease_until:  # type: ignore[operator]
+        pass
+    settling = steps.send(Reply(phase=Phase.ANSWERED, response=answered({})))
+    assert isinstance(settling, Do)
+    with pytest.raises(NotSent, match="the order's lease may end while it sends"):
+        steps.send(settling.act(journal))
+    assert State.NOT_SENT is journal.story("po-1")[0][0].state

@@ -59,7 +59,7 @@ _NONE = 1 << 30
 
 
 def _sequenced(bench: Bench) -> Iterable[str]:
-    return sequences.played_sequences(bench.beside("sequences", 200))[0]
+    return sequences.played_sequences(bench.beside("sequences", 200), shrink=False)[0]
 
 
 def _raced(bench: Bench) -> Iterable[str]:

@@ -1,10 +1,9 @@
-"""Sweep a journal that has very many open orders, and print what it took: for `bench.py`, in a process of its own.
+"""Put very many open orders into a journal, or sweep those there, and print what it took: for `bench.py`.
 
-Memory is the peak of the whole process, so nothing else may run in it.
+Each is done in a process of its own: of the memory that filling takes, a sweep must not be spared any.
 """
 
 import os
-import resource
 import sqlite3
 import sys
 import time
@@ -15,6 +14,7 @@ import structlog
 from payhub import Hub
 
 MiB = 1024  # of what Linux counts in KiB
+LIMIT = 100
 
 _NEW = """
 INSERT INTO payhub_orders (account, provider, kind, order_id, method, amount, currency, fingerprint, state,
@@ -34,22 +34,38 @@ def fill(hub: Hub, database: Path, orders: int) -> None:
     connection.close()
 
 
-def peak() -> int:
-    """Return the most memory that this process has had, in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def memory(name: str) -> int:
+    """Return what Linux says of this process's memory, in KiB: `VmRSS`, what it has, or `VmHWM`, the most it had."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def main(config: str, orders: int, sweeps: int) -> None:
-    """Fill, sweep once to have everything loaded, then sweep on and compare."""
+def forget_peak() -> None:
+    """Let the most that it had be what it has now; see proc_pid_clear_refs(5)."""
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
+
+
+def sweep(hub: Hub, orders: int) -> None:
+    """Sweep once to have everything loaded, then sweep the other orders, and see what the memory grows by."""
+    first = len(hub.sweep(LIMIT))
+    forget_peak()
+    before, start = memory("VmRSS"), time.perf_counter()
+    swept = sum(len(hub.sweep(LIMIT)) for _ in range(orders // LIMIT - 1))
+    spent = time.perf_counter() - start
+    print(first + swept, swept / spent, (memory("VmHWM") - before) / MiB)
+
+
+def main(work: str, config: str, orders: int) -> None:
+    """Fill, or sweep; events are written as an application writes them, only to nowhere."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, Hub.from_file(config) as hub:
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(nowhere))
-        fill(hub, Path(config).with_name("payhub.db"), orders)
-        hub.sweep(100)
-        before, start = peak(), time.perf_counter()
-        swept = sum(len(hub.sweep(100)) for _ in range(sweeps))
-        spent = time.perf_counter() - start
-    print(swept, spent, (peak() - before) / MiB)
+        structlog.configure(
+            processors=[structlog.processors.JSONRenderer()], logger_factory=structlog.PrintLoggerFactory(nowhere)
+        )
+        if work == "fill":
+            fill(hub, Path(config).with_name("payhub.db"), orders)
+        else:
+            sweep(hub, orders)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

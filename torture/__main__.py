@@ -18,7 +18,7 @@ import msgspec
 from torture import ROOT
 from torture.experiments import answers, builds, deaths, deliveries, disks, evidence, kills, race, servers, stopped
 from torture.processes import Child, start
-from torture.report import Bench, Finding, Found, Result, written
+from torture.report import NOT_TRIED, Bench, Finding, Found, Result, written
 from torture.shop import quiet
 
 REPORT = ROOT / "docs" / "reliability.md"
@@ -159,6 +159,9 @@ def _tell(result: Result) -> None:
     for found in result.findings:
         for failure in found.failures[:5]:
             sys.stdout.write(f"        {found.fault}: {failure}\n")
+    for note in result.notes:
+        if note.startswith(NOT_TRIED):
+            sys.stdout.write(f"        {note}\n")
     sys.stdout.flush()
 
 

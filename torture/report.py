@@ -19,6 +19,9 @@ from torture import ROOT
 _SOURCES = ("payhub", "payhub_alikassa", "torture")
 _SHOWN = 20
 
+NOT_TRIED = "**NOT TRIED: "
+"""How a note begins that says what this machine did not allow; it is told on the terminal, too."""
+
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Say how often one fault was tried, and which claims were broken afterwards."""

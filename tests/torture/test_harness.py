@@ -2,10 +2,15 @@
 
 import http.client
 import json
+import sqlite3
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import msgspec
 import pytest
 
 from tests.torture.test_torture import ROOT
@@ -14,8 +19,14 @@ if not (ROOT / "torture").is_dir():
     pytest.skip("the harness is not here", allow_module_level=True)
 sys.path.insert(0, str(ROOT))  # it is not part of the wheel
 
+from payhub import Money
+from payhub.journal import Evidence, Facts, Source, State, records
+from payhub.journal.sql import SqlJournal
+from payhub.journal.states import allowed
+from torture import __main__ as program
+from torture.experiments import builds, disks, evidence
 from torture.judge import Fault, Judge
-from torture.report import Finding, Result, bound, written
+from torture.report import NOT_TRIED, Bench, Finding, Result, bound, written
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +96,126 @@ def test_a_report_shows_what_failed() -> None:
 def test_an_experiment_that_shows_nothing_has_failed(findings: tuple[Finding, ...]) -> None:
     """No findings, no trials, or a broken claim."""
     assert result(*findings).failed
+
+
+BUILD = builds.Build("sends twice", {}, lambda bench: (), r"accepted \d+ times")
+
+
+@pytest.mark.parametrize(
+    "problems",
+    [(), ("a worker ended with 70 although nobody killed it", "a-1: still pending, due: True")],
+    ids=["nothing", "other complaints"],
+)
+def test_a_broken_build_is_not_noticed_by_another_claim(problems: Sequence[str]) -> None:
+    """A crash, or whatever else is complained of, shows nothing about the rule that was broken."""
+    found = builds.judged(BUILD, [problems])
+    assert result(found).failed
+    assert f"{len(problems)} other claims broken" in found.failures[0]
+
+
+def test_a_broken_build_is_noticed_each_time_by_its_claim() -> None:
+    """The claim's breaches are counted, one is shown, and a run without any is a failure."""
+    found = builds.judged(BUILD, [("a worker crashed", "k-0: accepted 2 times"), ("k-1: accepted 3 times",), ()])
+    assert found.fault.endswith("2 claims broken, e.g. 'k-0: accepted 2 times'")
+    assert (3, 1) == (found.trials, len(found.failures))
+
+
+def test_every_build_names_its_claim() -> None:
+    """No claim matches anything that is said, and the builds of the short version are among all."""
+    assert all(build.claim and build not in builds.BUILDS[:place] for place, build in enumerate(builds.BUILDS))
+    assert set(builds.SAMPLE) < {build.name for build in builds.BUILDS}
+
+
+FACTS = Facts(
+    account="shop",
+    provider="any",
+    kind="payout",
+    order_id="o",
+    amount=Money("1.00", "RUB"),
+    method="card",
+    fingerprint="f",
+)
+
+
+def test_the_build_that_does_not_commit_leaves_nothing(tmp_path: Path) -> None:
+    """The caller is given the order, and another connection finds no row."""
+    journal = SqlJournal(f"sqlite:///{tmp_path}/payhub.db")
+    assert builds._not_committed(journal, FACTS, 30.0).yours
+    other = sqlite3.connect(tmp_path / "payhub.db")
+    assert (0,) == other.execute("SELECT count(*) FROM payhub_orders").fetchone()
+    other.close()
+    journal.close()
+
+
+def played(tmp_path: Path) -> list[str]:
+    return evidence.played_sequences(Bench(directory=tmp_path, trials=200, seed=7), shrink=False)[0]
+
+
+def regressing(now: State, found: Evidence) -> bool:
+    return builds._final_or_not(now, found)
+
+
+def stuck(now: State, found: Evidence) -> bool:
+    return allowed(now, found) and (now, found.state) != (State.SENDING, State.PENDING)
+
+
+def believing(now: State, found: Evidence) -> bool:
+    return allowed(now, found) or (now is State.SENDING and found.source is Source.LEASE)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (regressing, "final state"),
+        (stuck, "legal step not taken: sending > pending"),
+        (believing, "by lease ended"),
+    ],
+)
+def test_sequences_notice_another_table(rule: Any, words: str, tmp_path: Path) -> None:
+    """A step too many or too few is found, whatever the table of the states says."""
+    with mock.patch.object(records, "allowed", rule):
+        (failure,) = played(tmp_path)
+    assert words in failure
+
+
+def test_sequences_notice_journals_that_disagree(tmp_path: Path) -> None:
+    """What one journal has and the other has not is found."""
+    with mock.patch("payhub.journal.memory.notified", lambda record, *_, **__: (record, False)):
+        (failure,) = played(tmp_path)
+    assert failure.startswith("AssertionError: memory: ")
+
+
+def test_sequences_notice_what_changes_when_it_is_final(tmp_path: Path) -> None:
+    """The amount that was paid stands once the status is final."""
+    true = records.applied
+
+    def applied(record: records.Record, found: Evidence, *rest: Any) -> tuple[records.Record, bool]:
+        after, contrary = true(record, found, *rest)
+        if record.state in evidence.FINAL and found.paid:
+            after = msgspec.structs.replace(after, paid=found.paid)
+        return after, contrary
+
+    with mock.patch("payhub.journal.memory.applied", applied), mock.patch("payhub.journal.sql.applied", applied):
+        (failure,) = played(tmp_path)
+    assert "paid of what is" in failure or "paid taken over" in failure
+
+
+def test_a_disk_that_cannot_be_mounted_is_named(tmp_path: Path) -> None:
+    """What mount said is the reason."""
+    refusal = subprocess.CompletedProcess([], 32, "", "mount: permission denied.")
+    with (
+        mock.patch("os.geteuid", return_value=0),
+        mock.patch("subprocess.run", return_value=refusal),
+        pytest.raises(disks.Forbidden, match="permission denied"),
+        disks._small_disk(tmp_path / "small"),
+    ):
+        pass
+
+
+def test_what_was_not_tried_is_told_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is not only in the report."""
+    note = f"{NOT_TRIED}a fault.** It needs a machine."
+    program._tell(Result(name="n", title="T", size="", seed=7, seconds=1.0, findings=(), notes=("more", note)))
+    told = capsys.readouterr().out
+    assert note in told
+    assert "more" not in told

@@ -1,6 +1,7 @@
 """The short version of the torture: every experiment, a few trials of each."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ class Finding(msgspec.Struct):
 class Result(msgspec.Struct):
     name: str
     findings: list[Finding]
+    notes: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +56,21 @@ def test_no_claim_is_broken(name: str, results: dict[str, Result]) -> None:
 def test_all_experiments_are_run(results: dict[str, Result]) -> None:
     """The list here is the harness's own."""
     assert EXPERIMENTS == tuple(results)
+
+
+@pytest.mark.parametrize("name", ["HTTP 500 is sent again", "HTTP 404 is a failure", "written after sending"])
+def test_the_harness_bites(name: str, results: dict[str, Result]) -> None:
+    """What would pay twice or lose a payout is broken on purpose in every run, and noticed."""
+    (build,) = [finding for finding in results["builds"].findings if name in finding.fault]
+    assert [] == build.failures
+    assert re.search(r"[1-9][0-9]* claims broken", build.fault)
+
+
+@pytest.mark.parametrize("fault", ["disk full", "file turns read-only"])
+def test_a_disk_that_may_not_be_broken_is_noted(fault: str, results: dict[str, Result]) -> None:
+    """The fault is tried, or the report says that it was not, and what the system said; root is always let try."""
+    tried = [finding for finding in results["disks"].findings if fault in finding.fault]
+    noted = [note for note in results["disks"].notes if note.startswith(f"**NOT TRIED: {fault}.**")]
+    assert 1 == len(tried) + len(noted)
+    assert all(re.search(r"It needs root.*; here: [^.]+", note) for note in noted)
+    assert not any("here: not root" in note for note in noted) or os.geteuid()

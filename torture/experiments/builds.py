@@ -1,12 +1,16 @@
 """Break payhub on purpose, one rule at a time, and see that an experiment notices.
 
 Each broken build is a patch of named functions in a process of its own, where a small version of
-one experiment then runs. The same small versions run on the unbroken build, and must find nothing.
+one experiment then runs. It is noticed if the very claim is broken that the rule stands for: a
+worker that crashed, or any other complaint, is not that. The same small versions run on the
+unbroken build, and must find nothing.
 """
 
+import contextlib
 import datetime as dt
 import os
-from collections.abc import Callable, Generator, Iterable
+import re
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -19,7 +23,7 @@ from payhub.errors import PayhubError
 from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, sql
 from payhub.journal.records import overdue_sender, sending
 from payhub.journal.sql import SqlJournal
-from payhub.journal.states import evidence
+from payhub.journal.states import allowed, evidence
 from payhub.models import Phase
 from payhub.plan import Do, Plan, Recorded, Reply
 from payhub.recording import Terms, Trail, result_of, watched
@@ -43,17 +47,21 @@ def _killed(bench: Bench) -> Iterable[str]:
 
 
 def _answered(bench: Bench) -> Iterable[str]:
+    some, always = (29, _ALWAYS) if bench.trials else (_NONE, _FEW)
+    bench = bench.beside("answers", 1)
     with Judge() as judge:
-        findings = answers.answered(bench, _shop(bench, judge), every=29, always=_ALWAYS)
+        findings = answers.answered(bench, _shop(bench, judge), every=some, always=always)
     return [failure for finding in findings for failure in finding.failures]
 
 
 _ALWAYS = ("HTTP 404", "HTTP 500", "another amount")
-"""Answers that the small version does not skip."""
+"""Answers that the small version does not skip; the sample has `_FEW` of them, and hardly any other."""
+_FEW = ("HTTP 404", "HTTP 500")
+_NONE = 1 << 30
 
 
 def _sequenced(bench: Bench) -> Iterable[str]:
-    return sequences.played_sequences(bench)[0]
+    return sequences.played_sequences(bench.beside("sequences", 200), shrink=False)[0]
 
 
 def _raced(bench: Bench) -> Iterable[str]:
@@ -79,11 +87,15 @@ def _replayed(bench: Bench) -> Iterable[str]:
 
 
 class Build(NamedTuple):
-    """Name a broken rule, how it is broken, and which experiment has to notice."""
+    """Name a broken rule, how it is broken, which experiment has to notice, and by what broken claim.
+
+    `claim` is a regular expression.
+    """
 
     name: str
     patches: dict[str, Callable[..., Any]]
     noticed_by: Callable[[Bench], Iterable[str]]
+    claim: str
 
 
 def _sent_first(steps: Generator[Call, Reply, Any], order: Facts, terms: Terms, kind: type[Any]) -> Recorded[Any]:
@@ -130,10 +142,16 @@ def _given_twice(self: SqlJournal, cursor: Any, facts: Facts, lease: float) -> O
 
 
 def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
+    """Open an order, take it all back, and tell the caller that it is his."""
     self.find(facts.key)  # the tables are made
-    with self.engine.connect() as connection:  # and what was done is rolled back
-        opened: Opened = _locked_open(self, connection.connection.cursor(), facts, lease)
-        return opened
+    with self._turn, contextlib.closing(self.engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")  # the journal's connections begin no transaction by themselves
+        opened: Opened = _locked_open(self, cursor, facts, lease)
+        cursor.execute("ROLLBACK")
+    if self.find(facts.key) is not None:  # on the journal's own connection
+        raise RuntimeError("the order is there, although it was rolled back")
+    return opened
 
 
 def _absent_is_failed(cause: PayhubError) -> Evidence:
@@ -143,6 +161,10 @@ def _absent_is_failed(cause: PayhubError) -> Evidence:
 
 def _cut_is_not_sent(_watch: object, cause: BaseException) -> Reply:
     return Reply(phase=Phase.NOT_SENT, problem=type(cause).__name__)
+
+
+def _final_or_not(now: State, found: Evidence) -> bool:
+    return (now in sequences.FINAL and found.state is not now) or allowed(now, found)
 
 
 def _as_it_came(result: Any, _asked: object) -> Any:
@@ -179,58 +201,128 @@ def _believed(self: SqlJournal, notice: Notice, *arguments: Any, **named: Any) -
 
 _notice: Any = vars(SqlJournal)["notice"]
 
+_PAID_TWICE = r"accepted \d+ times"
+
 BUILDS = (
-    Build("the journal is written after sending", {"payhub.registry.recorded": _sent_first}, _killed),
-    Build("the same, and dying at each line", {"payhub.registry.recorded": _sent_first}, _died),
+    Build("the journal is written after sending", {"payhub.registry.recorded": _sent_first}, _killed, _PAID_TWICE),
+    Build(
+        "the journal is written after sending, and death at each line",
+        {"payhub.registry.recorded": _sent_first},
+        _died,
+        _PAID_TWICE,
+    ),
     Build(
         "what is written before sending is not committed",
         {"payhub.journal.sql.SqlJournal.open": _not_committed},
         _killed,
+        "sent without a row in the journal",
     ),
-    Build("HTTP 500 is sent again", {"payhub.runner.Runner._once": _twice_on_500}, _answered),
-    Build("HTTP 404 is a failure", {"payhub.plan._unknown": _failed_on_404}, _answered),
-    Build("a cut connection counts as not sent", {"payhub.runner._Watch.failed": _cut_is_not_sent}, _answered),
-    Build("an order is given again when the lease ends", {"payhub.journal.sql.SqlJournal._open": _given_twice}, _died),
-    Build("settle ignores final states", {"payhub.journal.records.allowed": lambda *_: True}, _sequenced),
-    Build("a status query's `not found` is a failure", {"payhub.resolver.unanswered": _absent_is_failed}, _died),
-    Build("answers are not compared with the order", {"payhub.registry.compared": _as_it_came}, _answered),
-    Build("answers are not compared with the record", {"payhub.resolver.matched": _as_it_came}, _answered),
+    Build(
+        "HTTP 500 is sent again", {"payhub.runner.Runner._once": _twice_on_500}, _answered, r"(sent|accepted) 2 times"
+    ),
+    Build(
+        "HTTP 404 is a failure",
+        {"payhub.plan._unknown": _failed_on_404},
+        _answered,
+        "the journal says failed after HTTP 4xx, to a create",
+    ),
+    Build(
+        "a cut connection counts as not sent", {"payhub.runner._Watch.failed": _cut_is_not_sent}, _answered, _PAID_TWICE
+    ),
+    Build(
+        "an order is given again when the lease ends",
+        {"payhub.journal.sql.SqlJournal._open": _given_twice},
+        _died,
+        _PAID_TWICE,
+    ),
+    Build(
+        "settle ignores final states",
+        {"payhub.journal.records.allowed": _final_or_not},
+        _sequenced,
+        r"final state \w+ regressed",
+    ),
+    Build(
+        "a status query's `not found` is a failure",
+        {"payhub.resolver.unanswered": _absent_is_failed},
+        _died,
+        "never accepted, and the journal says failed",
+    ),
+    Build(
+        "answers are not compared with the order",
+        {"payhub.registry.compared": _as_it_came},
+        _answered,
+        r"the journal says \w+ after another amount, to a create",
+    ),
+    Build(
+        "answers are not compared with the record",
+        {"payhub.resolver.matched": _as_it_came},
+        _answered,
+        "never accepted, and the journal says succeeded",
+    ),
     Build(
         "a notification is answered and not kept",
         {"payhub.journal.sql.SqlJournal.notice": _answered_and_forgotten},
         _redelivered,
+        r"and kept, and the journal has \[\]",
     ),
-    Build("every repeat is a reason to ask", {"payhub.journal.sql.notified": _always_news}, _replayed),
-    Build("a notification is believed", {"payhub.journal.sql.SqlJournal.notice": _believed}, _replayed),
-    Build("every caller is given the order", {"payhub.journal.sql.SqlJournal.open": _everybodys}, _raced),
+    Build(
+        "every repeat is a reason to ask",
+        {"payhub.journal.sql.notified": _always_news},
+        _replayed,
+        r"the provider was asked \d+ times, \d+ are allowed",
+    ),
+    Build(
+        "a notification is believed",
+        {"payhub.journal.sql.SqlJournal.notice": _believed},
+        _replayed,
+        "the order is succeeded",
+    ),
+    Build("every caller is given the order", {"payhub.journal.sql.SqlJournal.open": _everybodys}, _raced, _PAID_TWICE),
 )
+
+SAMPLE = (
+    "the journal is written after sending, and death at each line",
+    "HTTP 500 is sent again",
+    "HTTP 404 is a failure",
+    "settle ignores final states",
+    "every caller is given the order",
+)
+"""The builds that are broken for every change."""
 
 
 def broken(bench: Bench) -> Found:
-    """Run every broken build, and the unbroken one, `trials` times; 0 is a sample."""
-    builds = BUILDS if bench.trials else [build for build in BUILDS if build.noticed_by in {_sequenced, _raced}]
-    bench = msgspec.structs.replace(bench, trials=bench.trials or 1)
+    """Run every broken build, and the unbroken one, `trials` times; 0 is a sample, with smaller experiments."""
+    builds = [build for build in BUILDS if bench.trials or build.name in SAMPLE]
+    trials = range(bench.trials or 1)
     found = []
     for number, build in enumerate(builds):
-        noticed = [_noticed(bench, f"build-{number}-{trial}", build) for trial in range(bench.trials)]
-        example = next((problems[0] for problems in noticed if problems), "")
-        found.append(
-            Finding(
-                fault=f"broken build: {build.name}. {sum(map(len, noticed))} claims broken, e.g. {example!r}",
-                trials=len(noticed),
-                failures=tuple("nothing noticed it" for problems in noticed if not problems),
-            )
-        )
+        found.append(judged(build, [_played(bench, f"build-{number}-{trial}", build) for trial in trials]))
     for experiment in dict.fromkeys(build.noticed_by for build in builds):
-        whole = Build("nothing", {}, experiment)
+        whole = Build("nothing", {}, experiment, "")
         name = f"whole-{experiment.__name__}"
-        problems = [p for trial in range(bench.trials) for p in _noticed(bench, f"{name}-{trial}", whole)]
+        problems = [problem for trial in trials for problem in _played(bench, f"{name}-{trial}", whole)]
         fault = f"the unbroken build, with the same small experiment ({experiment.__name__.strip('_')})"
-        found.append(Finding(fault=fault, trials=bench.trials, failures=tuple(problems)))
+        found.append(Finding(fault=fault, trials=len(trials), failures=tuple(problems)))
     return Found(found)
 
 
-def _noticed(bench: Bench, name: str, build: Build) -> list[str]:
+def judged(build: Build, runs: Sequence[Sequence[str]]) -> Finding:
+    """Judge by the broken claims of each run whether a build was noticed each time, for the right reason."""
+    noticed = [[words for words in problems if re.search(build.claim, words)] for problems in runs]
+    failures = [
+        f"not noticed: nothing says {build.claim!r}; {len(problems)} other claims broken, e.g. {problems[:1]}"
+        for problems, right in zip(runs, noticed, strict=True)
+        if not right
+    ]
+    count, example = sum(map(len, noticed)), next((right[0] for right in noticed if right), "")
+    return Finding(
+        fault=f"broken build: {build.name}. {count} claims broken, e.g. {example!r}",
+        trials=len(runs),
+        failures=tuple(failures),
+    )
+
+
+def _played(bench: Bench, name: str, build: Build) -> list[str]:
     """Run a build's experiment in a process of its own, and return the claims that it found broken."""
 
     def run() -> list[str]:
@@ -238,6 +330,6 @@ def _noticed(bench: Bench, name: str, build: Build) -> list[str]:
             os.dup2(log.fileno(), 2)  # broken builds raise, and that is not news
         for target, substitute in build.patches.items():
             mock.patch(target, substitute).start()  # until the process ends
-        return list(build.noticed_by(bench.beside(name, 200 if build.noticed_by is _sequenced else 1)))
+        return list(build.noticed_by(bench.beside(name, min(bench.trials, 1))))
 
     return call(run, list[str], seconds=300)

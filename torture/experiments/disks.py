@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import functools
+import itertools
 import os
 import resource
 import struct
@@ -12,11 +13,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from payhub import Hub
-from torture.experiments.storage import DEADLINE, LEASE, START, Outcome, finding, judged, open_hub, tried
+from torture.experiments.storage import DEADLINE, LEASE, START, Outcome, Place, finding, judged, open_hub, tried
 from torture.judge import Judge
 from torture.processes import Child, call, start
-from torture.report import Bench, Finding, Found
+from torture.report import NOT_TRIED, Bench, Finding, Found
 from torture.shop import Shop
 
 _NOBODY = 65534
@@ -24,14 +27,30 @@ _LOCKED = 12  # seconds; payhub waits ten for SQLite's lock
 
 
 def at_each_statement(bench: Bench) -> Found:
-    """Meet every fault `trials` times at each statement, or from the start."""
+    """Meet every fault `trials` times at each statement, or from the start; what this machine forbids is noted."""
     found = [_everywhere(bench, bench.directory / "limit", "no more bytes may be written", _no_more_bytes, _nothing)]
-    with _small_disk(bench.directory / "small") as small:
-        if small:
-            found.append(_everywhere(bench, small / "shop", "disk full", _fill, _empty))
-    if _can_be_immutable(bench.directory):
-        found.append(_everywhere(bench, bench.directory / "immutable", "file turns read-only", _mark_all, _unmark_all))
-    return Found([*found, *_read_only(bench), _locked(bench)])
+    notes = []
+    small = bench.directory / "small"
+    try:
+        with _small_disk(small):
+            found.append(_everywhere(bench, small / "shop", FULL, _fill, _empty))
+    except Forbidden as cause:
+        notes.append(f"{NOT_TRIED}{FULL}.** It needs root, and the right to mount a tmpfs; here: {cause}.")
+    try:
+        _try_immutable(bench.directory)
+        found.append(_everywhere(bench, bench.directory / "immutable", READ_ONLY, _mark_all, _unmark_all))
+    except Forbidden as cause:
+        needs = "root, and a file system on which `chattr +i` stops who has the file open"
+        notes.append(f"{NOT_TRIED}{READ_ONLY}.** It needs {needs}; here: {cause}.")
+    return Found([*found, *_read_only(bench), _locked(bench)], notes)
+
+
+FULL, READ_ONLY = "disk full", "file turns read-only"
+"""What can be tried on few machines."""
+
+
+class Forbidden(Exception):
+    """Say why a fault cannot be tried on this machine."""
 
 
 def _everywhere(
@@ -61,15 +80,21 @@ def _no_more_bytes(_: Shop) -> None:
 
 
 @contextlib.contextmanager
-def _small_disk(path: Path) -> Iterator[Path | None]:
-    """Mount a disk of eight MiB, if this user can."""
+def _small_disk(path: Path) -> Iterator[None]:
+    """Mount a disk of eight MiB.
+
+    Raises:
+        Forbidden: this user cannot, or not here.
+    """
     path.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "torture", str(path)]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: S603 - fixed words
-        yield None
-        return
+    if os.geteuid():
+        raise Forbidden("not root")
+    done = subprocess.run(mount, check=False, capture_output=True, text=True)  # noqa: S603 - fixed words
+    if done.returncode:
+        raise Forbidden(done.stderr.strip() or f"mount ended with {done.returncode}")
     try:
-        yield path
+        yield
     finally:
         subprocess.run(["umount", str(path)], check=True)  # noqa: S603, S607 - the system's own
 
@@ -104,21 +129,25 @@ def _mark(path: Path, *, immutable: bool) -> None:
         os.close(descriptor)
 
 
-def _can_be_immutable(directory: Path) -> bool:
-    """Tell whether this file system and this user can make a file immutable to those who have it open."""
+def _try_immutable(directory: Path) -> None:
+    """Make a file immutable to those who have it open.
+
+    Raises:
+        Forbidden: this user cannot, or not on this file system.
+    """
     path = directory / "probe"
     with path.open("wb", buffering=0) as file:
         try:
             _mark(path, immutable=True)
-        except OSError:
-            return False
+        except OSError as cause:
+            raise Forbidden(cause.strerror) from cause
         try:
             file.write(b"?")
         except PermissionError:
-            return True
+            return
         finally:
             _mark(path, immutable=False)
-    return False
+    raise Forbidden("who has the file open can still write")
 
 
 def _mark_all(shop: Shop, *, immutable: bool = True) -> None:
@@ -170,43 +199,61 @@ def _as_nobody(hub: Hub, order_id: str) -> Outcome:
 
 _HOLD = """
 import sqlite3, sys, time
-held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 held.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
 """
 
 
-def _hold(shop: Shop) -> None:
-    """Let another process take the write lock, and hold it for longer than payhub waits."""
-    command = [sys.executable, "-c", _HOLD, str(shop.directory / "payhub.db"), str(_LOCKED)]
-    holder = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ends by itself
-    if holder.stdout is None or holder.stdout.readline() != b"held\n":
-        raise RuntimeError("the lock could not be taken")
-
-
 def _locked(bench: Bench) -> Finding:
-    """Hold the lock at the first statement before the request, and at the first after it; all trials side by side."""
-    running: list[tuple[Shop, Hub, Child]] = []
-    with contextlib.ExitStack() as judges:
-        for number in range(bench.trials * 2):
-            judge = judges.enter_context(Judge())
-            judge.order(waits=0)
-            shop = Shop(
-                directory=bench.directory / f"lock-{number}",
-                judge=judge,
-                journal="sqlite:///payhub.db",
-                lease=LEASE,
-                deadline=DEADLINE,
-            )
-            hub, places = open_hub(shop)
-            place = next(p for p in places if p.before == (number % 2 == 0))
-            work = functools.partial(tried, hub, f"lock-{number}", place, functools.partial(_hold, shop))
-            running.append((shop, hub, start(work, seconds=60)))
-        outcomes = [child.returned(Outcome) for *_, child in running]
-        problems = [
-            problem
-            for (shop, hub, _), outcome in zip(running, outcomes, strict=True)
-            for problem in judged(shop, hub, [outcome], clean=True)
-        ]
-    return finding("SQLite, write lock held longer than the busy timeout", outcomes, problems)
+    """Let another process ask for the lock at each statement; all statements of one trial side by side."""
+    outcomes: list[Outcome] = []
+    problems: list[str] = []
+    for trial in range(bench.trials):
+        with contextlib.ExitStack() as judges:
+            running: list[tuple[Shop, Hub, Child]] = []
+            for number in itertools.count():
+                judge = judges.enter_context(Judge())
+                judge.order(waits=0, delay=_ANSWERED)
+                directory = bench.directory / f"lock-{trial}-{number}"
+                journal = "sqlite:///payhub.db"
+                shop = Shop(directory=directory, judge=judge, journal=journal, lease=LEASE, deadline=DEADLINE)
+                hub, places = open_hub(shop)
+                running.append((shop, hub, start(functools.partial(_tried_locked, shop, hub, places[number]))))
+                if number + 1 == len(places):
+                    break
+            for shop, hub, child in running:
+                outcome = child.returned(Outcome)
+                outcomes.append(outcome)
+                problems += judged(shop, hub, [outcome], clean=True)
+    title = "SQLite, write lock asked for at each statement, and held longer than the busy timeout"
+    return finding(title, outcomes, problems)
+
+
+_ANSWERED = 0.3  # seconds that an answer takes at most; enough for a lock to be taken meanwhile
+
+
+def _tried_locked(shop: Shop, hub: Hub, place: Place) -> Outcome:
+    """Create a payout, and let another process take the lock: now, or when the transaction has ended.
+
+    In the latter case it is the next transaction that meets the lock, so the fault counts as one after the request.
+    """
+    command = [sys.executable, "-c", _HOLD, str(shop.directory / "payhub.db"), str(_LOCKED)]
+    holders: list[subprocess.Popen[bytes]] = []
+    free = place.words == _BEGIN
+
+    def hold() -> None:
+        holder = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ends by itself
+        holders.append(holder)
+        if free and (holder.stdout is None or holder.stdout.readline() != b"held\n"):
+            raise RuntimeError("the lock could not be taken")
+
+    outcome = tried(hub, shop.directory.name, place, hold)
+    for holder in holders:
+        holder.wait()
+    met = msgspec.structs.replace(place, before=place.before and free)
+    return msgspec.structs.replace(outcome, place=met)
+
+
+_BEGIN = "BEGIN IMMEDIATE"

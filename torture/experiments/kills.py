@@ -47,14 +47,14 @@ def killed(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ...], in
 
 
 def postgresql(bench: Bench) -> Found:
-    """Kill and freeze four workers that race over the same orders; the journal is in PostgreSQL."""
+    """Kill and freeze four workers, one asynchronous, that race over the same orders; the journal is in PostgreSQL."""
     with Judge() as judge, Postgres(bench.directory / "server") as server:
         shop = Shop(directory=bench.directory / "shop", judge=judge, journal=server.database("racing"))
         judge.order(waits=0, delay=_ANSWERED)
         hub, stream = shop.hub(), Stream("p")
         plan = ["kill", "freeze"] * bench.trials
         bench.chance("plan").shuffle(plan)
-        works = (_submitting(hub, stream),) * 4
+        works = (*(_submitting(hub, stream),) * 3, _concurrently(shop.async_hub(), stream))
         problems = _chaos(bench.chance("freezes"), works, plan, pause=0.06, frozen=shop.lease * 1.3)
         submitted = stream.submitted()
         problems += finish(shop, hub, submitted)

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from payhub import limits, plan, recording, resolver, runner
+from payhub import asking, plan, recording, resolver, runner
 from payhub.journal import records, rows, sql, statements, states
 
 MODULES: tuple[types.ModuleType, ...] = (
-    *(plan, recording, resolver, runner, limits),
+    *(plan, recording, asking, resolver, runner),
     *(sql, statements, rows, records, states),
 )
 """Plan, journal and send: where an order is written down, sent, written down again, and asked about."""

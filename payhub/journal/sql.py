@@ -7,6 +7,7 @@ transaction takes the write lock at its beginning; PostgreSQL locks the order's 
 import contextlib
 import datetime as dt
 import logging
+import math
 import re
 import sqlite3
 import threading
@@ -285,6 +286,19 @@ class SqlJournal:
         """Return orders that wait for a person."""
         return self._do(lambda connection: queries.unsettled(connection, self._t, older, limit))
 
+    def pace(self, account: str, interval: float, patience: float) -> float | None:
+        """Reserve the account's next free instant."""
+        if patience < 0:
+            return None
+        given = {"account": account, "interval": math.ceil(interval * _MICROS), "patience": int(patience * _MICROS)}
+
+        def reserve(cursor: Any) -> Any:
+            now = {"now": rows.micros(_now())} if self._begin else {}  # PostgreSQL reads its own clock
+            return self._s.pace.run(cursor, {**given, **now}).fetchone()
+
+        reserved = self._run(reserve)
+        return max(reserved[0], 0) / _MICROS if reserved else None
+
     def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
         return self._do(lambda connection: queries.search(connection, self._t, wanted, limit))
@@ -382,4 +396,10 @@ def _now() -> dt.datetime:
 def _cause(cause: Exception) -> str:
     """Name the database's complaint; its first line quotes no parameter (`hide_parameters`)."""
     original = getattr(cause, "orig", None) or cause
+    if getattr(original, "sqlstate", None) == _NO_TABLE:
+        return "it has no tables; make them: payhub journal init"
     return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"
+
+
+_MICROS = 1_000_000
+_NO_TABLE = "42P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html

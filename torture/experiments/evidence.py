@@ -6,6 +6,7 @@ journal in memory and the one in SQLite take each step side by side, and must ag
 """
 
 import contextlib
+import datetime as dt
 import itertools
 import shutil
 import tempfile
@@ -235,7 +236,7 @@ class Life(RuleBasedStateMachine):
         """Give the notifications their verdicts."""
 
         def weighed(journal: Journal, _before: Record | None) -> str:
-            journal.weigh(self._facts.key)
+            journal.weigh(self._facts.key, dt.datetime.now(dt.UTC))
             return self._noted(journal)
 
         self._step(weighed, moves=False)

@@ -27,12 +27,12 @@ def old(empty: Place) -> Place:
         command.upgrade(configuration(connection, PREFIX), "0001")
     made = reflected(engine)
     with engine.begin() as connection:
-        for number, (state, way) in enumerate(WAYS.items(), 1):
-            connection.execute(made["orders"].insert().values(**NEW, id=number, order_id=f"po-{state}"))
+        orders = made["orders"]
+        for state, way in WAYS.items():
+            created = orders.insert().values(**NEW, order_id=f"po-{state}").returning(orders.c.id)
+            number = connection.execute(created).scalar_one()
             for then in (State.SENDING, *(then for then, _ in way)):
-                connection.execute(
-                    made["orders"].update().where(made["orders"].c.id == number).values(state=then.value)
-                )
+                connection.execute(orders.update().where(orders.c.id == number).values(state=then.value))
             told = {"order": number, "at": number, "body": json.dumps({"source": "status query", "state": state.value})}
             connection.execute(made["evidence"].insert().values(**told, contradicts=False, times=2, last_at=9))
             connection.execute(made["attempts"].insert().values(order=number, at=1, number=1, lease_until=2))

@@ -166,9 +166,9 @@ def journal(
     """Make the journal's tables, bring them to this version of payhub, or delete what need not be kept.
 
     The facts of money are never deleted: what was asked, paid and answered, when, and how it ended.
-    Safe to repeat. SQLite's tables are made by themselves on first use.
+    Safe to repeat. SQLite's tables are made by the first order, too.
     """
-    session = Session.begin(config, as_json=as_json, verbose=verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose, creates=action == "init")
     if (payer is None) == (action == "forget"):
         raise UsageError("--payer is needed to forget one, and for nothing else")
     with session.journal() as opened:

@@ -1,6 +1,7 @@
 """What an operator does with open orders: sweep, unknown, check, resolve, trace, journal."""
 
 import contextlib
+import json
 import re
 import signal
 import sqlite3
@@ -47,6 +48,80 @@ def test_nothing_to_look_into_without_a_journal(payhub: Command, write_config: W
     done = payhub(command, *NEED_A_JOURNAL[command])
     words = 'this needs a journal that lasts: set url = "sqlite:///payhub.db" under [journal]'
     assert (done.code, done.out, done.err) == (2, "", f"payhub: {words}\n")
+
+
+NO_FILE = "no such file; if the address is right, payhub journal init makes it, or the first order"
+LOOKING = {name: arguments for name, arguments in NEED_A_JOURNAL.items() if name != "journal"} | {
+    "ticket": ("po-1",),
+    "notifications show": ("1",),
+    "notifications replay": ("1",),
+    "journal upgrade": (),
+    "journal prune": (),
+    "journal forget": ("--payer", "u-881"),
+}
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_looking_makes_no_journal(payhub: Command, write_config: Write, tmp_path: Path, command: str) -> None:
+    """Who only looks, or works on orders that are there, is told of a mistyped address, and leaves no file: exit 2."""
+    write_config('[journal]\nurl = "sqlite:///typo.db"\n[accounts.alikassa-rub]\nprovider = "alikassa"\n')
+    done = payhub(*command.split(), *LOOKING[command])
+    assert (done.code, done.out, done.err) == (2, "", f"payhub: journal.url: {tmp_path}/typo.db: {NO_FILE}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["payhub.toml"]
+
+
+@pytest.fixture
+def without_file(sandbox: Sandbox) -> Path:
+    """Have the sandbox's journal configured and not made, and give its file."""
+    file = sandbox.config.with_name("payhub.db")
+    file.unlink()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("command", "made"),
+    [
+        (payout("po-1"), True),
+        (
+            ("pay", ACCOUNT, "--order-id", "in-1", "--amount", "5", "--currency", "RUB", "--method", "card", *PAYER),
+            True,
+        ),
+        (("journal", "init"), True),
+        (("status", ACCOUNT, "payout", "--provider-id", "100000536"), False),
+        (("balance", ACCOUNT), False),
+        (("doctor",), False),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else "",
+)
+def test_the_first_order_makes_the_journal(
+    payhub: Command, without_file: Path, command: tuple[str, ...], made: bool
+) -> None:
+    """Who creates makes SQLite's file; who asks the provider needs none, and makes none."""
+    done = payhub(*command)
+    assert (done.code, done.err, without_file.exists()) == (0, "", made)
+
+
+def test_a_watch_waits_for_the_first_order(payhub: Command, sandbox: Sandbox, without_file: Path) -> None:
+    """A watch may be started before the first order: it says once that it waits, and makes no file."""
+    with start("sweep", "--watch", "0.1", "--json") as running:
+        assert running.stderr
+        said = json.loads(running.stderr.readline())
+        assert (said["event"], said["file"], said["hint"]) == (
+            "payhub.journal_missing", str(without_file), NO_FILE.partition("; ")[2]
+        )  # fmt: skip
+        assert not without_file.exists()
+        payhub(*payout("po-1"))
+        done = ended(running, signal.SIGTERM)
+    assert (done.code, done.err, done.json["failed"]) == (0, "", 0)
+
+
+def test_a_watch_that_waits_can_be_stopped(without_file: Path) -> None:
+    """While it waits it ends at once when it is told to, and makes no file."""
+    with start("sweep", "--watch", "3600", "--json") as running:
+        assert running.stderr
+        running.stderr.readline()
+        done = ended(running, signal.SIGTERM)
+    assert (done.code, done.json["swept"], without_file.exists()) == (0, 0, False)
 
 
 # unknown
@@ -349,7 +424,7 @@ def test_sweep_of_orders_that_cannot_be_asked_about(payhub: Command, eager: Path
 
 def test_sweep_without_its_database(payhub: Command, eager: Path) -> None:
     """A journal that cannot be read ends a single sweep: exit 3, one line."""
-    eager.write_text(eager.read_text("utf-8").replace("payhub.db", "later/payhub.db"), "utf-8")
+    eager.with_name("payhub.db").write_text("these are my notes\n" * 100)
     done = payhub("sweep")
     assert (done.code, done.err.count("\n")) == (3, 1)
     assert "payhub: the journal failed: " in done.err
@@ -389,15 +464,16 @@ def test_a_watch_goes_on(payhub: Command, sandbox: Sandbox) -> None:
 @pytest.mark.usefixtures("orders")
 def test_a_watch_outlasts_a_failing_journal(sandbox: Sandbox, eager: Path) -> None:
     """A database that is away is logged, and looked for again."""
-    eager.write_text(eager.read_text("utf-8").replace("payhub.db", "later/payhub.db"), "utf-8")
+    away = eager.with_name("away")
+    away.mkdir()
+    for path in eager.parent.glob("payhub.db*"):
+        path.rename(away / path.name)
+    eager.with_name("payhub.db").write_text("these are my notes\n" * 100)
     with start("sweep", "--watch", "0.1", "--json") as running:
         assert running.stderr
         assert '"event": "payhub.sweep_failed"' in running.stderr.readline()
-        place = eager.with_name("later")
-        eager.with_name("moving").mkdir()
-        for path in eager.parent.glob("payhub.db*"):
-            path.rename(path.parent / "moving" / path.name)
-        eager.with_name("moving").rename(place)
+        for path in away.iterdir():
+            path.rename(path.parents[1] / path.name)
         wait_for(lambda: sandbox.requests("/v1/payout/status") == 2)
         done = ended(running, signal.SIGTERM)
     assert (done.code, done.json["statuses"]) == (0, {"succeeded": 2})
@@ -425,6 +501,7 @@ def test_init_makes_the_tables_once(payhub: Command, configured: Path) -> None:
 
 def test_upgrade_makes_no_second_journal(payhub: Command, configured: Path) -> None:
     """`journal upgrade` wants tables under the prefix: a mistyped one must not begin another journal."""
+    configured.touch()  # a database without tables
     done = payhub("journal", "upgrade")
     assert (done.code, "make them: payhub journal init" in done.err) == (2, True)
     payhub("journal", "init")

@@ -327,11 +327,17 @@ def test_trace_flags_what_contradicts(payhub: Command, sandbox: Sandbox) -> None
 
 
 def test_trace_counts_the_same_answer(payhub: Command, sandbox: Sandbox) -> None:
-    """The same answer again takes no room: it is counted."""
+    """The same answer again takes no room: it is counted, and told when it came last."""
     payhub(*payout("po-1"))
     for _ in range(3):
         payhub("check", ACCOUNT, "payout", "po-1")
-    assert "status query: pending (provider: wait), 3 times" in payhub("trace", "po-1").out
+    story = payhub("trace", "po-1", "--json").json["story"]
+    (said,) = (told for told in story if told.get("times") == 3)
+    assert said["at"] <= story[-1]["at"] <= said["last_at"]  # the newest is the third question
+    last = said["last_at"].partition("T")[2]
+    assert f"status query: pending (provider: wait), 3 times, last {last}" in " ".join(
+        payhub("trace", "po-1").out.split()
+    )
 
 
 def test_trace_of_a_payment_and_a_payout_with_one_id(payhub: Command, sandbox: Sandbox) -> None:

@@ -190,8 +190,31 @@ def test_check_asks_and_keeps_the_answer(payhub: Command, sandbox: Sandbox) -> N
     assert sandbox.requests("/v1/payout") == 1
     assert payhub("unknown").code == 0
     asked = sandbox.requests("/v1/payout/status")
-    assert "state: succeeded" in payhub("check", ACCOUNT, "payout", "po-1").out
+    closed = payhub("check", ACCOUNT, "payout", "po-1")
+    assert "state: succeeded\nnobody was asked: this is what is recorded\n" in closed.out
+    assert (done.json["asked"], payhub("check", ACCOUNT, "payout", "po-1", "--json").json["asked"]) == (True, False)
     assert sandbox.requests("/v1/payout/status") == asked
+
+
+def test_check_of_an_order_that_was_not_sent(payhub: Command, sandbox: Sandbox) -> None:
+    """An order that did not leave this machine is failed, and it is said that it may be created again: then it is."""
+    sandbox.arm("refuse", seconds=None)
+    assert payhub(*payout("po-1")).code == 3
+    done = payhub("check", ACCOUNT, "payout", "po-1")
+    sandbox.disarm()
+    assert (done.code, "state: not_sent\n" in done.out) == (0, True)
+    assert "nothing left this machine: it may be created again under its order_id" in done.out
+    assert payhub(*payout("po-1")).code == 0
+    assert "created again" not in payhub("check", ACCOUNT, "payout", "po-1").out
+
+
+def test_times_are_written_in_one_way(payhub: Command, sandbox: Sandbox) -> None:
+    """When an order was made is UTC with milliseconds, as every other time."""
+    payhub(*payout("po-1"))
+    made = payhub("trace", "po-1", "--json").json["orders"][0]["created_at"]
+    shown, done = payhub(*payout("po-1")), payhub(*payout("po-1"), "--json")
+    assert re.search(rf"created +{made.replace('T', ' ')}", shown.out)
+    assert done.json["created_at"] == made
 
 
 def test_check_without_an_answer_is_unknown(payhub: Command, sandbox: Sandbox) -> None:
@@ -248,7 +271,31 @@ def test_resolve_of_an_order_that_is_settled(payhub: Command, sandbox: Sandbox, 
     """Only an order that is unknown or needs attention is a person's to settle; the dry run says so: exit 3."""
     payhub(*payout("po-1"))
     done = payhub(*RESOLVE, *form)
-    assert (done.code, done.err) == (3, "payhub: an order that is pending is not an operator's to make failed\n")
+    why = "an order that is pending is not an operator's to make failed"
+    instead = "ask the provider with `payhub check`, or wait for a sweep"
+    assert (done.code, done.err) == (3, f"payhub: {why}; {instead}\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "instead"),
+    [
+        ("succeeded", "it is closed, and `payhub trace` tells how"),
+        ("not_sent", "nothing was sent, and it may be created again under its order_id"),
+    ],
+)
+def test_resolve_says_what_to_do_instead(payhub: Command, sandbox: Sandbox, state: str, instead: str) -> None:
+    """Who may not settle an order is told what to do with it."""
+    if state == "not_sent":
+        sandbox.arm("refuse", seconds=None)
+    payhub(*payout("po-1"))
+    sandbox.disarm()
+    if state == "succeeded":
+        sandbox.settle("payout", "po-1")
+        payhub("check", ACCOUNT, "payout", "po-1")
+    done = payhub(*RESOLVE, "--yes")
+    assert (done.code, done.err) == (
+        3, f"payhub: an order that is {state} is not an operator's to make failed; {instead}\n"
+    )  # fmt: skip
 
 
 def test_resolve_an_order_that_needs_attention(payhub: Command, sandbox: Sandbox) -> None:
@@ -513,6 +560,25 @@ def test_upgrade_makes_no_second_journal(payhub: Command, configured: Path) -> N
     payhub("journal", "init")
     done = payhub("journal", "upgrade", "--json")
     assert (done.code, done.json["changed"]) == (0, False)
+
+
+def test_init_in_a_directory_that_is_not_there(payhub: Command, write_config: Write) -> None:
+    """SQLite's own words are shown: no address has a password there."""
+    write_config('[journal]\nurl = "sqlite:///later/shop.db"\n')
+    done = payhub("journal", "init")
+    words = "the journal's database cannot be used: OperationalError: unable to open database file"
+    assert (done.code, done.err) == (3, f"payhub: {words}\n")
+
+
+def test_tables_that_are_gone(payhub: Command, configured: Path) -> None:
+    """A table that somebody dropped is named, and not taken for made: exit 3."""
+    payhub("journal", "init")
+    with contextlib.closing(sqlite3.connect(configured)) as database:
+        database.execute("DROP TABLE pay_acts")
+    words = "tables that were made are gone: pay_acts; restore the database from its backup"
+    for action in ("init", "upgrade"):
+        done = payhub("journal", action)
+        assert (done.code, done.err) == (3, f"payhub: {words}\n")
 
 
 def test_tables_of_another_version(payhub: Command, configured: Path) -> None:

@@ -1,6 +1,7 @@
 """What an operator does with open orders: sweep, unknown, check, resolve, trace, journal."""
 
 import contextlib
+import datetime as dt
 import json
 import re
 import signal
@@ -395,6 +396,25 @@ def test_trace_of_a_payment_and_a_payout_with_one_id(payhub: Command, sandbox: S
     done = payhub("trace", "x-1", "--json").json
     assert {order["kind"] for order in done["orders"]} == {"payment", "payout"}
     assert f"attempt ({ACCOUNT} payout)" in payhub("trace", "x-1").out
+
+
+def test_times_are_utc_wherever_the_machine_stands(
+    payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that lives by the time of Tokyo, nine hours ahead, writes down and shows UTC."""
+    begun = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    shown = "".join(
+        start(*command).communicate()[0]
+        for command in (
+            payout("po-1"), ("check", ACCOUNT, "payout", "po-1"), ("trace", "po-1"), ("trace", "po-1", "--json"),
+            ("find", "--last4", "1111"), ("ticket", "po-1"),
+        )
+    )  # fmt: skip
+    times = re.findall(r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d:\d\d)", shown)
+    told = [dt.datetime.fromisoformat(f"{day}T{time}+00:00") for day, time in times]
+    assert (len(told) > 20, "+09:00" in shown) == (True, False)
+    assert [] == [time for time in told if not begun <= time <= dt.datetime.now(dt.UTC)]
 
 
 def test_trace_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:

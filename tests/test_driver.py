@@ -102,6 +102,12 @@ def test_capabilities_default_to_the_unsafe_reading() -> None:
     assert expected == (supported, creating.refusals, creating.repeated_order_id, asking.absence_proven)
 
 
+def test_the_schedule_of_a_driver_that_says_none() -> None:
+    """The first question comes after 5 seconds, none waits longer than an hour, and after a week a person looks."""
+    schedule = Capabilities().schedule
+    assert (5.0, 1.7, 3600.0, 604800.0) == (schedule.first, schedule.growth, schedule.longest, schedule.until)
+
+
 def test_rule_11_fields_of_a_configuration_are_hidden_unless_declared() -> None:
     """Rule 11: a driver's configuration shows only the fields that it declares clear."""
 

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import io
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -88,8 +89,13 @@ def _message(cause: Exception) -> str:
 
 
 def _without_digits(message: str) -> str:
-    """Hide every digit of a usage error: it quotes what was typed, maybe a card number in pieces."""
-    return "".join("*" if character.isdigit() else character for character in message)
+    """Hide every digit of a usage error but those of a limit: it quotes what was typed, maybe a card's, in pieces."""
+    limit = found[0] if (found := _LIMIT.search(message)) else ""
+    quoting = message.removesuffix(limit)
+    return "".join("*" if character.isdigit() else character for character in quoting) + limit
+
+
+_LIMIT = re.compile(r"Input should be (?:greater|less) than or equal to [\d.]+$", re.ASCII)
 
 
 def _place(cause: Exception) -> str:

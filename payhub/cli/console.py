@@ -17,7 +17,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from payhub.config import Settings, open_journal, read_file
+from payhub.config import JournalSettings, Settings, open_journal, read_file
 from payhub.errors import ConfigurationError, PayhubError
 from payhub.hub import Hub
 from payhub.journal import Journal
@@ -61,15 +61,16 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Path | None
     as_json: bool
+    creates: bool
 
     @classmethod
     def begin(cls, config: Path | None, *, as_json: bool, verbose: bool, creates: bool = False) -> Self:
         """Begin a command: logs go to stderr from now on, as much as was asked for.
 
-        Whoever `creates` nothing is not told what to mind when creating.
+        Whoever `creates` nothing is not told what to mind when creating, and makes no journal.
         """
         log_to_stderr(logging.INFO if verbose else logging.WARNING, () if creates else _FOR_CREATORS)
-        return cls(config=config, as_json=as_json)
+        return cls(config=config, as_json=as_json, creates=creates)
 
     def settings(self) -> Settings:
         """Read the configuration."""
@@ -79,11 +80,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         """Read the configuration of a command that is about what lasts.
 
         Raises:
-            ConfigurationError: orders are kept in memory only, so there is nothing to look into.
+            ConfigurationError: orders are kept in memory only, so there is nothing to look into; or
+                SQLite's file is not there, and the command is not one that makes it.
         """
         settings = self.settings()
         if not settings.journal.url:
             raise ConfigurationError('this needs a journal that lasts: set url = "sqlite:///payhub.db" under [journal]')
+        if not self.creates and (missing := missing_file(settings)):
+            raise ConfigurationError(f"journal.url: {missing}: no such file; {MADE_BY}")
         return settings
 
     def journal(self) -> closing[Journal]:
@@ -91,8 +95,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         return closing(open_journal(self.lasting()))
 
     def hub(self, *plugins: object) -> Hub:
-        """Open a hub on the configuration."""
-        return Hub(self.settings(), plugins)
+        """Open a hub on the configuration; where SQLite's file is not there, only who creates makes it."""
+        settings = self.settings()
+        if not self.creates and missing_file(settings):
+            settings = msgspec.structs.replace(settings, journal=JournalSettings())
+        return Hub(settings, plugins)
 
     def answer(self, values: Mapping[str, object], *shown: RenderableType) -> None:
         """Print the command's answer: as one JSON object, or for a person."""
@@ -125,6 +132,20 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FOR_CREATORS = ("payhub.journal_in_memory",)
+
+MADE_BY = "if the address is right, payhub journal init makes it, or the first order"
+"""Say how SQLite's file comes to be."""
+
+
+def missing_file(settings: Settings) -> Path | None:
+    """Return SQLite's file, if it is configured and not there: whoever only looks must not make one."""
+    if not settings.journal.url:
+        return None
+    journal: Any = open_journal(settings)  # which makes nothing yet
+    with closing(journal):
+        url = journal.engine.url
+    file = Path(url.database or "")
+    return file if url.get_backend_name() == "sqlite" and not file.exists() else None
 
 
 def log_to_stderr(level: int, silent: Collection[str] = ()) -> None:

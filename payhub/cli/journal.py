@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import sqlite3
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from payhub.cli import views
+from payhub.cli.accounts import Watch
 from payhub.cli.console import (
     ConfigOption,
     ExitCode,
@@ -19,6 +21,7 @@ from payhub.cli.console import (
     UsageError,
     VerboseOption,
     cell,
+    listed,
     one_line,
 )
 from payhub.cli.orders import AccountArgument
@@ -26,8 +29,8 @@ from payhub.config import duration, journal_key
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, PayhubError
 from payhub.hub import Hub, Outcome
-from payhub.journal import Evidence, Journal, JournalFailed, Key, Record, Source, State
-from payhub.journal.records import applied, unknown_order
+from payhub.journal import Evidence, IllegalStep, Journal, JournalFailed, Key, Record, Source, State
+from payhub.journal.records import applied, givable, unknown_order
 from payhub.models import Kind, Status
 from payhub.recording import payer_of
 from payhub.ticket.wording import utc
@@ -84,12 +87,22 @@ def check(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> ExitCode:
-    """Take one order as far as it can go now: ask the provider, and keep the answer."""
+    """Take one order as far as it can go now: ask the provider, and keep the answer.
+
+    An order that is closed, or is just being sent, is not asked about: it is shown as it is recorded.
+    """
     session = Session.begin(config, as_json=as_json, verbose=verbose)
-    with Hub(session.lasting()) as hub:
+    watch = Watch()
+    with Hub(session.lasting(), (watch,)) as hub:
         found = hub.advance(account, kind, order)
-        state = _known(hub.journal, Key(account, kind, order)).state
-    session.answer(views.plain(found) | {"state": state}, *views.result(found), Text(f"state: {state}"))
+        record = _known(hub.journal, Key(account, kind, order))
+    asked = watch.last is not None
+    notes = [f"state: {record.state}"]
+    notes += [] if asked else ["nobody was asked: this is what is recorded"]
+    notes += ["nothing left this machine: it may be created again under its order_id"] if givable(record) else []
+    session.answer(
+        views.plain(found) | {"state": record.state, "asked": asked}, *views.result(found), *map(Text, notes)
+    )
     return ExitCode.UNKNOWN if found.status is Status.UNKNOWN else ExitCode.DONE
 
 
@@ -124,9 +137,12 @@ def resolve(  # noqa: PLR0913 - one argument for each option
     with Hub(session.lasting()) as hub:
         before = _known(hub.journal, Key(account, kind, order))
         found = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
-        applied(before, found, dt.datetime.now(dt.UTC), Schedule())  # refuses what the journal would refuse
-        if yes:
-            hub.resolve(account, kind, order, outcome, reason=reason, by=by)
+        try:
+            applied(before, found, dt.datetime.now(dt.UTC), Schedule())  # refuses what the journal would refuse
+            if yes:
+                hub.resolve(account, kind, order, outcome, reason=reason, by=by)
+        except IllegalStep as cause:
+            raise IllegalStep(f"{cause}; {_instead(before)}") from cause
     act = {"done": yes, "from": before.state, "to": found.state, "reason": found.reason, "by": by}
     word = "was" if yes else "is"
     facts = _grid(f"order {word}", before.state, becomes="became" if yes else "would become", to=found.state)
@@ -135,6 +151,15 @@ def resolve(  # noqa: PLR0913 - one argument for each option
     panel = Panel(facts, title=cell(f"{kind} {order} of {account}"), title_align="left", expand=False)
     hint = Text("Done, and kept for ever." if yes else "Nothing was changed. With --yes it is done, and kept for ever.")
     session.answer({"order": views.order(before), **act}, panel, hint)
+
+
+def _instead(record: Record) -> str:
+    """Say what to do with an order that is no operator's to settle."""
+    if record.state.open:
+        return "ask the provider with `payhub check`, or wait for a sweep"
+    if givable(record):
+        return "nothing was sent, and it may be created again under its order_id"
+    return "it is closed, and `payhub trace` tells how"
 
 
 def _grid(label: str, state: State, *, becomes: str, to: State) -> Table:
@@ -165,9 +190,9 @@ def journal(
     """Make the journal's tables, bring them to this version of payhub, or delete what need not be kept.
 
     The facts of money are never deleted: what was asked, paid and answered, when, and how it ended.
-    Safe to repeat. SQLite's tables are made by themselves on first use.
+    Safe to repeat. SQLite's tables are made by the first order, too.
     """
-    session = Session.begin(config, as_json=as_json, verbose=verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose, creates=action == "init")
     if (payer is None) == (action == "forget"):
         raise UsageError("--payer is needed to forget one, and for nothing else")
     with session.journal() as opened:
@@ -210,25 +235,35 @@ def _forget(session: Session, opened: Journal, payer: str) -> None:
 
 def _migrated(opened: Any, action: str) -> tuple[str | None, str, bool]:
     """Look at the tables' version and upgrade them; only `init` makes new ones, for a prefix may be mistyped."""
-    from payhub.journal import migrate  # noqa: PLC0415 - needs the extra `sql`, which the journal has just used
+    import sqlalchemy  # noqa: PLC0415 - the extra `sql`, which the journal has just used
+
+    from payhub.journal import migrate  # noqa: PLC0415 - the same
+    from payhub.journal.tables import tables  # noqa: PLC0415 - the same
 
     with _usable(), opened.engine.begin() as connection:
         before = migrate.version(connection, opened.prefix)
     if action == "upgrade" and before is None:
         raise ConfigurationError("the journal has no tables under this prefix; make them: payhub journal init")
     with _usable():
-        return before, migrate.HEAD, migrate.upgrade(opened.engine, opened.prefix)
+        changed = migrate.upgrade(opened.engine, opened.prefix)
+        there = sqlalchemy.inspect(opened.engine)
+        missing = [name for name in tables(opened.prefix).metadata.tables if not there.has_table(name)]
+    if missing:
+        raise JournalFailed(f"tables that were made are gone: {listed(missing)}; restore the database from its backup")
+    return before, migrate.HEAD, changed
 
 
 @contextlib.contextmanager
 def _usable() -> Iterator[None]:
-    """Name a failure of the database by its kind: its own words may quote an address with a password."""
+    """Name a failure of the database by its kind: its own words may quote an address with a password, but SQLite's."""
     try:
         yield
     except PayhubError:
         raise
     except Exception as cause:
-        raise JournalFailed(f"the journal's database cannot be used: {type(cause).__name__}") from cause
+        original = getattr(cause, "orig", None)
+        words = f": {one_line(str(original))}" if isinstance(original, sqlite3.Error) else ""
+        raise JournalFailed(f"the journal's database cannot be used: {type(cause).__name__}{words}") from cause
 
 
 COMMANDS = (unknown, check, resolve, journal)

@@ -38,7 +38,7 @@ def serve(
 
     Ctrl-C and SIGTERM stop it when the requests and questions under way are done; a second one at once.
     """
-    session = Session.begin(config, as_json=as_json, verbose=verbose)
+    session = Session.begin(config, as_json=as_json, verbose=verbose, creates=True)
     with Hub(session.lasting()) as hub:
         server = _server(hub, host, port)
         done: Counter[str] = Counter()

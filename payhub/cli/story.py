@@ -75,6 +75,7 @@ def _told(entry: Entry) -> dict[str, Any]:
         said = views.plain(_masked(entry.evidence))
         told |= {name: value for name, value in said.items() if value not in (None, [])}
     told |= {"contradicts": entry.contradicts, "times": entry.times}
+    told |= {"last_at": utc(entry.last_at)} if entry.last_at else {}
     return told | ({"by": entry.by} if entry.by else {})
 
 
@@ -113,13 +114,21 @@ def _words(entry: Entry) -> Iterator[Text]:
         yield cell("taken for sending, written down before it was sent")
         return
     reason = f": {one_line(found.reason)}" if found.reason else ""
-    times = f", {entry.times} times" if entry.times > 1 else ""
+    times = f", {_times(entry)}" if entry.times > 1 else ""
     word = f" (provider: {found.provider_status})" if found.provider_status else ""
     who = f"{found.source} {entry.by}" if entry.by else str(found.source)
     text = cell(f"{who}: {found.state}{word}{times}{reason}")
     if entry.contradicts:
         text.append("; CONTRADICTS what was known: kept, not applied", "bold red")
     yield text
+
+
+def _times(entry: Entry) -> str:
+    """Say how often it was said; when last, without the day where that is the same."""
+    if entry.last_at is None:
+        return f"{entry.times} times"
+    first, last = views.clock(entry.at), views.clock(entry.last_at)
+    return f"{entry.times} times, last {last if last[:10] != first[:10] else last[11:]}"
 
 
 def _heard(noted: Noted) -> Text:

@@ -14,11 +14,13 @@ from rich.text import Text
 
 from payhub.cli import views
 from payhub.cli.console import (
+    MADE_BY,
     ConfigOption,
     ExitCode,
     JsonOption,
     Session,
     VerboseOption,
+    missing_file,
     one_line,
     printable,
     stdout,
@@ -81,13 +83,12 @@ def sweep(
     """
     session = Session.begin(config, as_json=as_json, verbose=verbose)
     done: Counter[str] = Counter()
-    with Hub(session.lasting()) as hub, Interrupts() as interrupts:
-        while True:
-            swept = sweep_once(session, hub, limit, interrupts, done, lasting=watch is not None)
-            if watch is not None and swept < limit:
-                interrupts.pause(watch)
-            if watch is None or interrupts.asked:
-                break
+    with Interrupts() as interrupts:
+        if watch is not None:
+            _await_journal(session, watch, interrupts)
+        if not interrupts.asked:
+            with Hub(session.lasting()) as hub:
+                _sweep(session, hub, limit, watch, interrupts, done)
     failed = done.pop(_FAILED, 0)
     statuses = {status: done[status] for status in Status if done[status]}
     words = [f"{count} {status}" for status, count in statuses.items()]
@@ -98,6 +99,27 @@ def sweep(
 
 
 _FAILED = "failed to be asked about"
+
+
+def _await_journal(session: Session, pause: float, interrupts: Interrupts) -> None:
+    """Wait until there is a journal to look into: a watch may be started before the first order."""
+    missing = missing_file(session.settings())
+    if missing:
+        _log.warning("payhub.journal_missing", file=str(missing), hint=MADE_BY)
+    while missing and not missing.exists() and not interrupts.asked:
+        interrupts.pause(pause)
+
+
+def _sweep(
+    session: Session, hub: Hub, limit: int, watch: float | None, interrupts: Interrupts, done: Counter[str]
+) -> None:
+    """Sweep once, or until somebody asks to stop."""
+    while True:
+        swept = sweep_once(session, hub, limit, interrupts, done, lasting=watch is not None)
+        if watch is not None and swept < limit:
+            interrupts.pause(watch)
+        if watch is None or interrupts.asked:
+            return
 
 
 def sweep_once(

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import measure_renderables
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -76,6 +77,11 @@ def _(value: dt.date) -> str:
     return value.isoformat()
 
 
+@plain.register
+def _(value: dt.datetime) -> str:
+    return utc(value) if value.tzinfo else value.isoformat()  # a provider may not say of which zone its time is
+
+
 @plain.register(Mapping)
 def _(value: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): plain(item) for key, item in value.items()}
@@ -136,7 +142,10 @@ def _facts(found: Payment | Payout) -> Table:
 
 def _add(facts: Table, value: msgspec.Struct, labels: Mapping[str, str]) -> None:
     for name, label in labels.items():
-        if (found := getattr(value, name)) not in {None, ""}:
+        found = getattr(value, name)
+        if isinstance(found, dt.datetime) and found.tzinfo:
+            found = clock(found)
+        if found not in {None, ""}:
             facts.add_row(label, cell(found))
 
 
@@ -195,9 +204,39 @@ def balance(found: Balance) -> RenderableType:
     return Panel(facts, title=cell(f"balance of {found.account}"), title_align="left", expand=False)
 
 
+class Listing(Table):
+    """Wrap a table's cells between words only; where there is no room for that, show each row as a block."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Give every column its width, the widest less than it wants if need be."""
+        cells = ([column.header, *column.cells] for column in self.columns)
+        sizes = [measure_renderables(console, options, each) for each in cells]
+        widths = [size.maximum for size in sizes]
+        room = options.max_width - 2 - 3 * (len(widths) - 1)  # edges, and what stands between columns
+        while sum(widths) > room:
+            spare = [place for place, size in enumerate(sizes) if widths[place] > size.minimum]
+            if not spare:
+                yield from self._blocks()
+                return
+            widths[max(spare, key=widths.__getitem__)] -= 1
+        for column, width in zip(self.columns, widths, strict=True):
+            column.width = width
+        yield from super().__rich_console__(console, options)
+
+    def _blocks(self) -> Iterator[RenderableType]:
+        if self.title:
+            yield Text(str(self.title), style="bold")
+        for row in zip(*(column.cells for column in self.columns), strict=True):
+            block = grid()
+            for column, value in zip(self.columns, row, strict=True):
+                block.add_row(str(column.header), value)
+            yield block
+            yield Text()
+
+
 def table(*columns: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
-    """Make a table whose cells are folded, never cut; `numbers` are columns aligned to the right."""
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    """Make a table in which no word is broken; `numbers` are columns aligned to the right."""
+    made = Listing(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return made

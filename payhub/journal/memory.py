@@ -94,7 +94,7 @@ class MemoryJournal:
         kept = self._entries[key]
         newest = next((place for place in reversed(range(len(kept))) if _counts(kept[place])), None)
         if newest is not None and _counts(entry) and _said(kept[newest]) == _said(entry):
-            kept[newest] = msgspec.structs.replace(kept[newest], times=kept[newest].times + 1)
+            kept[newest] = msgspec.structs.replace(kept[newest], times=kept[newest].times + 1, last_at=entry.at)
         else:
             kept.append(entry)
 

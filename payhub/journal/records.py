@@ -161,7 +161,10 @@ class Forgotten(NamedTuple):
 
 
 class Entry(Shown, frozen=True, kw_only=True):
-    """Tell one thing that happened to an order: evidence, an exchange, a notification, or an operator's act."""
+    """Tell one thing that happened to an order: evidence, an exchange, a notification, or an operator's act.
+
+    The same evidence again is counted: `times`, and `last_at`, when it came last.
+    """
 
     at: Clear[dt.datetime]
     what: Clear[Literal["evidence", "exchange", "notification", "act"]]
@@ -169,6 +172,7 @@ class Entry(Shown, frozen=True, kw_only=True):
     evidence: Clear[Evidence | None] = None
     contradicts: Clear[bool] = False
     times: Clear[int] = 1
+    last_at: Clear[dt.datetime | None] = None
     exchange: Clear[Exchange | None] = None
     noted: Clear[Noted | None] = None
     by: Clear[str | None] = None

@@ -84,8 +84,15 @@ def exchange(key: Key, row: Any) -> Entry:
 def evidence(key: Key, row: Any) -> Entry:
     """Read a piece of evidence."""
     found = msgspec.json.decode(row.body, type=Evidence)
-    at, contradicts = _moment(row.at), bool(row.contradicts)
-    return Entry(at=at, what="evidence", key=key, evidence=found, contradicts=contradicts, times=row.times)
+    return Entry(
+        at=_moment(row.at),
+        what="evidence",
+        key=key,
+        evidence=found,
+        contradicts=bool(row.contradicts),
+        times=row.times,
+        last_at=_time(row.last_at) if row.times > 1 else None,
+    )
 
 
 def act(key: Key, row: Any) -> Entry:

@@ -1,7 +1,7 @@
 """Keep a journal in SQLite or PostgreSQL, in the application's own database.
 
 Every method is one transaction. SQLite is opened for durability (WAL, synchronous=FULL) and every
-transaction takes the write lock at its beginning; PostgreSQL locks the order's row.
+transaction that may write takes the write lock at its beginning; PostgreSQL locks the order's row.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import math
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.driver import Schedule
 from payhub.journal import JournalFailed, Noticed, Opened, queries, retention, rows
-from payhub.journal.migrate import check, upgrade
+from payhub.journal.migrate import HEAD, check, upgrade, version
 from payhub.journal.records import (
     Entry,
     Facts,
@@ -52,6 +52,7 @@ from payhub.models import Exchange
 T = TypeVar("T")
 
 _BEGIN = "BEGIN IMMEDIATE"  # take the write lock at once: two who both read first could not both go on
+_READS: Mapping[str, Any] = {"payhub_reads": True}
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
 
 
@@ -85,17 +86,29 @@ class SqlJournal:
         self._turn: AbstractContextManager[Any] = threading.Lock() if sqlite else contextlib.nullcontext()
         self._kept: tuple[sa.Pool, sa.PoolProxiedConnection] | None = None
         self._ready = False
+        self._reading = self.engine.execution_options(**_READS)
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[None]:
         """Look at the tables on first use, make SQLite's, and say in one kind of error what fails."""
         try:
             if not self._ready:
-                (upgrade if self._begin else check)(self.engine, self.prefix)
+                if not self._current():
+                    (upgrade if self._begin else check)(self.engine, self.prefix)
                 self._ready = True
             yield
         except (SQLAlchemyError, self._driver.Error) as cause:
             raise JournalFailed(f"the journal failed: {_cause(cause)}") from cause
+
+    def _current(self) -> bool:
+        """Look whether the tables are of this version: if so, nothing need be written."""
+        with self._reading.begin() as connection:
+            return version(connection, self.prefix) == HEAD
+
+    def _look(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do work that only reads, in a transaction that waits for no writer: the file may be read-only."""
+        with self._usable(), self._turn, self._reading.begin() as connection:
+            return work(connection)
 
     def _do(self, work: Callable[[sa.Connection], T]) -> T:
         """Do work in a transaction."""
@@ -284,7 +297,7 @@ class SqlJournal:
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
         """Return orders that wait for a person."""
-        return self._do(lambda connection: queries.unsettled(connection, self._t, older, limit))
+        return self._look(lambda connection: queries.unsettled(connection, self._t, older, limit))
 
     def pace(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the account's next free instant."""
@@ -301,19 +314,19 @@ class SqlJournal:
 
     def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
-        return self._do(lambda connection: queries.search(connection, self._t, wanted, limit))
+        return self._look(lambda connection: queries.search(connection, self._t, wanted, limit))
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
         """Return every order with this order_id and all that happened to them."""
-        return self._do(lambda connection: queries.story(connection, self._t, order_id))
+        return self._look(lambda connection: queries.story(connection, self._t, order_id))
 
     def exchanges(self, limit: int, *, after: int | None = None) -> tuple[tuple[int, Entry], ...]:
         """Return exchanges with their numbers, in order: the newest, or those after a number."""
-        return self._do(lambda connection: queries.exchanges(connection, self._t, limit, after))
+        return self._look(lambda connection: queries.exchanges(connection, self._t, limit, after))
 
     def notices(self, limit: int, *, order_id: str | None = None, number: int | None = None) -> tuple[Noted, ...]:
         """Return notifications, the newest first."""
-        return self._do(lambda connection: queries.notices(connection, self._t, limit, order_id, number))
+        return self._look(lambda connection: queries.notices(connection, self._t, limit, order_id, number))
 
     def prune(self, before: dt.datetime, limit: int) -> int:
         """Delete exchanges from before a time, of orders that are closed."""
@@ -343,10 +356,15 @@ def _engine(url: str) -> sa.Engine:
     logging.getLogger("sqlalchemy.engine.Engine.payhub").addFilter(_without_rows)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_BEGIN))
+        sa.event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
         sa.event.listen(engine, "connect", _prepare_postgresql)
     return engine
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    reads = _READS.items() <= connection.get_execution_options().items()
+    connection.exec_driver_sql("BEGIN" if reads else _BEGIN)
 
 
 def _without_rows(record: logging.LogRecord) -> bool:
@@ -374,8 +392,15 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     reraise=True,
 )
 def _write_ahead(connection: Any) -> None:
-    """Switch to WAL; SQLite itself does not wait where another process is just switching."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    """Switch to WAL; SQLite itself does not wait where another process is just switching.
+
+    A file that is read-only stays as it is: nothing can be written to it anyway.
+    """
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as cause:
+        if cause.sqlite_errorcode != sqlite3.SQLITE_READONLY:
+            raise
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:

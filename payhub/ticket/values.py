@@ -119,7 +119,14 @@ def history(ticket: "Ticket") -> list[Values]:
 
 
 def _inside(entry: Entry) -> Values:
-    told = {"at": entry.at, "what": entry.what, "by": entry.by, "contradicts": entry.contradicts, "times": entry.times}
+    told = {
+        "at": entry.at,
+        "what": entry.what,
+        "by": entry.by,
+        "contradicts": entry.contradicts,
+        "times": entry.times,
+        "last_at": entry.last_at,
+    }
     said = msgspec.structs.asdict(entry.evidence) if entry.evidence else {}
     return {name: plain(value) for name, value in {**told, **said}.items() if value not in _UNSAID}
 

@@ -163,8 +163,9 @@ class Wording:
                 again = LABELS["again"][self._lang].format(times=len(same) - 1, last=clock(last.at))
                 yield f"{self._exchanged(entry.exchange)}{f'; {again}' if len(same) > 1 else ''}"
             elif entry.evidence:
-                word = entry.evidence.provider_status or entry.evidence.state
-                yield f"{clock(entry.at)} {self._say('your_answer')}: {quoted(word)}; **{self._say('contradicts')}**"
+                word = f"{self._say('your_answer')}: {quoted(entry.evidence.provider_status or entry.evidence.state)}"
+                times = f"; {self._times(entry.times, entry.last_at)}" if entry.last_at else ""
+                yield f"{clock(entry.at)} {word}{times}; **{self._say('contradicts')}**"
 
     def _exchanged(self, exchange: Exchange) -> str:
         head = f"{clock(exchange.started_at)} {exchange.method} {plain(exchange.url)} →"
@@ -175,11 +176,14 @@ class Wording:
         return f"{head} HTTP {exchange.status}, {exchange.duration:.3f} {UNITS[self._lang][3]}: {quoted(excerpt)}"
 
     def _heard(self, noted: Noted) -> str:
-        times = LABELS["times"][self._lang].format(times=noted.times, last=clock(noted.last_at))
+        times = self._times(noted.times, noted.last_at)
         paid = f", {noted.notice.paid}" if noted.notice.paid else ""
         contradicts = f"; **{self._say('contradicts')}**" if noted.verdict is Verdict.CONTRADICTED else ""
         said = f"{self._say('notification')}: {quoted(noted.notice.provider_status)}{paid}"
         return f"{clock(noted.at)} {said}{f'; {times}' if noted.times > 1 else ''}{contradicts}"
+
+    def _times(self, times: int, last_at: dt.datetime) -> str:
+        return LABELS["times"][self._lang].format(times=times, last=clock(last_at))
 
     def _duration(self, span: dt.timedelta) -> str:
         """Write how long something has lasted, to the two greatest units."""

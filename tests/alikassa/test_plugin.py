@@ -439,3 +439,9 @@ def test_a_return_needs_the_key(notified: Any) -> None:
     """It is verified with the key of the notifications; the missing key is named."""
     with pytest.raises(ConfigurationError, match="need notification_key"):
         notified.read_return("keyless", RETURN)
+
+
+def test_when_alikassa_is_asked() -> None:
+    """AliKassa is asked by the schedule that a driver has who says none: from 5 seconds to an hour, for a week."""
+    schedule = plugin.payhub_provider().capabilities.schedule
+    assert (5.0, 1.7, 3600.0, 604800.0) == (schedule.first, schedule.growth, schedule.longest, schedule.until)

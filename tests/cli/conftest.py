@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import structlog
 
 from payhub.cli import main
+from payhub.journal.sql import SqlJournal
 from payhub_alikassa.sandbox import Sandbox, Settings
 
 ACCOUNT = "alikassa-rub"
@@ -89,6 +91,16 @@ def payhub(
 
 
 @pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one file with a journal's tables, for the session to copy."""
+    path = tmp_path_factory.mktemp("tables") / "payhub.db"
+    made = SqlJournal(f"sqlite:///{path}")
+    made.story("")
+    made.close()
+    return path
+
+
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Serve one sandbox for the session."""
     with Sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
@@ -96,12 +108,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def sandbox(served: Sandbox, monkeypatch: pytest.MonkeyPatch, payhub: Command) -> Sandbox:
-    """Give a fresh sandbox, whose payhub.toml the commands find; its journal is new, too."""
+def sandbox(served: Sandbox, monkeypatch: pytest.MonkeyPatch, payhub: Command, tables: Path) -> Sandbox:
+    """Give a fresh sandbox, whose payhub.toml the commands find; its journal is new, too, and has no orders."""
     served.configure(**msgspec.to_builtins(Settings(payout_delay=None)))
     served.reset()
     for path in served.config.parent.glob("payhub.db*"):
         path.unlink()
+    shutil.copy(tables, served.config.with_name("payhub.db"))
     monkeypatch.setenv("PAYHUB_CONFIG", str(served.config))
     return served
 

@@ -34,6 +34,8 @@ MISTAKES = {
     "unknown method": (replaced(PAY, "--method", "crypto"), 2, "'crypto' is not one of 'card', 'sbp'"),
     "no destination": (PAYOUT, 2, "give one of --to-card, --to-phone, --to-account, --to-wallet; none given"),
     "two destinations": ((*PAYOUT, "--to-card", CARD, "--to-phone", "79031112233"), 2, "--to-wallet; 2 given"),
+    "a watch without a pause": (("sweep", "--watch", "0"), 2, "should be greater than or equal to 0.1\n"),
+    "a watch for no time": (("sweep", "--watch", "nan"), 2, "should be greater than or equal to 0.1\n"),
     "card number in pieces": ((*PAYOUT, "--to-card", "4111", "1111", "1111", "1111"), 2, "(**** **** ****)"),
     "option of another destination": (
         (*PAYOUT, "--to-card", CARD, "--bic", "041351902"), 2, "--bic does not go with the rest: there is no to.bic",

@@ -1,6 +1,8 @@
 """What an operator does with open orders: sweep, unknown, check, resolve, trace, journal."""
 
 import contextlib
+import datetime as dt
+import json
 import re
 import signal
 import sqlite3
@@ -47,6 +49,80 @@ def test_nothing_to_look_into_without_a_journal(payhub: Command, write_config: W
     done = payhub(command, *NEED_A_JOURNAL[command])
     words = 'this needs a journal that lasts: set url = "sqlite:///payhub.db" under [journal]'
     assert (done.code, done.out, done.err) == (2, "", f"payhub: {words}\n")
+
+
+NO_FILE = "no such file; if the address is right, payhub journal init makes it, or the first order"
+LOOKING = {name: arguments for name, arguments in NEED_A_JOURNAL.items() if name != "journal"} | {
+    "ticket": ("po-1",),
+    "notifications show": ("1",),
+    "notifications replay": ("1",),
+    "journal upgrade": (),
+    "journal prune": (),
+    "journal forget": ("--payer", "u-881"),
+}
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_looking_makes_no_journal(payhub: Command, write_config: Write, tmp_path: Path, command: str) -> None:
+    """Who only looks, or works on orders that are there, is told of a mistyped address, and leaves no file: exit 2."""
+    write_config('[journal]\nurl = "sqlite:///typo.db"\n[accounts.alikassa-rub]\nprovider = "alikassa"\n')
+    done = payhub(*command.split(), *LOOKING[command])
+    assert (done.code, done.out, done.err) == (2, "", f"payhub: journal.url: {tmp_path}/typo.db: {NO_FILE}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["payhub.toml"]
+
+
+@pytest.fixture
+def without_file(sandbox: Sandbox) -> Path:
+    """Have the sandbox's journal configured and not made, and give its file."""
+    file = sandbox.config.with_name("payhub.db")
+    file.unlink()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("command", "made"),
+    [
+        (payout("po-1"), True),
+        (
+            ("pay", ACCOUNT, "--order-id", "in-1", "--amount", "5", "--currency", "RUB", "--method", "card", *PAYER),
+            True,
+        ),
+        (("journal", "init"), True),
+        (("status", ACCOUNT, "payout", "--provider-id", "100000536"), False),
+        (("balance", ACCOUNT), False),
+        (("doctor",), False),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else "",
+)
+def test_the_first_order_makes_the_journal(
+    payhub: Command, without_file: Path, command: tuple[str, ...], made: bool
+) -> None:
+    """Who creates makes SQLite's file; who asks the provider needs none, and makes none."""
+    done = payhub(*command)
+    assert (done.code, done.err, without_file.exists()) == (0, "", made)
+
+
+def test_a_watch_waits_for_the_first_order(payhub: Command, sandbox: Sandbox, without_file: Path) -> None:
+    """A watch may be started before the first order: it says once that it waits, and makes no file."""
+    with start("sweep", "--watch", "0.1", "--json") as running:
+        assert running.stderr
+        said = json.loads(running.stderr.readline())
+        assert (said["event"], said["file"], said["hint"]) == (
+            "payhub.journal_missing", str(without_file), NO_FILE.partition("; ")[2]
+        )  # fmt: skip
+        assert not without_file.exists()
+        payhub(*payout("po-1"))
+        done = ended(running, signal.SIGTERM)
+    assert (done.code, done.err, done.json["failed"]) == (0, "", 0)
+
+
+def test_a_watch_that_waits_can_be_stopped(without_file: Path) -> None:
+    """While it waits it ends at once when it is told to, and makes no file."""
+    with start("sweep", "--watch", "3600", "--json") as running:
+        assert running.stderr
+        running.stderr.readline()
+        done = ended(running, signal.SIGTERM)
+    assert (done.code, done.json["swept"], without_file.exists()) == (0, 0, False)
 
 
 # unknown
@@ -115,8 +191,31 @@ def test_check_asks_and_keeps_the_answer(payhub: Command, sandbox: Sandbox) -> N
     assert sandbox.requests("/v1/payout") == 1
     assert payhub("unknown").code == 0
     asked = sandbox.requests("/v1/payout/status")
-    assert "state: succeeded" in payhub("check", ACCOUNT, "payout", "po-1").out
+    closed = payhub("check", ACCOUNT, "payout", "po-1")
+    assert "state: succeeded\nnobody was asked: this is what is recorded\n" in closed.out
+    assert (done.json["asked"], payhub("check", ACCOUNT, "payout", "po-1", "--json").json["asked"]) == (True, False)
     assert sandbox.requests("/v1/payout/status") == asked
+
+
+def test_check_of_an_order_that_was_not_sent(payhub: Command, sandbox: Sandbox) -> None:
+    """An order that did not leave this machine is failed, and it is said that it may be created again: then it is."""
+    sandbox.arm("refuse", seconds=None)
+    assert payhub(*payout("po-1")).code == 3
+    done = payhub("check", ACCOUNT, "payout", "po-1")
+    sandbox.disarm()
+    assert (done.code, "state: not_sent\n" in done.out) == (0, True)
+    assert "nothing left this machine: it may be created again under its order_id" in done.out
+    assert payhub(*payout("po-1")).code == 0
+    assert "created again" not in payhub("check", ACCOUNT, "payout", "po-1").out
+
+
+def test_times_are_written_in_one_way(payhub: Command, sandbox: Sandbox) -> None:
+    """When an order was made is UTC with milliseconds, as every other time."""
+    payhub(*payout("po-1"))
+    made = payhub("trace", "po-1", "--json").json["orders"][0]["created_at"]
+    shown, done = payhub(*payout("po-1")), payhub(*payout("po-1"), "--json")
+    assert re.search(rf"created +{made.replace('T', ' ')}", shown.out)
+    assert done.json["created_at"] == made
 
 
 def test_check_without_an_answer_is_unknown(payhub: Command, sandbox: Sandbox) -> None:
@@ -173,7 +272,31 @@ def test_resolve_of_an_order_that_is_settled(payhub: Command, sandbox: Sandbox, 
     """Only an order that is unknown or needs attention is a person's to settle; the dry run says so: exit 3."""
     payhub(*payout("po-1"))
     done = payhub(*RESOLVE, *form)
-    assert (done.code, done.err) == (3, "payhub: an order that is pending is not an operator's to make failed\n")
+    why = "an order that is pending is not an operator's to make failed"
+    instead = "ask the provider with `payhub check`, or wait for a sweep"
+    assert (done.code, done.err) == (3, f"payhub: {why}; {instead}\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "instead"),
+    [
+        ("succeeded", "it is closed, and `payhub trace` tells how"),
+        ("not_sent", "nothing was sent, and it may be created again under its order_id"),
+    ],
+)
+def test_resolve_says_what_to_do_instead(payhub: Command, sandbox: Sandbox, state: str, instead: str) -> None:
+    """Who may not settle an order is told what to do with it."""
+    if state == "not_sent":
+        sandbox.arm("refuse", seconds=None)
+    payhub(*payout("po-1"))
+    sandbox.disarm()
+    if state == "succeeded":
+        sandbox.settle("payout", "po-1")
+        payhub("check", ACCOUNT, "payout", "po-1")
+    done = payhub(*RESOLVE, "--yes")
+    assert (done.code, done.err) == (
+        3, f"payhub: an order that is {state} is not an operator's to make failed; {instead}\n"
+    )  # fmt: skip
 
 
 def test_resolve_an_order_that_needs_attention(payhub: Command, sandbox: Sandbox) -> None:
@@ -252,11 +375,17 @@ def test_trace_flags_what_contradicts(payhub: Command, sandbox: Sandbox) -> None
 
 
 def test_trace_counts_the_same_answer(payhub: Command, sandbox: Sandbox) -> None:
-    """The same answer again takes no room: it is counted."""
+    """The same answer again takes no room: it is counted, and told when it came last."""
     payhub(*payout("po-1"))
     for _ in range(3):
         payhub("check", ACCOUNT, "payout", "po-1")
-    assert "status query: pending (provider: wait), 3 times" in payhub("trace", "po-1").out
+    story = payhub("trace", "po-1", "--json").json["story"]
+    (said,) = (told for told in story if told.get("times") == 3)
+    assert said["at"] <= story[-1]["at"] <= said["last_at"]  # the newest is the third question
+    last = said["last_at"].partition("T")[2]
+    assert f"status query: pending (provider: wait), 3 times, last {last}" in " ".join(
+        payhub("trace", "po-1").out.split()
+    )
 
 
 def test_trace_of_a_payment_and_a_payout_with_one_id(payhub: Command, sandbox: Sandbox) -> None:
@@ -267,6 +396,25 @@ def test_trace_of_a_payment_and_a_payout_with_one_id(payhub: Command, sandbox: S
     done = payhub("trace", "x-1", "--json").json
     assert {order["kind"] for order in done["orders"]} == {"payment", "payout"}
     assert f"attempt ({ACCOUNT} payout)" in payhub("trace", "x-1").out
+
+
+def test_times_are_utc_wherever_the_machine_stands(
+    payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that lives by the time of Tokyo, nine hours ahead, writes down and shows UTC."""
+    begun = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    shown = "".join(
+        start(*command).communicate()[0]
+        for command in (
+            payout("po-1"), ("check", ACCOUNT, "payout", "po-1"), ("trace", "po-1"), ("trace", "po-1", "--json"),
+            ("find", "--last4", "1111"), ("ticket", "po-1"),
+        )
+    )  # fmt: skip
+    times = re.findall(r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d:\d\d)", shown)
+    told = [dt.datetime.fromisoformat(f"{day}T{time}+00:00") for day, time in times]
+    assert (len(told) > 20, "+09:00" in shown) == (True, False)
+    assert [] == [time for time in told if not begun <= time <= dt.datetime.now(dt.UTC)]
 
 
 def test_trace_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:
@@ -349,7 +497,7 @@ def test_sweep_of_orders_that_cannot_be_asked_about(payhub: Command, eager: Path
 
 def test_sweep_without_its_database(payhub: Command, eager: Path) -> None:
     """A journal that cannot be read ends a single sweep: exit 3, one line."""
-    eager.write_text(eager.read_text("utf-8").replace("payhub.db", "later/payhub.db"), "utf-8")
+    eager.with_name("payhub.db").write_text("these are my notes\n" * 100)
     done = payhub("sweep")
     assert (done.code, done.err.count("\n")) == (3, 1)
     assert "payhub: the journal failed: " in done.err
@@ -389,15 +537,16 @@ def test_a_watch_goes_on(payhub: Command, sandbox: Sandbox) -> None:
 @pytest.mark.usefixtures("orders")
 def test_a_watch_outlasts_a_failing_journal(sandbox: Sandbox, eager: Path) -> None:
     """A database that is away is logged, and looked for again."""
-    eager.write_text(eager.read_text("utf-8").replace("payhub.db", "later/payhub.db"), "utf-8")
+    away = eager.with_name("away")
+    away.mkdir()
+    for path in eager.parent.glob("payhub.db*"):
+        path.rename(away / path.name)
+    eager.with_name("payhub.db").write_text("these are my notes\n" * 100)
     with start("sweep", "--watch", "0.1", "--json") as running:
         assert running.stderr
         assert '"event": "payhub.sweep_failed"' in running.stderr.readline()
-        place = eager.with_name("later")
-        eager.with_name("moving").mkdir()
-        for path in eager.parent.glob("payhub.db*"):
-            path.rename(path.parent / "moving" / path.name)
-        eager.with_name("moving").rename(place)
+        for path in away.iterdir():
+            path.rename(path.parents[1] / path.name)
         wait_for(lambda: sandbox.requests("/v1/payout/status") == 2)
         done = ended(running, signal.SIGTERM)
     assert (done.code, done.json["statuses"]) == (0, {"succeeded": 2})
@@ -425,11 +574,31 @@ def test_init_makes_the_tables_once(payhub: Command, configured: Path) -> None:
 
 def test_upgrade_makes_no_second_journal(payhub: Command, configured: Path) -> None:
     """`journal upgrade` wants tables under the prefix: a mistyped one must not begin another journal."""
+    configured.touch()  # a database without tables
     done = payhub("journal", "upgrade")
     assert (done.code, "make them: payhub journal init" in done.err) == (2, True)
     payhub("journal", "init")
     done = payhub("journal", "upgrade", "--json")
     assert (done.code, done.json["changed"]) == (0, False)
+
+
+def test_init_in_a_directory_that_is_not_there(payhub: Command, write_config: Write) -> None:
+    """SQLite's own words are shown: no address has a password there."""
+    write_config('[journal]\nurl = "sqlite:///later/shop.db"\n')
+    done = payhub("journal", "init")
+    words = "the journal's database cannot be used: OperationalError: unable to open database file"
+    assert (done.code, done.err) == (3, f"payhub: {words}\n")
+
+
+def test_tables_that_are_gone(payhub: Command, configured: Path) -> None:
+    """A table that somebody dropped is named, and not taken for made: exit 3."""
+    payhub("journal", "init")
+    with contextlib.closing(sqlite3.connect(configured)) as database:
+        database.execute("DROP TABLE pay_acts")
+    words = "tables that were made are gone: pay_acts; restore the database from its backup"
+    for action in ("init", "upgrade"):
+        done = payhub("journal", action)
+        assert (done.code, done.err) == (3, f"payhub: {words}\n")
 
 
 def test_tables_of_another_version(payhub: Command, configured: Path) -> None:

@@ -64,6 +64,16 @@ def test_what_cannot_be_looked_for(payhub: Command, arguments: tuple[str, ...], 
     assert done.err.startswith(f"payhub: {words}")
 
 
+@pytest.mark.parametrize("columns", [45, 60, 95, 100, 120, 200])
+def test_no_id_is_broken(payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """However narrow the terminal: an id is copied whole, and no line is longer than it."""
+    found = payhub(*PAYOUT, "--order-id", "a-long-order-id-of-27-chars", "--json").json["provider_id"]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = payhub("find", "--last4", "1111").out
+    words = {"a-long-order-id-of-27-chars", found, ACCOUNT, TODAY, "500.00", "…1111", "pending"}
+    assert (set(), True) == (words - set(shown.split()), max(map(len, shown.splitlines())) <= columns)
+
+
 # logs
 
 

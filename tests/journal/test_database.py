@@ -9,13 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from payhub.journal import JournalFailed, State
+from payhub.journal import JournalFailed, Source, State
 from payhub.journal.migrate import HEAD, configuration, upgrade, version, version_table
 from payhub.journal.sql import SqlJournal
 from payhub.journal.tables import tables
 
 from .conftest import Place, Server
-from .making import LATER, PREFIX, brought, facts, key
+from .making import LATER, NOW, PREFIX, brought, facts, found, key
 
 TABLES = {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "paces", "version"}
 
@@ -51,6 +51,19 @@ def test_a_transaction_takes_the_lock_at_its_beginning(sqlite: SqlJournal, tmp_p
         other.execute("BEGIN IMMEDIATE")
     other.execute("BEGIN IMMEDIATE")
     other.close()
+
+
+def test_everything_that_may_write_takes_the_lock_first(sqlite: SqlJournal) -> None:
+    """Each transaction that may write begins with the lock, on the hot path, too: none reads first and then waits."""
+    sqlite.story("")  # makes the tables
+    sqlite.engine.dispose()
+    said: list[str] = []
+    sa.event.listen(sqlite.engine, "connect", lambda made, _: made.set_trace_callback(said.append))
+    sqlite.open(facts(), 60.0)
+    sqlite.settle(key(), found(State.PENDING, Source.ANSWER), NOW)
+    sqlite.claim(1, 60.0)
+    begun = [each for each in said if each.startswith("BEGIN")]
+    assert ["BEGIN IMMEDIATE"] * 3 == begun
 
 
 def test_what_was_written_is_there_for_others(sqlite: SqlJournal, tmp_path: Path) -> None:

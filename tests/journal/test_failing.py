@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from payhub import ConfigurationError, NotSent, Status
-from payhub.journal import JournalFailed, Key, State
+from payhub.journal import JournalFailed, Key, State, Wanted
 from payhub.journal.migrate import upgrade
 from payhub.journal.sql import SqlJournal
 from tests.raw_server import answer
@@ -118,6 +118,39 @@ def test_rule_1_with_a_read_only_file_nothing_is_sent(open_shop: OpenShop) -> No
     assert (before, Status.PENDING) == (len(shop.sent), shop.hub.create_payout("shop", PAYOUT).status)
     shop.journal.close()
     shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_a_read_only_copy_can_be_read(open_shop: OpenShop, mode: str) -> None:
+    """A copy for support is looked into as it is, by whoever may not write it; nothing is sent on account of it."""
+    directory = Path(tempfile.mkdtemp(prefix="payhub-", dir="/tmp"))
+    url = f"sqlite:///{directory}/payhub.db"
+    shop = open_shop(CREATED, where=url)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.journal.close()
+    with contextlib.closing(sqlite3.connect(directory / "payhub.db")) as database:
+        database.execute(f"PRAGMA journal_mode = {mode}")
+    (directory / "payhub.db").chmod(0o444)
+    directory.chmod(0o777)
+    copy = SqlJournal(url, PREFIX)
+    with nobody():
+        told = copy.story("po-1"), copy.search(Wanted(tail="1111"), 1), copy.unsettled(0.0, 1), copy.notices(1)
+        with pytest.raises(JournalFailed, match="readonly"):
+            copy.open(facts("po-2"), 60.0)
+    assert ([State.PENDING], 3, 1, (), ()) == (
+        [each.state for each in told[0][0]], len(told[0][1]), len(told[1]), *told[2:]
+    )  # fmt: skip
+    copy.close()
+    shutil.rmtree(directory)
+
+
+def test_reading_waits_for_nobody(tmp_path: Path) -> None:
+    """Who looks into a journal neither waits for a writer nor keeps one waiting."""
+    journal = SqlJournal(f"sqlite:///{tmp_path}/payhub.db", PREFIX)
+    journal.open(facts(), 60.0)
+    with locked(f"{tmp_path}/payhub.db"):
+        assert 1 == len(journal.story("po-1")[0])
+    journal.close()
 
 
 def test_rule_1_with_a_full_database_nothing_is_sent(open_shop: OpenShop, tmp_path: Path) -> None:

@@ -232,6 +232,20 @@ def test_evidence_that_repeats_only_counts(journal: Journal) -> None:
     assert [(None, 1), (None, 1), ("processing", 3), ("accepted", 1), ("processing", 1)] == counted
 
 
+def test_evidence_that_repeats_says_when_it_came_last(journal: Journal) -> None:
+    """Of evidence that is counted the first and the last time are kept; of what was said once there is no other."""
+    brought(journal, State.PENDING)
+    said = found(State.PENDING, provider_status="processing")
+    journal.settle(key(), said, LATER)
+    once = journal.story("po-1")[1][-1]
+    before = dt.datetime.now(dt.UTC)
+    journal.settle(key(), said, LATER)
+    again = journal.story("po-1")[1][-1]
+    assert (once.at, None, 2) == (again.at, once.last_at, again.times)
+    assert again.last_at is not None
+    assert before <= again.last_at <= dt.datetime.now(dt.UTC)
+
+
 def test_evidence_that_has_come_to_contradict_is_not_counted_away(journal: Journal) -> None:
     """The words of earlier evidence, now that they contradict, are a piece of evidence of their own."""
     brought(journal, State.PENDING)

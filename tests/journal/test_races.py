@@ -3,19 +3,24 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import sqlalchemy as sa
 
-from payhub.journal import Journal, State
+from payhub import Money, Status
+from payhub.journal import Journal, Source, State
 from payhub.journal.migrate import HEAD, upgrade, version
 from payhub.journal.sql import SqlJournal
 from payhub.journal.tables import tables
+from tests.raw_server import Act, answer, close
+from tests.samples import PAYOUT, known
 
-from .conftest import Place, Server
+from .conftest import KEY, OpenShop, Place, Server, Shop
 from .making import NOW, PREFIX, brought, facts, found, key
 
 T = TypeVar("T")
@@ -126,6 +131,49 @@ def test_of_many_ends_one_is_taken(journal: Journal) -> None:
     assert record is not None
     assert 1 <= sum(not entry.contradicts for entry in told) <= 2  # needs_attention may come first, and be settled
     assert [record.state] == [entry.evidence and entry.evidence.state for entry in told if not entry.contradicts][-1:]
+
+
+# One order, advanced from everywhere
+
+
+def advanced(open_shop: OpenShop, place: Place, act: Act) -> tuple[Shop, SqlJournal]:
+    """Have a payout that the provider has paid, and whose create nobody here has seen answered."""
+    shop = open_shop(act, answer(known(PAYOUT, status="done", paid="1000.44")), where=place.url)
+    assert Status.UNKNOWN is shop.hub.create_payout("shop", PAYOUT).status
+    return shop, shop.journal
+
+
+def settled_once(shop: Shop, journal: Journal, askers: int) -> None:
+    """See that the order was sent once, only asked about then, and settled by one answer, which the others repeat."""
+    records, entries = journal.story("po-1")
+    paths = Counter(shop.sent)
+    assert ({"payouts", "payouts/find"}, 1) == (set(paths), paths["payouts"])
+    assert 1 <= paths["payouts/find"] <= askers
+    assert [(State.SUCCEEDED, 1, False)] == [(each.state, each.attempts, each.contradicted) for each in records]
+    said = [entry for entry in entries if entry.evidence and entry.evidence.source is Source.STATUS]
+    assert [(State.SUCCEEDED, paths["payouts/find"])] == [
+        (entry.evidence and entry.evidence.state, entry.times) for entry in said
+    ]
+
+
+@pytest.mark.parametrize("url", [None])
+@pytest.mark.parametrize("act", [close, answer(b"", 500)], ids=["cut", "500"])
+def test_eight_threads_advance_one_order(open_shop: OpenShop, place: Place, act: Act) -> None:
+    """Threads that advance one order at once only ask; the order is settled once, and all hear the same."""
+    shop, journal = advanced(open_shop, place, act)
+    results = together(*[lambda: shop.hub.advance("shop", "payout", "po-1")] * 8)
+    assert [(Status.SUCCEEDED, Money("1000.44", "RUB"))] * 8 == [(each.status, each.paid) for each in results]
+    settled_once(shop, journal, 8)
+
+
+@pytest.mark.parametrize("url", [None])
+def test_two_processes_advance_one_order(open_shop: OpenShop, place: Place) -> None:
+    """So do processes, each with eight threads."""
+    shop, journal = advanced(open_shop, place, close)
+    assert shop.server is not None
+    reports = processes(2, "advanced", place.url, shop.server.url, KEY)
+    assert [["succeeded"] * 8] * 2 == reports
+    settled_once(shop, journal, 16)
 
 
 # PostgreSQL: SKIP LOCKED

@@ -247,6 +247,13 @@ def test_pauses_grow_and_end() -> None:
         assert pause * 0.8 <= (due - now).total_seconds() <= pause * 1.2
 
 
+def test_pauses_are_jittered() -> None:
+    """Orders that became open at one moment are not all asked about at one moment."""
+    now = dt.datetime.now(dt.UTC)
+    record = Record(facts=plain_facts(), state=State.UNKNOWN, created_at=now, updated_at=now)
+    assert 10 == len({next_check(record, now, Schedule()) for _ in range(10)})
+
+
 def test_only_open_orders_outlast_a_schedule() -> None:
     """A settled order is never past its schedule, however old it is."""
     long_ago = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)

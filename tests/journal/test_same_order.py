@@ -1,6 +1,7 @@
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +12,7 @@ from payhub import Declined, Money, NotSent, OrderConflict, Payment, Payout, Sta
 from payhub.driver import Call, Creating
 from payhub.journal import Facts, Key, Source, State
 from payhub.journal.memory import MemoryJournal
-from payhub.plan import Do, Steps, creating, unknown_payout
+from payhub.plan import Do, Pause, Steps, creating, unknown_payout
 from payhub.recording import Terms, facts, recorded
 from payhub.testing import fake, next_call
 from tests.raw_server import Act, RawServer, answer, close
@@ -213,9 +214,9 @@ TERMS = Terms(lease=60.0, patience=0.0, schedule=LATER, window=60.0)
 ORDER = facts("shop", "fake", PAYOUT, b"key")
 
 
-def _steps(*, moves_money: bool = True) -> Any:
+def _steps(*, moves_money: bool = True, patience: float = 0.0) -> Any:
     steps = creating(_flow(moves_money=moves_money), Creating(offers=()), unknown_payout(PAYOUT))
-    return recorded(steps, ORDER, TERMS, Payout)
+    return recorded(steps, ORDER, TERMS._replace(patience=patience), Payout)
 
 
 def _flow(*, moves_money: bool) -> Any:
@@ -240,6 +241,26 @@ def test_rule_4_a_runner_that_fails_leaves_the_order_unknown(moves_money: bool, 
     with pytest.raises((StopIteration, NotSent)):
         next_call(steps, steps.throw(RuntimeError("the runner broke")), journal)
     assert expected is journal.story("po-1")[0][0].state
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.02, 10.0])
+def test_the_second_waits_for_the_whole_deadline_and_no_longer(patience: float) -> None:
+    """Who waits for the first asks the journal now and then, and in all no longer than the deadline."""
+    journal = MemoryJournal()
+    journal.open(ORDER, 3600.0)
+    pauses = list(_pauses(journal, _steps(patience=patience), at_most=100))
+    assert pytest.approx(patience) == sum(pauses)
+    assert all(0.0 < pause <= 1.0 for pause in pauses)
+
+
+def _pauses(journal: MemoryJournal, steps: Any, at_most: int) -> Iterator[float]:
+    """Carry steps out without waiting, and tell for how long they wanted to."""
+    with contextlib.suppress(StopIteration):
+        step = next(steps)
+        for _ in range(at_most):
+            if isinstance(step, Pause):
+                yield step.seconds
+            step = steps.send(step.act(journal) if isinstance(step, Do) else None)
 
 
 def test_a_driver_that_needs_no_call_is_not_written_down() -> None:

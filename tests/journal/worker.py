@@ -3,13 +3,17 @@
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from payhub import Money
+import structlog
+
+from payhub import Hub, Money
 from payhub.config import journal_key, read_mapping
 from payhub.journal import Facts
 from payhub.journal.migrate import upgrade
 from payhub.journal.sql import SqlJournal
+from payhub.testing import fake
 
 
 def opened(url: str, count: int) -> list[int]:
@@ -39,6 +43,16 @@ def crashed(url: str, lease: float) -> None:
     os._exit(7)
 
 
+def advanced(url: str, provider: str, key: str) -> list[str]:
+    """Advance one order from eight threads."""
+    accounts = {"shop": {"provider": "fake", "base_url": provider}}
+    with (
+        Hub.from_mapping({"accounts": accounts, "journal": {"url": url, "key": key}}, plugins=(fake,)) as hub,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        return [str(each.status) for each in threads.map(lambda _: hub.advance("shop", "payout", "po-1"), range(8))]
+
+
 def upgraded(url: str) -> bool:
     """Make the tables."""
     return upgrade(SqlJournal(url).engine, "payhub_")
@@ -56,6 +70,7 @@ def key(directory: str) -> str:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
     work, *arguments = json.loads(sys.argv[1])
     print("ready", flush=True)  # noqa: T201 - the tests read it
     sys.stdin.readline()

@@ -22,7 +22,7 @@ import pytest
 import structlog
 
 from payhub import AsyncHub, ConfigurationError, Hub, TicketRefused, UnknownAccount
-from payhub.journal import State
+from payhub.journal import Source, State
 from payhub.journal.memory import MemoryJournal
 from payhub.scanner import findings
 from payhub.ticket import FORMATS, Format, Ticket
@@ -31,7 +31,7 @@ from payhub_alikassa.sandbox import Sandbox
 from tests.journal.making import key
 
 from .conftest import ACCOUNT, CARD, HAPPENINGS, PAYOUT, START, Told
-from .test_situations import ATTEMPT, PENDING, UNKNOWN, exchanged, record
+from .test_situations import ATTEMPT, MINUTE, PENDING, UNKNOWN, exchanged, record, said
 
 NOISE = random.Random(7)  # noqa: S311 - the same noise each time
 SIGNATURE = base64.b64encode(NOISE.randbytes(256)).decode()
@@ -293,6 +293,18 @@ def test_the_manifest_says_how_it_was_made() -> None:
     assert (2, 4) == (manifest.exchanges, (manifest.last_at - manifest.first_at).seconds // 60)  # type: ignore[operator]
     assert {"[hidden]", "411111******1111"} < set(manifest.masks)
     assert "Signature" not in manifest.statement
+
+
+def test_an_answer_that_contradicts_again_and_again() -> None:
+    """How often an answer came that contradicts is told, and when it came last; inside, as well."""
+    again = said(State.SUCCEEDED, Source.STATUS, contradicts=True, times=4, last_at=START + 9 * MINUTE)
+    entries = [ATTEMPT, exchanged(), PENDING, again]
+    made = [record(State.FAILED, contradicted=True)]
+    text, inside = (Ticket.of(key(), made, entries, at=START, internal=internal) for internal in (False, True))
+    assert (
+        "`succeeded`; came times: 4, last at 2026-01-31 12:09:00.000 UTC; **CONTRADICTS" in text.rendered("md").decode()
+    )
+    assert '"last_at": "2026-01-31T12:09:00.000Z"' in inside.rendered("json").decode()
 
 
 def test_no_hash_of_what_was_sent_is_told(told: Callable[[str], Told]) -> None:

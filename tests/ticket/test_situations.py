@@ -26,7 +26,7 @@ def record(state: State, **fields: object) -> Record:
 
 def said(state: State, source: Source, minutes: int = 2, **fields: object) -> Entry:
     """Make an entry of evidence."""
-    options = {name: fields.pop(name) for name in ("contradicts", "times", "by") if name in fields}
+    options = {name: fields.pop(name) for name in ("contradicts", "times", "last_at", "by") if name in fields}
     evidence = Evidence(source=source, state=state, **fields)  # type: ignore[arg-type]
     what = "act" if source is Source.OPERATOR else "evidence"
     return Entry(at=START + minutes * MINUTE, what=what, key=key(), evidence=evidence, **options)  # type: ignore[arg-type]

@@ -51,7 +51,10 @@ def unknown(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> ExitCode:
-    """List the orders of which nobody knows what became; exit 1 if there are any."""
+    """List the orders that wait for a person; exit 1 if there are any.
+
+    Those of which nobody knows what became, those that need attention, and those that are contradicted.
+    """
     session = Session.begin(config, as_json=as_json, verbose=verbose)
     seconds = _seconds(older, "--older")
     with session.journal() as journal:
@@ -62,12 +65,16 @@ def unknown(
         facts = record.facts
         since, reason = views.second(record.updated_at), record.reason and one_line(record.reason)
         shown.add_row(
-            *map(cell, (facts.account, facts.kind, facts.order_id, record.state, facts.amount, since, reason))
+            *map(cell, (facts.account, facts.kind, facts.order_id, _state(record), facts.amount, since, reason))
         )
     rest = [Text(f"the {MOST} oldest; there are more")] if more else []
     values = {"orders": [views.order(record) for record in records], "more": more}
     session.answer(values, *([shown, *rest] if records else [Text("none")]))
     return ExitCode.FOUND if records else ExitCode.DONE
+
+
+def _state(record: Record) -> str:
+    return f"{record.state}, contradicted" if record.contradicted else record.state
 
 
 def _seconds(text: str, option: str) -> float:
@@ -128,7 +135,8 @@ def resolve(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     """Settle an order by what a person found out, where neither provider nor time could; kept for ever.
 
-    Only an order that is unknown or needs attention. Without --yes nothing is changed.
+    Only an order that is unknown or needs attention, or to confirm one that is contradicted. Without --yes nothing is
+    changed.
     """
     session = Session.begin(config, as_json=as_json, verbose=verbose)
     reason, by = one_line(reason), one_line(by)

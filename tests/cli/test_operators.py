@@ -145,6 +145,21 @@ def test_unknown_orders_are_exit_1(payhub: Command, sandbox: Sandbox) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", order["changed_at"])
 
 
+def test_a_failure_that_the_provider_denies_waits_for_a_person(payhub: Command, sandbox: Sandbox) -> None:
+    """It is listed and told as unknown, whatever was said of it, until somebody has looked and confirms it."""
+    cut(payhub, sandbox)
+    said = ("resolve", ACCOUNT, "payout", "po-1", "--as", "failed", "--reason", "told so", "--by", "Anna", "--yes")
+    assert (payhub(*said).code, payhub("unknown").code) == (0, 0)
+    payhub("status", ACCOUNT, "payout", "--order-id", "po-1")
+    shown, done = payhub("unknown"), payhub("unknown", "--json")
+    assert (shown.code, "failed, contradicted" in " ".join(shown.out.split())) == (1, True)
+    assert [("po-1", "failed", True)] == [
+        (order["order_id"], order["state"], order["contradicted"]) for order in done.json["orders"]
+    ]
+    assert payhub(*payout("po-1")).code == 4
+    assert (payhub(*said).code, payhub("unknown").code, payhub(*payout("po-1")).code) == (0, 0, 3)
+
+
 def test_no_unknown_orders_are_exit_0(payhub: Command, sandbox: Sandbox) -> None:
     """Neither a pending order nor one that is unknown since a moment only is listed with `--older 1h`: exit 0."""
     payhub(*payout("po-1"))

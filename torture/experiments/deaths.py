@@ -161,7 +161,7 @@ def _reasons(line: Line) -> list[str]:
     """Return the names under which it is known that no way reaches a line."""
     function = f"{line.module}.{line.function}"
     patterns = [name for name in ELSEWHERE if fnmatch.fnmatchcase(function, name)]
-    return patterns or [name for name in UNREACHED if name == f"{function}: {line.text}"]
+    return patterns or [name for name in UNREACHED if f"{function}: {line.text}".startswith(name)]
 
 
 def _notes(known: Map) -> list[str]:

@@ -39,7 +39,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     path = tmp_path_factory.mktemp("torture") / "results.json"
     command = [sys.executable, "-m", "torture", "--short", "--jobs", str(len(EXPERIMENTS)), "--json", str(path)]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, timeout=200, check=False)
     assert path.exists(), done.stdout + done.stderr
     return {result.name: result for result in msgspec.json.decode(path.read_bytes(), type=list[Result])}
 

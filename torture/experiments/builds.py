@@ -8,9 +8,11 @@ unbroken build, and must find nothing.
 
 import contextlib
 import datetime as dt
+import functools
 import os
 import re
-from collections.abc import Callable, Generator, Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -32,7 +34,7 @@ from torture.experiments import answers, deaths, deliveries, kills, race
 from torture.experiments import evidence as sequences
 from torture.experiments.ways import WAYS
 from torture.judge import Judge
-from torture.processes import call
+from torture.processes import start
 from torture.report import Bench, Finding, Found
 from torture.shop import Shop
 
@@ -293,16 +295,15 @@ SAMPLE = (
 def broken(bench: Bench) -> Found:
     """Run every broken build, and the unbroken one, `trials` times; 0 is a sample, with smaller experiments."""
     builds = [build for build in BUILDS if bench.trials or build.name in SAMPLE]
-    trials = range(bench.trials or 1)
-    found = []
-    for number, build in enumerate(builds):
-        found.append(judged(build, [_played(bench, f"build-{number}-{trial}", build) for trial in trials]))
-    for experiment in dict.fromkeys(build.noticed_by for build in builds):
-        whole = Build("nothing", {}, experiment, "")
-        name = f"whole-{experiment.__name__}"
-        problems = [problem for trial in trials for problem in _played(bench, f"{name}-{trial}", whole)]
-        fault = f"the unbroken build, with the same small experiment ({experiment.__name__.strip('_')})"
-        found.append(Finding(fault=fault, trials=len(trials), failures=tuple(problems)))
+    whole = [Build("nothing", {}, experiment, "") for experiment in dict.fromkeys(b.noticed_by for b in builds)]
+    trials = bench.trials or 1
+    works = [(build, f"build-{n}-{trial}") for n, build in enumerate(builds + whole) for trial in range(trials)]
+    played = _played(bench, works)
+    found = [judged(build, [next(played) for _ in range(trials)]) for build in builds]
+    for build in whole:
+        problems = tuple(problem for _ in range(trials) for problem in next(played))
+        fault = f"the unbroken build, with the same small experiment ({build.noticed_by.__name__.strip('_')})"
+        found.append(Finding(fault=fault, trials=trials, failures=problems))
     return Found(found)
 
 
@@ -314,7 +315,8 @@ def judged(build: Build, runs: Sequence[Sequence[str]]) -> Finding:
         for problems, right in zip(runs, noticed, strict=True)
         if not right
     ]
-    count, example = sum(map(len, noticed)), next((right[0] for right in noticed if right), "")
+    count = sum(map(len, noticed))
+    example = textwrap.shorten(next((right[0] for right in noticed if right), ""), 120)
     return Finding(
         fault=f"broken build: {build.name}. {count} claims broken, e.g. {example!r}",
         trials=len(runs),
@@ -322,14 +324,21 @@ def judged(build: Build, runs: Sequence[Sequence[str]]) -> Finding:
     )
 
 
-def _played(bench: Bench, name: str, build: Build) -> list[str]:
-    """Run a build's experiment in a process of its own, and return the claims that it found broken."""
+def _played(bench: Bench, works: Sequence[tuple[Build, str]]) -> Iterator[list[str]]:
+    """Run builds' experiments, each in a process of its own, some of a sample side by side; yield the broken claims."""
+    at_once = 1 if bench.trials else _AT_ONCE
+    for first in range(0, len(works), at_once):
+        batch = works[first : first + at_once]
+        for child in [start(functools.partial(_run, bench, *work), seconds=300) for work in batch]:
+            yield child.returned(list[str])
 
-    def run() -> list[str]:
-        with open(bench.directory / f"{name}.log", "wb") as log:  # noqa: PTH123 - a descriptor is wanted
-            os.dup2(log.fileno(), 2)  # broken builds raise, and that is not news
-        for target, substitute in build.patches.items():
-            mock.patch(target, substitute).start()  # until the process ends
-        return list(build.noticed_by(bench.beside(name, min(bench.trials, 1))))
 
-    return call(run, list[str], seconds=300)
+_AT_ONCE = 3  # most of their time is spent waiting
+
+
+def _run(bench: Bench, build: Build, name: str) -> list[str]:
+    with open(bench.directory / f"{name}.log", "wb") as log:  # noqa: PTH123 - a descriptor is wanted
+        os.dup2(log.fileno(), 2)  # broken builds raise, and that is not news
+    for target, substitute in build.patches.items():
+        mock.patch(target, substitute).start()  # until the process ends
+    return list(build.noticed_by(bench.beside(name, min(bench.trials, 1))))

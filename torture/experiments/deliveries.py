@@ -24,7 +24,7 @@ from torture.judge import Fault, Judge
 from torture.processes import KILLED, call, until
 from torture.report import Bench, Finding, Found
 from torture.sender import Endpoint, Told, delivered, told
-from torture.shop import ACCOUNT, Shop, opened, order, sweep
+from torture.shop import Shop, opened, submit, sweep
 
 _PATIENCE = 60.0
 
@@ -39,7 +39,7 @@ def _paid_out(shop: Shop, hub: Hub, order_ids: Sequence[str]) -> list[Told]:
 
     def create() -> list[Told]:
         with opened(hub):
-            return [told(shop.keys, name, hub.create_payout(ACCOUNT, order(name))) for name in order_ids]
+            return [told(shop.keys, name, submit(hub, name, shop.judge)) for name in order_ids]
 
     return call(create, list[Told], seconds=600)
 

@@ -223,10 +223,10 @@ def _locked(bench: Bench) -> Finding:
                 running.append((shop, hub, start(functools.partial(_tried_locked, shop, hub, places[number]))))
                 if number + 1 == len(places):
                     break
-            for shop, hub, child in running:
-                outcome = child.returned(Outcome)
-                outcomes.append(outcome)
-                problems += judged(shop, hub, [outcome], clean=True)
+            told = [(shop, hub, child.returned(Outcome)) for shop, hub, child in running]
+            judging = [start(functools.partial(judged, *one[:2], one[2:], clean=True), seconds=600) for one in told]
+            problems += [problem for child in judging for problem in child.returned(list[str])]
+            outcomes += [outcome for *_, outcome in told]
     title = "SQLite, write lock asked for at each statement, and held longer than the busy timeout"
     return finding(title, outcomes, problems)
 

@@ -67,7 +67,7 @@ _MONEY = ("provider_id", "paid", "credited", "commission")
 
 _AGREED = (
     "state", "provider_status", *_MONEY, "partial", "reason", "mismatches", "contradicted", "attempts", "checks",
-    "notified",
+    "resolved", "notified",
 )  # fmt: skip
 _TIMES = ("sent_at", "lease_until", "due_at", "quiet_until")
 
@@ -77,6 +77,7 @@ _AT_ONCE = Schedule(first=0.0, growth=1.0, longest=0.0)
 """Ask again at once: whether an order is due must not hang on which journal was slower."""
 
 _NOW, _LATER = 0.0, 60.0
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def _rubles(*amounts: str) -> st.SearchStrategy[Money | None]:
@@ -128,13 +129,16 @@ class Life(RuleBasedStateMachine):
         self._sql = sql
         self._records: list[Record | None] = [None, None]
         self._said: list[str] = []
+        self._heard_of = False
 
     @initialize(first=st.one_of(st.none(), st.none(), _SAYING), lease=_PAUSE)
     def begin(self, first: dict[str, Any] | None, lease: float) -> None:
-        """Submit the order; a notification may have been faster."""
+        """Submit the order; what the provider told of before is not the caller's to send."""
         if first is not None:
             self.notice(first, _LATER, _NOW, anew=False)
+            self._heard_of = True
         self.submit(lease, other=False)
+        self._heard_of = False
 
     @rule(lease=_PAUSE, other=st.sampled_from([False, False, True]))
     def submit(self, lease: float, *, other: bool) -> None:
@@ -142,7 +146,7 @@ class Life(RuleBasedStateMachine):
         facts = _facts(self._facts.order_id, other=other)
 
         def submitted(journal: Journal, before: Record | None) -> str:
-            may = before is None or (before.state is State.NOT_SENT and not (before.notified or before.contradicted))
+            may = not self._heard_of and (before is None or _again(before))
             try:
                 opened = journal.open(facts, lease)
             except OrderConflict:
@@ -231,12 +235,13 @@ class Life(RuleBasedStateMachine):
         self._step(noticed, moves=False)
 
     @precondition(lambda self: _known(self._records[0]).notified)
-    @rule()
-    def weigh(self) -> None:
-        """Give the notifications their verdicts."""
+    @rule(late=st.booleans())
+    def weigh(self, *, late: bool) -> None:
+        """Give the notifications their verdicts, or find that all came after the question."""
+        asked_at = _EPOCH if late else dt.datetime.now(dt.UTC)
 
         def weighed(journal: Journal, _before: Record | None) -> str:
-            journal.weigh(self._facts.key, dt.datetime.now(dt.UTC))
+            journal.weigh(self._facts.key, asked_at)
             return self._noted(journal)
 
         self._step(weighed, moves=False)
@@ -299,6 +304,11 @@ def _known(record: Record | None) -> Record:
     if record is None:
         raise AssertionError("the order was submitted, and is not there")
     return record
+
+
+def _again(before: Record) -> bool:
+    """Tell whether an order may be sent again: it never was, and nobody says otherwise."""
+    return before.state is State.NOT_SENT and not (before.notified or before.contradicted)
 
 
 def _may(before: Record, found: Evidence) -> bool:

@@ -99,17 +99,19 @@ def illegal_steps(shop: Shop) -> list[str]:
     t = tables("payhub_")
     with journal.engine.connect() as connection:
         orders = connection.execute(sa.select(t.orders)).all()
-        kept = connection.execute(sa.select(t.evidence).order_by(t.evidence.c.id)).all()
+        kept = [*connection.execute(sa.select(t.evidence).where(~t.evidence.c.contradicts)).all()]
+        kept += connection.execute(sa.select(t.acts)).all()
         numbers = connection.execute(sa.select(t.attempts.c.order, sa.func.count()).group_by(t.attempts.c.order)).all()
     journal.close()
     attempts = {row[0]: row[1] for row in numbers}
     evidence: dict[int, list[Evidence]] = {}
-    for row in kept:
-        if not row.contradicts:
-            evidence.setdefault(row.order, []).append(msgspec.json.decode(row.body, type=Evidence))
+    for row in sorted(kept, key=lambda row: row.at):
+        evidence.setdefault(row.order, []).append(msgspec.json.decode(row.body, type=Evidence))
     problems = []
     for row in orders:
-        left, state = attempts.get(row.id, 0) - 1, State.SENDING if attempts.get(row.id) else State.NEW
+        # One that the provider had told of before is not sent here, and goes on as if it had been.
+        begun = row.id in attempts or row.id in evidence
+        left, state = attempts.get(row.id, 0) - 1, State.SENDING if begun else State.NEW
         for found in evidence.get(row.id, ()):
             if found.source in EDGES[state].get(found.state, frozenset()):
                 state = found.state

@@ -55,9 +55,11 @@ def at_every_line(bench: Bench, only: Sequence[Way] = WAYS) -> Found:
         )
         hubs = Hubs.of(shop)
         gc.freeze()  # what was made until now is shared with every child, and stays shared
+        call(lambda: hubs.plain.journal.claim(1, 0.0), list[object])  # makes the tables
         known = _mapped(only, hubs, judge)
         wanted = _trials(known, bench.trials or 1, every=1 if bench.trials else _SAMPLE)
         tried, died = _died(wanted, hubs, judge)
+        judge.order(forget=[trial.order_id for trial in tried] + [_named(way) for way in only])
         left = shop.rows()
         valid = [trial.order_id for trial in tried if not trial.way.invalid]
         again = (

@@ -29,14 +29,16 @@ _OVERSLEPT = 1e-6
 class Hubs(NamedTuple):
     """Hold hubs on one journal, under one key of the fingerprints.
 
-    `refused` speaks to an address where nobody listens, `paced` and the asynchronous one have a rate
-    limit, and in `late` a lease ends before anything can be sent.
+    But for `elsewhere`, which has a journal of its own. `refused` speaks to an address where nobody
+    listens, `paced` and the asynchronous one have a rate limit, and in `late` a lease ends before
+    anything can be sent.
     """
 
     plain: Hub
     refused: Hub
     paced: Hub
     late: Hub
+    elsewhere: Hub
     asynchronous: AsyncHub
 
     @classmethod
@@ -46,7 +48,8 @@ class Hubs(NamedTuple):
         key = shop.configuration.with_name("payhub.key").read_bytes()
 
         def beside(name: str, **changes: object) -> Shop:
-            other = msgspec.structs.replace(shop, directory=shop.directory / name, journal=shop.database, **changes)
+            changes = {"journal": shop.database, **changes}
+            other = msgspec.structs.replace(shop, directory=shop.directory / name, **changes)
             other.configuration.with_name("payhub.key").write_bytes(key)
             return other
 
@@ -55,6 +58,7 @@ class Hubs(NamedTuple):
             refused=beside("refused", url=_NOBODY_LISTENS).hub(_OBSERVER),
             paced=beside("paced", more=_PACED).hub(_OBSERVER),
             late=beside("late", lease=_OVERSLEPT, deadline=_OVERSLEPT / 10).hub(_OBSERVER),
+            elsewhere=beside("elsewhere", journal="sqlite:///payhub.db").hub(),
             asynchronous=beside("asynchronous", more=_PACED).async_hub(_OBSERVER),
         )
 
@@ -161,6 +165,12 @@ def _told_of(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     hubs.plain.journal.notice(named, 60.0, 60.0)
 
 
+def _forgotten_and_told_of(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    """Leave the order as it is when the journal was put back from a copy: sent, told of, and not in it."""
+    _creating("elsewhere")(hubs, order_id)
+    _told_of(hubs, order_id, judge)
+
+
 def _created_and_told_of(hubs: Hubs, order_id: str, judge: Judge) -> None:
     _created(hubs, order_id)
     _told_of(hubs, order_id, judge)
@@ -234,7 +244,7 @@ WAYS = (
     Way(name="denied by its sender's report", act=_creating(), before=_settled_meanwhile("5"), lied=True),
     Way(name="the same order again", act=_creating(), before=_created),
     Way(name="another order under its id", act=_creating(other=True), before=_created),
-    Way(name="told of before it was created", act=_creating(), before=_told_of),
+    Way(name="told of before it was created", act=_creating(), before=_forgotten_and_told_of),
     Way(name="while another process sends it", act=_creating(), before=_being_sent, faults=(_STALLED,)),
     Way(name="awaited while another process sends it", act=_awaiting, before=_being_sent, faults=(_STALLED,)),
     Way(name="disk full before sending", act=_creating(), before=_full),
@@ -328,6 +338,7 @@ UNREACHED: dict[str, str] = {
     "payhub.journal.records._heard: return Evidence(source=": _RARE,
     "payhub.journal.records.verdict: if record.state in": _NOTIFIES,
     "payhub.journal.records.verdict: return Verdict.": _NOTIFIES,
+    "payhub.journal.sql.SqlJournal._usable: (upgrade if": _PREPARES,
     "payhub.journal.sql.SqlJournal._borrowed: return self.engine.raw_connection()": _POSTGRES,
     "payhub.journal.sql.SqlJournal._borrowed: self._kept": _RARE,
     "payhub.journal.sql.SqlJournal._locked: raise JournalFailed(": _MISUSE,

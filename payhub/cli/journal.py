@@ -243,9 +243,7 @@ def _forget(session: Session, opened: Journal, payer: str) -> None:
 
 def _migrated(opened: Any, action: str) -> tuple[str | None, str, bool]:
     """Look at the tables' version and upgrade them; only `init` makes new ones, for a prefix may be mistyped."""
-    import sqlalchemy  # noqa: PLC0415 - the extra `sql`, which the journal has just used
-
-    from payhub.journal import migrate  # noqa: PLC0415 - the same
+    from payhub.journal import migrate  # noqa: PLC0415 - needs the extra `sql`, which the journal has just used
     from payhub.journal.tables import tables  # noqa: PLC0415 - the same
 
     with _usable(), opened.engine.begin() as connection:
@@ -254,8 +252,9 @@ def _migrated(opened: Any, action: str) -> tuple[str | None, str, bool]:
         raise ConfigurationError("the journal has no tables under this prefix; make them: payhub journal init")
     with _usable():
         changed = migrate.upgrade(opened.engine, opened.prefix)
-        there = sqlalchemy.inspect(opened.engine)
-        missing = [name for name in tables(opened.prefix).metadata.tables if not there.has_table(name)]
+    with _usable(), opened.engine.begin() as connection:
+        names, there = tables(opened.prefix).metadata.tables, opened.engine.dialect.has_table
+        missing = [name for name in names if not there(connection, name)]
     if missing:
         raise JournalFailed(f"tables that were made are gone: {listed(missing)}; restore the database from its backup")
     return before, migrate.HEAD, changed

@@ -1,12 +1,14 @@
 """Keep a journal in SQLite or PostgreSQL, in the application's own database.
 
 Every method is one transaction. SQLite is opened for durability (WAL, synchronous=FULL) and every
-transaction takes the write lock at its beginning; PostgreSQL locks the order's row.
+transaction takes the write lock at its beginning; PostgreSQL locks the order's row. After a fork
+each process has connections of its own.
 """
 
 import contextlib
 import datetime as dt
 import logging
+import os
 import re
 import sqlite3
 import threading
@@ -20,7 +22,7 @@ import tenacity
 from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.driver import Schedule
-from payhub.journal import JournalFailed, Noticed, Opened, queries, retention, rows
+from payhub.journal import JournalFailed, Noticed, Opened, forks, queries, retention, rows
 from payhub.journal.migrate import check, upgrade
 from payhub.journal.records import (
     Entry,
@@ -50,6 +52,7 @@ from payhub.models import Exchange
 T = TypeVar("T")
 
 _BEGIN = "BEGIN IMMEDIATE"  # take the write lock at once: two who both read first could not both go on
+_PATIENCE = 30.0  # seconds: a transaction that itself waits for other processes has ten
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
 
 
@@ -74,26 +77,62 @@ class SqlJournal:
         if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
         self.prefix = prefix
+        self._url = url
         self._t = tables(prefix)
         self._s = Statements(self._t, self.engine.dialect)
         self._driver = self.engine.dialect.loaded_dbapi
         sqlite = self.engine.dialect.name == "sqlite"
         self._begin = _BEGIN if sqlite else None
         # SQLite has one writer: who waits for it in SQLite sleeps, who waits for it here is woken up.
-        self._turn: AbstractContextManager[Any] = threading.Lock() if sqlite else contextlib.nullcontext()
+        self._lock = threading.Lock()
+        self._turn: AbstractContextManager[Any] = self._lock if sqlite else contextlib.nullcontext()
         self._kept: tuple[sa.Pool, sa.PoolProxiedConnection] | None = None
         self._ready = False
+        self._process: int | None = None  # the one that the connections belong to
+        if sqlite:
+            forks.watch(self)
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[None]:
         """Look at the tables on first use, make SQLite's, and say in one kind of error what fails."""
         try:
+            if self._process != os.getpid():
+                self._arrive()
             if not self._ready:
-                (upgrade if self._begin else check)(self.engine, self.prefix)
+                with self._turn:
+                    (upgrade if self._begin else check)(self.engine, self.prefix)
                 self._ready = True
             yield
         except (SQLAlchemyError, self._driver.Error) as cause:
             raise JournalFailed(f"the journal failed: {_cause(cause)}") from cause
+
+    def _arrive(self) -> None:
+        """Begin in this process: what another one has opened is neither used here nor closed.
+
+        Raises:
+            JournalFailed: SQLite was in use, and whoever forked did not let it close the file before.
+        """
+        if self._process is not None:
+            if self._begin:
+                raise JournalFailed(
+                    "the journal failed: this process was forked by other means than Python's while SQLite's file was "
+                    "open: open the hub after the fork"
+                )
+            self._left, self.engine = self.engine, _engine(self._url)
+        self._process = os.getpid()
+
+    def pause(self) -> bool:
+        """Close SQLite's file before this process forks; whoever is at work finishes first."""
+        if not self._lock.acquire(timeout=_PATIENCE):
+            return False
+        with contextlib.suppress(SQLAlchemyError, self._driver.Error):
+            self._let_go()
+            self._process = None
+        return True
+
+    def resume(self) -> None:
+        """Let the parent and the child open the file again, each for itself."""
+        self._lock.release()
 
     def _do(self, work: Callable[[sa.Connection], T]) -> T:
         """Do work in a transaction."""
@@ -313,9 +352,12 @@ class SqlJournal:
     def close(self) -> None:
         """Let go of connections."""
         with self._turn:
-            if self._kept is not None:
-                self._kept[1].close()
-                self._kept = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept[1].close()
+            self._kept = None
         self.engine.dispose()
 
 

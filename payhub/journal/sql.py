@@ -404,13 +404,17 @@ def _write_ahead(connection: Any) -> None:
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:
-    """Wait for a lock as long as with SQLite, hold none while doing nothing, and have what is committed on disk."""
+    """Wait for a lock as long as with SQLite, hold none while doing nothing, and have what is committed on disk.
+
+    Who waited for another's order must then see it: a stricter isolation fails instead, also where the other sends.
+    """
     # Whoever switched it off, for a role or a database, did not think of money; "local" and more are kept.
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
     connection.execute("SET lock_timeout = '10s'")
     connection.execute("SET idle_in_transaction_session_timeout = '10s'")
+    connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
     connection.commit()  # else they end with the transaction
 
 

@@ -164,6 +164,24 @@ def test_what_postgresql_commits_is_on_its_disk(server: Server, role: str, expec
         journal.close()
 
 
+ISOLATION = ["repeatable read", "serializable"]
+
+
+@pytest.mark.parametrize("level", ISOLATION)
+def test_postgresql_reads_what_others_have_committed(server: Server, level: str) -> None:
+    """A database whose transactions are isolated more strictly is told otherwise: who waits for a row then reads it."""
+    with server.another() as place:
+        server.run(f"ALTER DATABASE {place.engine().url.database} SET default_transaction_isolation = '{level}'")
+        journal = SqlJournal(place.url)
+        with journal.engine.connect() as connection:
+            theirs = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
+        raw = journal.engine.raw_connection()
+        ours = raw.cursor().execute("SHOW transaction_isolation").fetchone()
+        raw.close()
+        assert ("read committed", ("read committed",)) == (theirs, ours)
+        journal.close()
+
+
 # PostgreSQL without tables
 
 

@@ -124,6 +124,9 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
         raise ConfigurationError("accounts: each account is a table [accounts.NAME]")
     transport = _convert(tables.get("transport", {}), Transport, "transport", Path(base))
     journal = _convert(tables.get("journal", {}), JournalSettings, "journal", Path(base))
+    for name in ("url", "key"):
+        if getattr(journal, name) is not None and not getattr(journal, name).strip():
+            raise ConfigurationError(f"journal.{name}: is empty; give one, or leave the key out")
     if journal.lease is not None and journal.lease <= transport.deadline:
         raise ConfigurationError(
             f"journal.lease: must be longer than transport.deadline, which is {transport.deadline:g} s: "
@@ -137,7 +140,7 @@ def journal_key(settings: Settings) -> bytes:
     """Return the secret of the fingerprints: the configured one, or the one kept beside the configuration.
 
     Raises:
-        ConfigurationError: the file cannot be made or read.
+        ConfigurationError: the file cannot be made or read, or is empty.
     """
     if settings.journal.key:
         return HiddenBytes(settings.journal.key.encode())
@@ -148,9 +151,12 @@ def journal_key(settings: Settings) -> bytes:
         if not path.exists():
             with contextlib.suppress(FileExistsError):
                 _write_once(path, secrets.token_hex(32))
-        return HiddenBytes(path.read_bytes())
+        key = HiddenBytes(path.read_bytes().rstrip(b"\r\n"))
     except OSError as cause:
         raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
+    if not key.strip():
+        raise ConfigurationError(f"journal.key: {path} is empty; bring back what was in it")
+    return key
 
 
 def _write_once(path: Path, text: str) -> None:
@@ -167,7 +173,7 @@ def _write_once(path: Path, text: str) -> None:
 
 
 def open_journal(settings: Settings) -> Journal:
-    """Open the configured journal; SQLite's path is relative to the file.
+    """Open the configured journal; SQLite's path is relative to the configuration.
 
     Raises:
         ConfigurationError: the database cannot be used, or the extra `sql` is not installed.
@@ -187,8 +193,17 @@ def open_journal(settings: Settings) -> Journal:
 
 
 def _absolute(url: str, base: Path) -> str:
-    path = url.removeprefix("sqlite:///")
-    return HiddenText(f"sqlite:///{base / path}" if path not in {url, ":memory:"} else url)
+    """Make the path of SQLite's file absolute, by whatever driver it is opened; leave every other URL as it is."""
+    import sqlalchemy as sa  # noqa: PLC0415 - needs the extra `sql`
+
+    try:
+        made = sa.make_url(url)
+    except sa.exc.ArgumentError:  # the journal says so
+        return HiddenText(url)
+    if made.get_backend_name() != "sqlite" or made.database in {None, "", ":memory:"}:
+        return HiddenText(url)
+    placed = made.set(database=str((base / str(made.database)).absolute()))
+    return HiddenText(placed.render_as_string(hide_password=False))
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:

@@ -10,7 +10,6 @@ import anyio.to_thread
 from payhub import config
 from payhub.config import Settings
 from payhub.journal import Key, Record, State
-from payhub.limits import Limits
 from payhub.masking import HiddenFields
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
 from payhub.money import Money
@@ -30,7 +29,6 @@ class _Hub:
         """Load the plugins and take the configuration; nothing is opened or connected yet."""
         self.registry = Registry(settings, plugins)
         self.journal = config.open_journal(settings)
-        self._limits = Limits(settings.journal.url, settings.journal.prefix)
 
     @classmethod
     def from_file(cls, path: str | Path | None = None, *, plugins: Iterable[object] = ()) -> Self:
@@ -61,7 +59,7 @@ class Hub(_Hub):
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Open the pool of connections; see `from_file` and `from_mapping`."""
         super().__init__(settings, plugins)
-        self._runner = Runner(settings.transport, self.registry.plugins.observers(), self.journal, self._limits)
+        self._runner = Runner(settings.transport, self.registry.plugins.observers(), self.journal)
 
     def __enter__(self) -> Self:
         """Return the hub."""
@@ -75,7 +73,6 @@ class Hub(_Hub):
         """Close the connections and the journal."""
         self._runner.close()
         self.journal.close()
-        self._limits.close()
 
     def create_payment(self, account: str, order: PaymentOrder) -> Payment:
         """Create a payment; if this raises a `PayhubError`, no money moved.
@@ -258,7 +255,7 @@ class AsyncHub(_Hub):
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Open the pool of connections; see `from_file` and `from_mapping`."""
         super().__init__(settings, plugins)
-        self._runner = AsyncRunner(settings.transport, self.registry.plugins.observers(), self.journal, self._limits)
+        self._runner = AsyncRunner(settings.transport, self.registry.plugins.observers(), self.journal)
 
     async def __aenter__(self) -> Self:
         """Return the hub."""
@@ -272,7 +269,6 @@ class AsyncHub(_Hub):
         """Close the connections and the journal."""
         await self._runner.close()
         self.journal.close()
-        self._limits.close()
 
     async def create_payment(self, account: str, order: PaymentOrder) -> Payment:
         """Create a payment; see `Hub.create_payment`."""

@@ -28,7 +28,6 @@ from payhub.driver import Call, Response, insecure
 from payhub.errors import PayhubError
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
-from payhub.limits import Limits
 from payhub.masking import HiddenBytes
 from payhub.models import Exchange, Phase
 from payhub.plan import Do, Pause, Plan, Reply
@@ -173,29 +172,27 @@ def _worth_repeating(reply: Reply) -> bool:
     return reply.response.status >= 500  # noqa: PLR2004
 
 
+def _unpaced(wait: float | None, deadline: float) -> str | None:
+    """Say why a call must not leave after its wait: there was no room for it, or no time is left."""
+    in_time = wait is not None and time.monotonic() < deadline
+    return None if in_time else "the account's rate limit left no room within the time allowed"
+
+
 class _Runner:
-    """Share what both runners know: the limits and the observers."""
+    """Share what both runners know: the time allowed, the journal and the observers."""
 
     def __init__(
-        self,
-        transport: Transport,
-        observers: Iterable[Observer] = (),
-        journal: Journal | None = None,
-        limits: Limits | None = None,
+        self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None
     ) -> None:
         self._transport = transport
         self._timeout = _timeout(transport)
         self._observers = tuple(observers)
         self._journal = journal or MemoryJournal()
-        self._limits = limits or Limits(None, "")
         wire_log.guard()
 
-    def _paced(self, plan: Plan[Any], deadline: float) -> str | None:
-        """Wait for the account's rate limit, if it has one; return why the call must not leave."""
-        if plan.max_per_second is None:
-            return None
-        passed = self._limits.acquire(plan.account, plan.max_per_second, deadline - time.monotonic())
-        return None if passed else "the account's rate limit left no room within the time allowed"
+    def _reserved(self, account: str, rate: float, deadline: float) -> float | None:
+        """Reserve the instant at which a call may leave under the account's rate limit; return how far it is."""
+        return self._journal.pace(account, 1 / rate, deadline - time.monotonic())
 
     def _publish(self, plan: Plan[Any], call: Call, reply: Reply, watch: _Watch) -> Reply:
         """Log what happened, and add it to the reply; a log that fails must not change what happens to money."""
@@ -210,14 +207,10 @@ class Runner(_Runner):
     """Carry plans out in the calling thread, over one pool of connections."""
 
     def __init__(
-        self,
-        transport: Transport,
-        observers: Iterable[Observer] = (),
-        journal: Journal | None = None,
-        limits: Limits | None = None,
+        self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None
     ) -> None:
         """Open the pool; nothing is connected yet."""
-        super().__init__(transport, observers, journal, limits)
+        super().__init__(transport, observers, journal)
         self._http = _DeadlineTransport()
 
     def run(self, plan: Plan[T]) -> T:
@@ -287,6 +280,14 @@ class Runner(_Runner):
         except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
             return watch.failed(cause)
 
+    def _paced(self, plan: Plan[Any], deadline: float) -> str | None:
+        """Wait for the account's rate limit, if it has one; return why the call must not leave."""
+        if plan.max_per_second is None:
+            return None
+        wait = self._reserved(plan.account, plan.max_per_second, deadline)
+        time.sleep(wait or 0)
+        return _unpaced(wait, deadline)
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -296,14 +297,10 @@ class AsyncRunner(_Runner):
     """Carry plans out in an event loop (asyncio or trio), over one pool of connections."""
 
     def __init__(
-        self,
-        transport: Transport,
-        observers: Iterable[Observer] = (),
-        journal: Journal | None = None,
-        limits: Limits | None = None,
+        self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None
     ) -> None:
         """Open the pool; nothing is connected yet."""
-        super().__init__(transport, observers, journal, limits)
+        super().__init__(transport, observers, journal)
         self._http = httpx.AsyncHTTPTransport(verify=_tls(), limits=_LIMITS)
 
     async def run(self, plan: Plan[T]) -> T:
@@ -357,10 +354,7 @@ class AsyncRunner(_Runner):
 
     async def _exchange(self, plan: Plan[Any], call: Call, watch: _Watch, deadline: float) -> Reply:
         try:
-            problem = insecure(call.url)
-            if problem is None and plan.max_per_second is not None:
-                problem = await anyio.to_thread.run_sync(self._paced, plan, deadline)
-            if problem:
+            if problem := insecure(call.url) or await self._paced(plan, deadline):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
             with anyio.fail_after(deadline - time.monotonic()):
                 response = await self._http.handle_async_request(_request(call, watch.asynchronous, self._timeout))
@@ -374,6 +368,14 @@ class AsyncRunner(_Runner):
                     await response.aclose()
         except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
             return watch.failed(cause)
+
+    async def _paced(self, plan: Plan[Any], deadline: float) -> str | None:
+        """Wait for the account's rate limit, holding no thread: other accounts need them."""
+        if plan.max_per_second is None:
+            return None
+        wait = await anyio.to_thread.run_sync(self._reserved, plan.account, plan.max_per_second, deadline)
+        await anyio.sleep(wait or 0)
+        return _unpaced(wait, deadline)
 
     async def close(self) -> None:
         """Close the connections."""

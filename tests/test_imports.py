@@ -21,7 +21,6 @@ ORDER = (
     "notifications",
     "hookspecs",
     "plugins",
-    "limits",
     "journal",
     "plan",
     "recording",

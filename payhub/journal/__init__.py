@@ -99,6 +99,14 @@ class Journal(Protocol):
         """
         ...
 
+    def pace(self, account: str, interval: float, patience: float) -> float | None:
+        """Reserve the next free instant of an account whose calls are an interval apart; return when it is.
+
+        It is some seconds from now, none if now is free. Where it would be later than `patience`
+        seconds from now, nothing is reserved and `None` returned.
+        """
+        ...
+
     def weigh(self, key: Key) -> Record:
         """Give the notifications that wait their verdict, by the answer that is now known; return the order."""
         ...

@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -44,6 +45,7 @@ class MemoryJournal:
         self._records: dict[Key, Record] = {}
         self._entries: dict[Key, list[Entry]] = defaultdict(list)
         self._notes: dict[tuple[str, str], Noted] = {}
+        self._paces: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def open(self, facts: Facts, lease: float) -> Opened:
@@ -126,6 +128,16 @@ class MemoryJournal:
             record, ask = notified(record, now, window, lease, new=new)
             self._records[notice.key] = record
             return Noticed(times, record, ask)
+
+    def pace(self, account: str, interval: float, patience: float) -> float | None:
+        """Reserve the account's next free instant."""
+        with self._lock:
+            now = time.monotonic()
+            slot = max(now, self._paces.get(account, now - interval) + interval)
+            if slot - now > patience:
+                return None
+            self._paces[account] = slot
+            return slot - now
 
     def weigh(self, key: Key) -> Record:
         """Give the notifications that wait their verdict."""

@@ -8,6 +8,7 @@ each process has connections of its own.
 import contextlib
 import datetime as dt
 import logging
+import math
 import os
 import re
 import sqlite3
@@ -321,6 +322,19 @@ class SqlJournal:
         """Return orders that wait for a person."""
         return self._do(lambda connection: queries.unsettled(connection, self._t, older, limit))
 
+    def pace(self, account: str, interval: float, patience: float) -> float | None:
+        """Reserve the account's next free instant."""
+        if patience < 0:
+            return None
+        given = {"account": account, "interval": math.ceil(interval * _MICROS), "patience": int(patience * _MICROS)}
+
+        def reserve(cursor: Any) -> Any:
+            now = {"now": rows.micros(_now())} if self._begin else {}  # PostgreSQL reads its own clock
+            return self._s.pace.run(cursor, {**given, **now}).fetchone()
+
+        reserved = self._run(reserve)
+        return max(reserved[0], 0) / _MICROS if reserved else None
+
     def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
         return self._do(lambda connection: queries.search(connection, self._t, wanted, limit))
@@ -426,3 +440,6 @@ def _cause(cause: Exception) -> str:
     """Name the database's complaint; its first line quotes no parameter (`hide_parameters`)."""
     original = getattr(cause, "orig", None) or cause
     return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"
+
+
+_MICROS = 1_000_000

@@ -70,7 +70,33 @@ class Statements:
         self.waiting = made(sa.select(n.id, n.body).where(*mine, n.verdict == sa.literal_column("'waiting'")))
         self.judge = made(t.notifications.update().where(n.id == param("number")).values(verdict=param("verdict")))
         self.newest = made(said.where(evidence.c.order == param("row")).order_by(evidence.c.id.desc()).limit(1))
+        self.pace = made(_pace(t.paces, dialect))
         self.again = made(evidence.update().where(evidence.c.id == param("row")).values(once_more))
+
+
+def _pace(paces: sa.Table, dialect: sa.Dialect) -> Any:
+    """Let an account's next call leave an interval after the last one, or now; no row where that is too late.
+
+    Machines with different clocks agree by PostgreSQL's, read when the row is ours; SQLite's are on one machine.
+    """
+    c = paces.c
+    interval, patience = (sa.bindparam(name, type_=sa.BigInteger) for name in ("interval", "patience"))
+    insert: Any = sqlite.insert(paces)
+    later: Any = sa.func.max
+    now: Any = sa.bindparam("now", type_=sa.BigInteger)
+    if dialect.name == "postgresql":
+        insert, later, now = postgresql.insert(paces), sa.func.greatest, sa.literal_column(_CLOCK, sa.BigInteger)
+    # No row is made in the future. If one seems to be, the clock was set back since, and what the row
+    # says is as wrong: without this the account would be locked out for as long.
+    set_back = later(c.at - now, 0)
+    leaves_at = later(c.leaves_at + interval - set_back, now)
+    reserved = insert.values(account=sa.bindparam("account"), at=now, leaves_at=now).on_conflict_do_update(
+        index_elements=[c.account], set_={"at": now, "leaves_at": leaves_at}, where=leaves_at - now <= patience
+    )
+    return reserved.returning(c.leaves_at - c.at)
+
+
+_CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 
 def _into(table: sa.Table, dialect: sa.Dialect, names: Iterable[str] = ()) -> Any:

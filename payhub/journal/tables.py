@@ -120,6 +120,13 @@ class Tables:
             UniqueConstraint("digest", "account"),
         )
         self.acts = self._entries("acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False))
+        self.paces = Table(
+            f"{prefix}paces",
+            self.metadata,
+            Column("account", String(255), primary_key=True),
+            Column("leaves_at", _Time, nullable=False),
+            Column("at", _Time, nullable=False),
+        )
 
     def _entries(self, name: str, *columns: Column[object]) -> Table:
         """Describe a table of things that happened to an order, in order."""

@@ -44,6 +44,12 @@ def upgraded(url: str) -> bool:
     return upgrade(SqlJournal(url).engine, "payhub_")
 
 
+def paced(url: str, count: int, interval: float, patience: float) -> list[float | None]:
+    """Reserve instants of the same account as everybody else, and tell how far they are."""
+    journal = SqlJournal(url)
+    return [journal.pace("shop", interval, patience) for _ in range(count)]
+
+
 def key(directory: str) -> str:
     """Return the key of the fingerprints, made if there is none."""
     return journal_key(read_mapping({"journal": {"url": "sqlite:///payhub.db"}}, Path(directory))).decode()

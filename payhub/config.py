@@ -183,27 +183,13 @@ def open_journal(settings: Settings) -> Journal:
         _log.warning("payhub.journal_in_memory", hint="orders are forgotten when the process ends; set [journal] url")
         return MemoryJournal()
     try:
-        from payhub.journal.sql import SqlJournal  # noqa: PLC0415 - needs the extra `sql`
+        from payhub.journal.sql import SqlJournal, placed  # noqa: PLC0415 - needs the extra `sql`
     except ImportError as cause:
         raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub[sql]'") from cause
     try:
-        return SqlJournal(_absolute(url, settings.base), settings.journal.prefix)
+        return SqlJournal(placed(url, settings.base), settings.journal.prefix)
     except JournalFailed as cause:
         raise ConfigurationError(str(cause)) from cause
-
-
-def _absolute(url: str, base: Path) -> str:
-    """Make the path of SQLite's file absolute, by whatever driver it is opened; leave every other URL as it is."""
-    import sqlalchemy as sa  # noqa: PLC0415 - needs the extra `sql`
-
-    try:
-        made = sa.make_url(url)
-    except sa.exc.ArgumentError:  # the journal says so
-        return HiddenText(url)
-    if made.get_backend_name() != "sqlite" or made.database in {None, "", ":memory:"}:
-        return HiddenText(url)
-    placed = made.set(database=str((base / str(made.database)).absolute()))
-    return HiddenText(placed.render_as_string(hide_password=False))
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:

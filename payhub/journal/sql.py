@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -373,6 +374,18 @@ class SqlJournal:
             self._kept[1].close()
             self._kept = None
         self.engine.dispose()
+
+
+def placed(url: str, base: Path) -> str:
+    """Make the path of SQLite's file absolute, by whatever driver it is opened; leave every other URL as it is."""
+    try:
+        made = sa.make_url(url)
+    except SQLAlchemyError:  # the journal says so
+        return HiddenText(url)
+    if made.get_backend_name() != "sqlite" or made.database in {None, "", ":memory:"}:
+        return HiddenText(url)
+    absolute = made.set(database=str((base / str(made.database)).absolute()))
+    return HiddenText(absolute.render_as_string(hide_password=False))
 
 
 def _engine(url: str) -> sa.Engine:

@@ -6,6 +6,8 @@ unknown key is refused with the nearest known name. No message quotes a configur
 
 import contextlib
 import difflib
+import hashlib
+import hmac
 import os
 import re
 import secrets
@@ -20,7 +22,7 @@ import structlog
 
 from payhub.driver import AccountConfig
 from payhub.errors import ConfigurationError
-from payhub.journal import Journal, JournalFailed
+from payhub.journal import Journal, JournalFailed, Seal
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, Shown, hidden
 from payhub.runner import Transport
@@ -159,6 +161,13 @@ def journal_key(settings: Settings) -> bytes:
     return key
 
 
+def _seal(settings: Settings) -> Seal:
+    """Make what stands for the key in a journal: from it the key is as hard to find as from a fingerprint."""
+    value = hmac.new(journal_key(settings), b"payhub journal", hashlib.sha256).hexdigest()
+    place = "[journal] key of the configuration" if settings.journal.key else str(settings.base / KEY_FILE)
+    return Seal(HiddenText(value), place)
+
+
 def _write_once(path: Path, text: str) -> None:
     """Make a file that only its owner may read, whole or not at all, and never over another one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -172,8 +181,10 @@ def _write_once(path: Path, text: str) -> None:
         draft.unlink()
 
 
-def open_journal(settings: Settings) -> Journal:
+def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
     """Open the configured journal; SQLite's path is relative to the configuration.
+
+    Who only looks needs no key; `keyed` is it for whoever creates orders or forgets payers.
 
     Raises:
         ConfigurationError: the database cannot be used, or the extra `sql` is not installed.
@@ -187,7 +198,7 @@ def open_journal(settings: Settings) -> Journal:
     except ImportError as cause:
         raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub[sql]'") from cause
     try:
-        return SqlJournal(placed(url, settings.base), settings.journal.prefix)
+        return SqlJournal(placed(url, settings.base), settings.journal.prefix, _seal(settings) if keyed else None)
     except JournalFailed as cause:
         raise ConfigurationError(str(cause)) from cause
 

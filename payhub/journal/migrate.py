@@ -11,7 +11,7 @@ from payhub.journal import JournalFailed
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest version of the tables; a test compares it with the migrations."""
 
 

@@ -24,7 +24,8 @@ import tenacity
 from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.driver import Schedule
-from payhub.journal import JournalFailed, Noticed, Opened, forks, queries, retention, rows
+from payhub.errors import ConfigurationError
+from payhub.journal import JournalFailed, Noticed, Opened, Seal, forks, queries, retention, rows
 from payhub.journal.migrate import check, upgrade
 from payhub.journal.records import (
     Entry,
@@ -61,8 +62,10 @@ _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
 class SqlJournal:
     """Keep orders in a database that any number of processes may share."""
 
-    def __init__(self, url: str, prefix: str = "payhub_") -> None:
+    def __init__(self, url: str, prefix: str = "payhub_", seal: Seal | None = None) -> None:
         """Prepare the connection; SQLite's tables are created on first use.
+
+        Whoever creates orders gives the `seal` of his key: of another key than the first one's no order is taken.
 
         Raises:
             JournalFailed: the URL or the prefix cannot be used.
@@ -80,6 +83,7 @@ class SqlJournal:
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
         self.prefix = prefix
         self._url = url
+        self._seal = seal
         self._t = tables(prefix)
         self._s = Statements(self._t, self.engine.dialect)
         self._driver = self.engine.dialect.loaded_dbapi
@@ -183,8 +187,39 @@ class SqlJournal:
         connection.close()
 
     def open(self, facts: Facts, lease: float) -> Opened:
-        """Reserve an order and take it for sending."""
+        """Reserve an order and take it for sending.
+
+        Raises:
+            ConfigurationError: the key is another one, and the order was not sent; one that was is of unknown outcome.
+        """
+        if wrong := self._unsealed():
+            return self._doubted(facts.key, wrong)
         return self._run(lambda cursor: self._open(cursor, facts, lease))
+
+    def _unsealed(self) -> str | None:
+        """Return what is wrong with the key, if this journal was begun with another one; the first is its key."""
+        if self._seal is None:
+            return None
+        seal = {"name": "key", "value": str(self._seal.value)}
+
+        def begun(cursor: Any) -> Any:
+            self._s.begin.run(cursor, seal)
+            return self._s.begun.run(cursor, {"name": "key"}).fetchone()[0]
+
+        if self._run(begun) == seal["value"]:
+            self._seal = None  # seen once
+            return None
+        return (
+            "journal.key: it is not the key that this journal was begun with, so no order can be compared with those "
+            f"that were sent: bring that key back; it is looked for in {self._seal.place}"
+        )
+
+    def _doubted(self, key: Key, wrong: str) -> Opened:
+        """Return that nobody knows what became of an order; refuse one of which it is known that it was not sent."""
+        record = self.find(key)
+        if record is None or givable(record):
+            raise ConfigurationError(wrong)
+        return Opened(msgspec.structs.replace(record, state=State.UNKNOWN, reason=wrong), yours=False)
 
     def _open(self, cursor: Any, facts: Facts, lease: float) -> Opened:
         now = _now()
@@ -357,7 +392,13 @@ class SqlJournal:
         return self._do(lambda connection: retention.prune(connection, self._t, before, limit))
 
     def forget(self, payer: str) -> Forgotten:
-        """Keep of a payer's closed orders nothing but the money facts; of SQLite's log nothing is left either."""
+        """Keep of a payer's closed orders nothing but the money facts; of SQLite's log nothing is left either.
+
+        Raises:
+            ConfigurationError: the key is another one, by which no payer would be found.
+        """
+        if wrong := self._unsealed():
+            raise ConfigurationError(wrong)
         forgotten = self._do(lambda connection: retention.forget(connection, self._t, payer))
         if self._begin:
             with self._usable(), self._turn, contextlib.closing(self.engine.raw_connection()) as connection:

@@ -17,7 +17,7 @@ from payhub.journal.tables import tables
 from .conftest import Place, Server
 from .making import LATER, PREFIX, brought, facts, key
 
-TABLES = {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "paces", "version"}
+TABLES = {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "paces", "settings", "version"}
 
 
 @pytest.fixture
@@ -244,10 +244,10 @@ def test_an_upgrade_is_done_whole_or_not_at_all(empty: Place) -> None:
     """An upgrade that fails in its middle leaves nothing behind."""
     engine = SqlJournal(empty.url, PREFIX).engine
     with engine.begin() as connection:
-        connection.execute(sa.text(f"CREATE TABLE {PREFIX}paces (id integer)"))  # the last table it makes
+        connection.execute(sa.text(f"CREATE TABLE {PREFIX}settings (id integer)"))  # the last table it makes
     with pytest.raises(sa.exc.DBAPIError):
         upgrade(engine, PREFIX)
-    assert [f"{PREFIX}paces"] == sa.inspect(engine).get_table_names()
+    assert [f"{PREFIX}settings"] == sa.inspect(engine).get_table_names()
     engine.dispose()
 
 

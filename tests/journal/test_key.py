@@ -46,7 +46,7 @@ def test_a_new_order_with_another_key_is_refused(open_shop: OpenShop) -> None:
 
 
 @pytest.mark.parametrize(
-    "act", [answer(known(PAYOUT)), answer(known(PAYOUT, status="paid", paid="1000.44")), close, answer({}, 422)]
+    "act", [answer(known(PAYOUT)), answer(known(PAYOUT, status="done", paid="1000.44")), close, answer({}, 422)]
 )
 def test_rule_2_an_order_that_was_sent_is_unknown_with_another_key(open_shop: OpenShop, act: Any) -> None:
     """Rule 2: where nobody can tell whether it is the same order, none is raised that invites to pay elsewhere."""

@@ -6,6 +6,8 @@ unknown key is refused with the nearest known name. No message quotes a configur
 
 import contextlib
 import difflib
+import hashlib
+import hmac
 import os
 import re
 import secrets
@@ -20,7 +22,7 @@ import structlog
 
 from payhub.driver import AccountConfig
 from payhub.errors import ConfigurationError
-from payhub.journal import Journal, JournalFailed
+from payhub.journal import Journal, JournalFailed, Seal
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, Shown, hidden
 from payhub.runner import Transport
@@ -124,6 +126,9 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
         raise ConfigurationError("accounts: each account is a table [accounts.NAME]")
     transport = _convert(tables.get("transport", {}), Transport, "transport", Path(base))
     journal = _convert(tables.get("journal", {}), JournalSettings, "journal", Path(base))
+    for name in ("url", "key"):
+        if getattr(journal, name) is not None and not getattr(journal, name).strip():
+            raise ConfigurationError(f"journal.{name}: is empty; give one, or leave the key out")
     if journal.lease is not None and journal.lease <= transport.deadline:
         raise ConfigurationError(
             f"journal.lease: must be longer than transport.deadline, which is {transport.deadline:g} s: "
@@ -137,7 +142,7 @@ def journal_key(settings: Settings) -> bytes:
     """Return the secret of the fingerprints: the configured one, or the one kept beside the configuration.
 
     Raises:
-        ConfigurationError: the file cannot be made or read.
+        ConfigurationError: the file cannot be made or read, or is empty.
     """
     if settings.journal.key:
         return HiddenBytes(settings.journal.key.encode())
@@ -148,9 +153,19 @@ def journal_key(settings: Settings) -> bytes:
         if not path.exists():
             with contextlib.suppress(FileExistsError):
                 _write_once(path, secrets.token_hex(32))
-        return HiddenBytes(path.read_bytes())
+        key = HiddenBytes(path.read_bytes().rstrip(b"\r\n"))
     except OSError as cause:
         raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
+    if not key.strip():
+        raise ConfigurationError(f"journal.key: {path} is empty; bring back what was in it")
+    return key
+
+
+def _seal(settings: Settings) -> Seal:
+    """Make what stands for the key in a journal: from it the key is as hard to find as from a fingerprint."""
+    value = hmac.new(journal_key(settings), b"payhub journal", hashlib.sha256).hexdigest()
+    place = "[journal] key of the configuration" if settings.journal.key else str(settings.base / KEY_FILE)
+    return Seal(HiddenText(value), place)
 
 
 def _write_once(path: Path, text: str) -> None:
@@ -166,8 +181,10 @@ def _write_once(path: Path, text: str) -> None:
         draft.unlink()
 
 
-def open_journal(settings: Settings) -> Journal:
-    """Open the configured journal; SQLite's path is relative to the file.
+def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
+    """Open the configured journal; SQLite's path is relative to the configuration.
+
+    Who only looks needs no key; `keyed` is it for whoever creates orders or forgets payers.
 
     Raises:
         ConfigurationError: the database cannot be used, or the extra `sql` is not installed.
@@ -177,18 +194,13 @@ def open_journal(settings: Settings) -> Journal:
         _log.warning("payhub.journal_in_memory", hint="orders are forgotten when the process ends; set [journal] url")
         return MemoryJournal()
     try:
-        from payhub.journal.sql import SqlJournal  # noqa: PLC0415 - needs the extra `sql`
+        from payhub.journal.sql import SqlJournal, placed  # noqa: PLC0415 - needs the extra `sql`
     except ImportError as cause:
         raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub[sql]'") from cause
     try:
-        return SqlJournal(_absolute(url, settings.base), settings.journal.prefix)
+        return SqlJournal(placed(url, settings.base), settings.journal.prefix, _seal(settings) if keyed else None)
     except JournalFailed as cause:
         raise ConfigurationError(str(cause)) from cause
-
-
-def _absolute(url: str, base: Path) -> str:
-    path = url.removeprefix("sqlite:///")
-    return HiddenText(f"sqlite:///{base / path}" if path not in {url, ":memory:"} else url)
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:

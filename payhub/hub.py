@@ -28,7 +28,7 @@ class _Hub:
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Load the plugins and take the configuration; nothing is opened or connected yet."""
         self.registry = Registry(settings, plugins)
-        self.journal = config.open_journal(settings)
+        self.journal = config.open_journal(settings, keyed=True)
 
     @classmethod
     def from_file(cls, path: str | Path | None = None, *, plugins: Iterable[object] = ()) -> Self:

@@ -1,7 +1,10 @@
 """Hold amounts of money exactly."""
 
+import contextlib
 import functools
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING
 
@@ -37,6 +40,22 @@ def _counted(currency: str, allowed: int | None) -> tuple[int, Decimal]:
     return allowed, Decimal(1).scaleb(-min(standard, allowed), context=_EXACT)
 
 
+_as_written = ContextVar("payhub_as_written", default=False)
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Take amounts as they were written down, for they were checked then: currencies leave the standard.
+
+    For what payhub itself has kept, and nothing else.
+    """
+    token = _as_written.set(True)
+    try:
+        yield
+    finally:
+        _as_written.reset(token)
+
+
 class Money(msgspec.Struct, frozen=True, eq=False):
     """Say an amount and its currency: `Money("1000.44", "RUB")`.
 
@@ -60,6 +79,9 @@ class Money(msgspec.Struct, frozen=True, eq=False):
 
     def __post_init__(self) -> None:
         """Check the amount and give it the digits of its currency."""
+        if _as_written.get():
+            msgspec.structs.force_setattr(self, "amount", _exact(self.amount))
+            return
         allowed, step = _counted(self.currency, self.exponent)
         amount = _exact(self.amount)
         try:

@@ -16,12 +16,12 @@ import structlog
 
 from payhub.driver import Call, Schedule
 from payhub.errors import Declined, NotSent, PayhubError
+from payhub.fingerprint import fingerprinted
 from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
 from payhub.journal.records import conflict, contrary, givable, overdue_sender
 from payhub.journal.states import NOTHING_MOVED, evidence, status_of
 from payhub.masking import sweep, truncate
 from payhub.models import Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Phase, Status
-from payhub.money import Money
 from payhub.plan import Do, Pause, Recorded, Reply, Steps
 
 _log = structlog.get_logger("payhub")
@@ -48,8 +48,6 @@ class Terms(NamedTuple):
 def facts(account: str, provider: str, order: PaymentOrder | PayoutOrder, key: bytes) -> Facts:
     """Return what may be kept of an order: the card number only inside the keyed fingerprint."""
     payer = order.payer if isinstance(order, PaymentOrder) else None
-    money = Money(order.amount.amount, order.amount.currency, _DIGITS)  # equal amounts, whatever digits were allowed
-    whole = msgspec.json.encode(msgspec.structs.replace(order, amount=money), order="deterministic")
     return Facts(
         account=account,
         provider=provider,
@@ -57,13 +55,10 @@ def facts(account: str, provider: str, order: PaymentOrder | PayoutOrder, key: b
         order_id=order.order_id,
         amount=order.amount,
         method=order.method if isinstance(order, PaymentOrder) else str(order.to.__struct_config__.tag),
-        fingerprint=keyed(key, whole),
+        fingerprint=keyed(key, fingerprinted(order)),
         tail=None if isinstance(order, PaymentOrder) else _tail(order.to.number),
         payer=payer_of(key, payer.id) if payer and payer.id else None,
     )
-
-
-_DIGITS = 18
 
 
 def keyed(key: bytes, what: bytes) -> str:

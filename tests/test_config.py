@@ -2,9 +2,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from payhub import ConfigurationError
-from payhub.config import Settings, account_config, read_file, read_mapping
+from payhub.config import Settings, account_config, journal_key, open_journal, read_file, read_mapping
 from payhub.driver import AccountConfig
 from payhub.masking import Clear
 from payhub.runner import Transport
@@ -179,6 +180,75 @@ def test_tables_are_checked(tables: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_mapping(tables)
     assert message == str(caught.value)
+
+
+SQLITE = [
+    "sqlite:///payhub.db",
+    "sqlite+pysqlite:///payhub.db",
+    "sqlite:///./payhub.db",
+    "sqlite:///payhub.db?timeout=5",
+]
+
+
+@pytest.mark.parametrize("base", [".", "etc"])
+@pytest.mark.parametrize("url", SQLITE)
+def test_a_journal_is_beside_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, base: str
+) -> None:
+    """However SQLite's URL is written, and wherever the program goes afterwards, the file is the same one."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    journal = open_journal(read_mapping({"journal": {"url": url}}, base))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert () == journal.claim(1, 60.0)
+    journal.close()
+    assert [tmp_path / base / "payhub.db"] == list(tmp_path.rglob("payhub.db"))
+
+
+@pytest.mark.parametrize("url", ["sqlite+pysqlite:////tmp/x/p%20a.db?timeout=5", "sqlite:////tmp/x/p a.db"])
+def test_an_absolute_journal_stays_where_it_is(url: str, tmp_path: Path) -> None:
+    """A path that is absolute is taken as it is, with all that the URL says besides."""
+    journal: Any = open_journal(read_mapping({"journal": {"url": url}}, tmp_path))
+    assert make_url(url) == journal.engine.url
+
+
+@pytest.mark.parametrize("url", ["sqlite+pysqlite://", "sqlite+pysqlite:///:memory:", "://", "sesame"])
+def test_a_journal_in_no_file_is_refused(url: str, tmp_path: Path) -> None:
+    """SQLite in memory, and what is no URL, is refused by the name of its key."""
+    with pytest.raises(ConfigurationError, match=r"^journal\.url: "):
+        open_journal(read_mapping({"journal": {"url": url}}, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["url", "key"])
+@pytest.mark.parametrize("empty", ["", " ", "\n"])
+def test_what_is_given_and_empty_is_no_default(monkeypatch: pytest.MonkeyPatch, name: str, empty: str) -> None:
+    """A variable that somebody forgot to fill does not quietly mean memory, or a key of this machine's own."""
+    monkeypatch.setenv("PAYHUB_TEST_EMPTY", empty)
+    journal = {"url": "sqlite:///payhub.db", name: {"env": "PAYHUB_TEST_EMPTY"}}
+    with pytest.raises(ConfigurationError, match=rf"^journal\.{name}: is empty; give one, or leave the key out$"):
+        read_mapping({"journal": journal})
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n"])
+def test_an_empty_key_file_is_no_key(tmp_path: Path, content: bytes) -> None:
+    """A file `payhub.key` without a key is refused by its name, and stays as it is."""
+    path = tmp_path / "payhub.key"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"^journal\.key: .*payhub\.key is empty; bring back what was in it$"):
+        journal_key(read_mapping({"journal": {"url": "sqlite:///payhub.db"}}, tmp_path))
+    assert content == path.read_bytes()
+
+
+def test_the_end_of_the_line_is_no_part_of_the_key(tmp_path: Path) -> None:
+    """A key is the same from its file, from the environment, or where an editor has ended its line."""
+    path = tmp_path / "payhub.key"
+    path.write_text(SECRET)
+    given: list[dict[str, Any]] = [{"url": "sqlite:///payhub.db"}, {"key": SECRET}, {"key": {"file": "payhub.key"}}]
+    keys = {journal_key(read_mapping({"journal": table}, tmp_path)) for table in given}
+    path.write_text(f"{SECRET}\r\n")
+    keys |= {journal_key(read_mapping({"journal": table}, tmp_path)) for table in given}
+    assert {SECRET.encode()} == keys
 
 
 def test_file_that_is_missing(tmp_path: Path) -> None:

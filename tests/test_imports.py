@@ -17,6 +17,7 @@ ORDER = (
     "money",
     "models",
     "errors",
+    "fingerprint",
     "driver",
     "notifications",
     "hookspecs",

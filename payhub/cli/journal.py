@@ -143,6 +143,8 @@ def resolve(  # noqa: PLR0913 - one argument for each option
     if not reason or not by:
         raise UsageError("--reason and --by must say something: they are kept with the order")
     with Hub(session.lasting()) as hub:
+        if account not in hub.accounts and hub.journal.find(Key(account, kind, order)) is None:
+            hub.registry.account(account)  # names the known ones
         before = _known(hub.journal, Key(account, kind, order))
         found = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
         try:

@@ -24,6 +24,7 @@ __all__ = [
     "Noticed",
     "Opened",
     "Record",
+    "Seal",
     "Source",
     "State",
     "Verdict",
@@ -33,6 +34,13 @@ __all__ = [
 
 class JournalFailed(PayhubError):
     """Report that the journal could not read or write; the cause is chained."""
+
+
+class Seal(NamedTuple):
+    """Stand in a journal for the key of its fingerprints; `place` says where the key is looked for."""
+
+    value: str
+    place: str
 
 
 class Opened(NamedTuple):

@@ -11,7 +11,7 @@ from payhub.journal import JournalFailed
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest version of the tables; a test compares it with the migrations."""
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from payhub.journal import rows
 from payhub.journal.records import Forgotten, bare
-from payhub.journal.states import UNFINISHED, Evidence
+from payhub.journal.states import UNFINISHED
 from payhub.journal.tables import Tables
 
 
@@ -44,7 +44,7 @@ def _forget(connection: sa.Connection, t: Tables, row: Any) -> None:
         notice = msgspec.structs.replace(rows.notice(note.body), fields={})
         connection.execute(t.notifications.update().where(n.id == note.id).values(body=rows.written(notice)))
     for said in connection.execute(sa.select(v.id, v.body).where(v.order == row.id)).all():
-        found = bare(msgspec.json.decode(said.body, type=Evidence))
+        found = bare(rows.said(said.body))
         connection.execute(t.evidence.update().where(v.id == said.id).values(body=rows.written(found)))
     facts = {"payer": None, "tail": None, "redirect_url": None, "reason": None}
     connection.execute(t.orders.update().where(t.orders.c.id == row.id).values(facts))

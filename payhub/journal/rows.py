@@ -1,15 +1,20 @@
-"""Write what a journal keeps as rows of its tables, and read it back; no I/O."""
+"""Write what a journal keeps as rows of its tables, and read it back; no I/O.
+
+What is read was checked when it was written, and can be read for ever: no list of currencies is asked.
+"""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from payhub.journal.records import Entry, Facts, Key, Noted, Notice, Record, Verdict
 from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
-from payhub.money import Money
+from payhub.money import Money, as_written, exponent
+
+T = TypeVar("T")
 
 _CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
 
@@ -20,7 +25,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 def begun(record: Record) -> dict[str, Any]:
     """Write a new order; what is `None` is left out."""
     facts = record.facts
-    fixed = {**msgspec.structs.asdict(facts), "amount": _digits(facts.amount), "currency": facts.amount.currency}
+    fixed = {**msgspec.structs.asdict(facts), "amount": digits(facts.amount), "currency": facts.amount.currency}
     fields = fixed | {name: _column(name, getattr(record, name)) for name in _CHANGING}
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -38,6 +43,11 @@ def _column(name: str, value: Any) -> Any:
 
 def record(row: Any) -> Record:
     """Read an order; SQLite has no booleans, and says 0 and 1."""
+    with as_written():
+        return _record(row)
+
+
+def _record(row: Any) -> Record:
     facts = Facts(
         account=row.account,
         provider=row.provider,
@@ -77,13 +87,13 @@ def record(row: Any) -> Record:
 
 def exchange(key: Key, row: Any) -> Entry:
     """Read an exchange."""
-    found = msgspec.json.decode(row.body, type=Exchange)
+    found = _read(row.body, Exchange)
     return Entry(at=_moment(row.at), what="exchange", key=key, exchange=found)
 
 
 def evidence(key: Key, row: Any) -> Entry:
     """Read a piece of evidence."""
-    found = msgspec.json.decode(row.body, type=Evidence)
+    found = said(row.body)
     return Entry(
         at=_moment(row.at),
         what="evidence",
@@ -97,7 +107,7 @@ def evidence(key: Key, row: Any) -> Entry:
 
 def act(key: Key, row: Any) -> Entry:
     """Read an operator's act."""
-    found = msgspec.json.decode(row.body, type=Evidence)
+    found = said(row.body)
     return Entry(at=_moment(row.at), what="act", key=key, evidence=found, by=row.by)
 
 
@@ -115,7 +125,17 @@ def noted(row: Any) -> Noted:
 
 def notice(body: str) -> Notice:
     """Read what a notification says."""
-    return msgspec.json.decode(body, type=Notice)
+    return _read(body, Notice)
+
+
+def said(body: str) -> Evidence:
+    """Read what a piece of evidence says."""
+    return _read(body, Evidence)
+
+
+def _read(body: str, shape: type[T]) -> T:
+    with as_written():
+        return msgspec.json.decode(body, type=shape)
 
 
 def attempt(key: Key, row: Any) -> Entry:
@@ -145,8 +165,17 @@ def _moment(count: int) -> dt.datetime:
     return _EPOCH + dt.timedelta(microseconds=count)
 
 
-def _digits(money: Money | None) -> str | None:
-    return f"{money.amount:f}" if money else None
+def digits(money: Money | None) -> str | None:
+    """Write an amount with the digits of its currency, so that equal ones are found, whatever digits were allowed."""
+    if money is None:
+        return None
+    try:
+        least = exponent(money.currency)
+    except ValueError:  # it has left the standard since
+        least = 0
+    whole, _, fraction = f"{money.amount:f}".partition(".")
+    fraction = fraction.rstrip("0").ljust(least, "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def _money(digits: str | None, currency: str) -> Money | None:
@@ -155,9 +184,9 @@ def _money(digits: str | None, currency: str) -> Money | None:
 
 _WRITERS: Mapping[str, Callable[[Any], Any]] = {
     "state": str,
-    "paid": _digits,
-    "credited": _digits,
-    "commission": _digits,
+    "paid": digits,
+    "credited": digits,
+    "commission": digits,
     "mismatches": lambda names: ",".join(names) or None,
     "sent_at": micros,
     "lease_until": micros,

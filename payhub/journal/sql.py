@@ -1,18 +1,21 @@
 """Keep a journal in SQLite or PostgreSQL, in the application's own database.
 
 Every method is one transaction. SQLite is opened for durability (WAL, synchronous=FULL) and every
-transaction that may write takes the write lock at its beginning; PostgreSQL locks the order's row.
+transaction that may write takes the write lock at its beginning; PostgreSQL locks the order's row. After a fork
+each process has connections of its own.
 """
 
 import contextlib
 import datetime as dt
 import logging
 import math
+import os
 import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,7 +24,8 @@ import tenacity
 from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.driver import Schedule
-from payhub.journal import JournalFailed, Noticed, Opened, queries, retention, rows
+from payhub.errors import ConfigurationError
+from payhub.journal import JournalFailed, Noticed, Opened, Seal, forks, queries, retention, rows
 from payhub.journal.migrate import HEAD, check, upgrade, version
 from payhub.journal.records import (
     Entry,
@@ -53,14 +57,17 @@ T = TypeVar("T")
 
 _BEGIN = "BEGIN IMMEDIATE"  # take the write lock at once: two who both read first could not both go on
 _READS: Mapping[str, Any] = {"payhub_reads": True}
+_PATIENCE = 30.0  # seconds: a transaction that itself waits for other processes has ten
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
 
 
 class SqlJournal:
     """Keep orders in a database that any number of processes may share."""
 
-    def __init__(self, url: str, prefix: str = "payhub_") -> None:
+    def __init__(self, url: str, prefix: str = "payhub_", seal: Seal | None = None) -> None:
         """Prepare the connection; SQLite's tables are created on first use.
+
+        Whoever creates orders gives the `seal` of his key: of another key than the first one's no order is taken.
 
         Raises:
             JournalFailed: the URL or the prefix cannot be used.
@@ -77,24 +84,32 @@ class SqlJournal:
         if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
         self.prefix = prefix
+        self._url = url
+        self._seal = seal
         self._t = tables(prefix)
         self._s = Statements(self._t, self.engine.dialect)
         self._driver = self.engine.dialect.loaded_dbapi
         sqlite = self.engine.dialect.name == "sqlite"
         self._begin = _BEGIN if sqlite else None
         # SQLite has one writer: who waits for it in SQLite sleeps, who waits for it here is woken up.
-        self._turn: AbstractContextManager[Any] = threading.Lock() if sqlite else contextlib.nullcontext()
+        self._lock = threading.Lock()
+        self._turn: AbstractContextManager[Any] = self._lock if sqlite else contextlib.nullcontext()
         self._kept: tuple[sa.Pool, sa.PoolProxiedConnection] | None = None
         self._ready = False
-        self._reading = self.engine.execution_options(**_READS)
+        self._process: int | None = None  # the one that the connections belong to
+        if sqlite:
+            forks.watch(self)
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[None]:
         """Look at the tables on first use, make SQLite's, and say in one kind of error what fails."""
         try:
+            if self._process != os.getpid():
+                self._arrive()
             if not self._ready:
-                if not self._current():
-                    (upgrade if self._begin else check)(self.engine, self.prefix)
+                with self._turn:
+                    if not self._current():
+                        (upgrade if self._begin else check)(self.engine, self.prefix)
                 self._ready = True
             yield
         except (SQLAlchemyError, self._driver.Error) as cause:
@@ -102,13 +117,44 @@ class SqlJournal:
 
     def _current(self) -> bool:
         """Look whether the tables are of this version: if so, nothing need be written."""
-        with self._reading.begin() as connection:
+        with self._reading().begin() as connection:
             return version(connection, self.prefix) == HEAD
 
     def _look(self, work: Callable[[sa.Connection], T]) -> T:
         """Do work that only reads, in a transaction that waits for no writer: the file may be read-only."""
-        with self._usable(), self._turn, self._reading.begin() as connection:
+        with self._usable(), self._turn, self._reading().begin() as connection:
             return work(connection)
+
+    def _arrive(self) -> None:
+        """Begin in this process: what another one has opened is neither used here nor closed.
+
+        Raises:
+            JournalFailed: SQLite was in use, and whoever forked did not let it close the file before.
+        """
+        if self._process is not None:
+            if self._begin:
+                raise JournalFailed(
+                    "the journal failed: this process was forked by other means than Python's while SQLite's file was "
+                    "open: open the hub after the fork"
+                )
+            self._left, self.engine = self.engine, _engine(self._url)
+        self._process = os.getpid()
+
+    def pause(self) -> bool:
+        """Close SQLite's file before this process forks; whoever is at work finishes first."""
+        if not self._lock.acquire(timeout=_PATIENCE):
+            return False
+        with contextlib.suppress(SQLAlchemyError, self._driver.Error):
+            self._let_go()
+            self._process = None
+        return True
+
+    def resume(self) -> None:
+        """Let the parent and the child open the file again, each for itself."""
+        self._lock.release()
+
+    def _reading(self) -> sa.Engine:
+        return self.engine.execution_options(**_READS)
 
     def _do(self, work: Callable[[sa.Connection], T]) -> T:
         """Do work in a transaction."""
@@ -157,8 +203,39 @@ class SqlJournal:
         connection.close()
 
     def open(self, facts: Facts, lease: float) -> Opened:
-        """Reserve an order and take it for sending."""
+        """Reserve an order and take it for sending.
+
+        Raises:
+            ConfigurationError: the key is another one, and the order was not sent; one that was is of unknown outcome.
+        """
+        if wrong := self._unsealed():
+            return self._doubted(facts.key, wrong)
         return self._run(lambda cursor: self._open(cursor, facts, lease))
+
+    def _unsealed(self) -> str | None:
+        """Return what is wrong with the key, if this journal was begun with another one; the first is its key."""
+        if self._seal is None:
+            return None
+        seal = {"name": "key", "value": str(self._seal.value)}
+
+        def begun(cursor: Any) -> Any:
+            self._s.begin.run(cursor, seal)
+            return self._s.begun.run(cursor, {"name": "key"}).fetchone()[0]
+
+        if self._run(begun) == seal["value"]:
+            self._seal = None  # seen once
+            return None
+        return (
+            "journal.key: it is not the key that this journal was begun with, so no order can be compared with those "
+            f"that were sent: bring that key back; it is looked for in {self._seal.place}"
+        )
+
+    def _doubted(self, key: Key, wrong: str) -> Opened:
+        """Return that nobody knows what became of an order; refuse one of which it is known that it was not sent."""
+        record = self.find(key)
+        if record is None or givable(record):
+            raise ConfigurationError(wrong)
+        return Opened(msgspec.structs.replace(record, state=State.UNKNOWN, reason=wrong), yours=False)
 
     def _open(self, cursor: Any, facts: Facts, lease: float) -> Opened:
         now = _now()
@@ -333,7 +410,13 @@ class SqlJournal:
         return self._do(lambda connection: retention.prune(connection, self._t, before, limit))
 
     def forget(self, payer: str) -> Forgotten:
-        """Keep of a payer's closed orders nothing but the money facts; of SQLite's log nothing is left either."""
+        """Keep of a payer's closed orders nothing but the money facts; of SQLite's log nothing is left either.
+
+        Raises:
+            ConfigurationError: the key is another one, by which no payer would be found.
+        """
+        if wrong := self._unsealed():
+            raise ConfigurationError(wrong)
         forgotten = self._do(lambda connection: retention.forget(connection, self._t, payer))
         if self._begin:
             with self._usable(), self._turn, contextlib.closing(self.engine.raw_connection()) as connection:
@@ -343,10 +426,25 @@ class SqlJournal:
     def close(self) -> None:
         """Let go of connections."""
         with self._turn:
-            if self._kept is not None:
-                self._kept[1].close()
-                self._kept = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept[1].close()
+            self._kept = None
         self.engine.dispose()
+
+
+def placed(url: str, base: Path) -> str:
+    """Make the path of SQLite's file absolute, by whatever driver it is opened; leave every other URL as it is."""
+    try:
+        made = sa.make_url(url)
+    except SQLAlchemyError:  # the journal says so
+        return HiddenText(url)
+    if made.get_backend_name() != "sqlite" or made.database in {None, "", ":memory:"}:
+        return HiddenText(url)
+    absolute = made.set(database=str((base / str(made.database)).absolute()))
+    return HiddenText(absolute.render_as_string(hide_password=False))
 
 
 def _engine(url: str) -> sa.Engine:
@@ -404,13 +502,17 @@ def _write_ahead(connection: Any) -> None:
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:
-    """Wait for a lock as long as with SQLite, hold none while doing nothing, and have what is committed on disk."""
+    """Wait for a lock as long as with SQLite, hold none while doing nothing, and have what is committed on disk.
+
+    Who waited for another's order must then see it: a stricter isolation fails instead, also where the other sends.
+    """
     # Whoever switched it off, for a role or a database, did not think of money; "local" and more are kept.
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
     connection.execute("SET lock_timeout = '10s'")
     connection.execute("SET idle_in_transaction_session_timeout = '10s'")
+    connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
     connection.commit()  # else they end with the transaction
 
 
@@ -423,7 +525,9 @@ def _cause(cause: Exception) -> str:
     original = getattr(cause, "orig", None) or cause
     if getattr(original, "sqlstate", None) == _NO_TABLE:
         return "it has no tables; make them: payhub journal init"
-    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"
+    text = str(original).splitlines()[0] if str(original) else ""
+    gone = "; payhub journal init names the tables that are gone" if text.startswith("no such table") else ""
+    return f"{type(original).__name__}: {text}{gone}"
 
 
 _MICROS = 1_000_000

@@ -71,6 +71,9 @@ class Statements:
         self.waiting = made(sa.select(n.id, n.body, n.last_at).where(*mine, waits))
         self.judge = made(t.notifications.update().where(n.id == param("number")).values(verdict=param("verdict")))
         self.newest = made(said.where(evidence.c.order == param("row")).order_by(evidence.c.id.desc()).limit(1))
+        setting = t.settings.c
+        self.begin = made(_into(t.settings, dialect, ("name", "value")).on_conflict_do_nothing())
+        self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
         self.pace = made(_pace(t.paces, dialect))
         self.again = made(evidence.update().where(evidence.c.id == param("row")).values(once_more))
 

@@ -130,6 +130,13 @@ class Tables:
             Column("at", _Time, nullable=False),
         )
 
+        self.settings = Table(
+            f"{prefix}settings",
+            self.metadata,
+            Column("name", String(64), primary_key=True),
+            Column("value", Text, nullable=False),
+        )
+
     def _entries(self, name: str, *columns: Column[object]) -> Table:
         """Describe a table of things that happened to an order, in order."""
         return Table(

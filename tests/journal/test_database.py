@@ -17,7 +17,7 @@ from payhub.journal.tables import tables
 from .conftest import Place, Server
 from .making import LATER, NOW, PREFIX, brought, facts, found, key
 
-TABLES = {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "paces", "version"}
+TABLES = {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "paces", "settings", "version"}
 
 
 @pytest.fixture
@@ -177,6 +177,24 @@ def test_what_postgresql_commits_is_on_its_disk(server: Server, role: str, expec
         journal.close()
 
 
+ISOLATION = ["repeatable read", "serializable"]
+
+
+@pytest.mark.parametrize("level", ISOLATION)
+def test_postgresql_reads_what_others_have_committed(server: Server, level: str) -> None:
+    """A database whose transactions are isolated more strictly is told otherwise: who waits for a row then reads it."""
+    with server.another() as place:
+        server.run(f"ALTER DATABASE {place.engine().url.database} SET default_transaction_isolation = '{level}'")
+        journal = SqlJournal(place.url)
+        with journal.engine.connect() as connection:
+            theirs = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
+        raw = journal.engine.raw_connection()
+        ours = raw.cursor().execute("SHOW transaction_isolation").fetchone()
+        raw.close()
+        assert ("read committed", ("read committed",)) == (theirs, ours)
+        journal.close()
+
+
 # PostgreSQL without tables
 
 
@@ -239,10 +257,10 @@ def test_an_upgrade_is_done_whole_or_not_at_all(empty: Place) -> None:
     """An upgrade that fails in its middle leaves nothing behind."""
     engine = SqlJournal(empty.url, PREFIX).engine
     with engine.begin() as connection:
-        connection.execute(sa.text(f"CREATE TABLE {PREFIX}paces (id integer)"))  # the last table it makes
+        connection.execute(sa.text(f"CREATE TABLE {PREFIX}settings (id integer)"))  # the last table it makes
     with pytest.raises(sa.exc.DBAPIError):
         upgrade(engine, PREFIX)
-    assert [f"{PREFIX}paces"] == sa.inspect(engine).get_table_names()
+    assert [f"{PREFIX}settings"] == sa.inspect(engine).get_table_names()
     engine.dispose()
 
 

@@ -80,6 +80,20 @@ def test_of_three_processes_one_sends(empty: Place) -> None:
     assert list(range(40)) == sorted(number for report in reports for number in report)
 
 
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_who_loses_a_race_learns_who_won_it(server: Server, level: str) -> None:
+    """However strictly a database isolates transactions, who opens an order second is told that it is another's."""
+    with server.another() as place:
+        server.run(f"ALTER DATABASE {place.engine().url.database} SET default_transaction_isolation = '{level}'")
+        upgrade(place.engine(), PREFIX)
+        journals = [SqlJournal(place.url, PREFIX) for _ in range(4)]
+        for order in [facts(f"po-{number}") for number in range(10)]:
+            opened = together(*[lambda each=each, order=order: each.open(order, 60.0) for each in journals])
+            assert (1, {State.SENDING}) == (sum(o.yours for o in opened), {o.record.state for o in opened})
+        for journal in journals:
+            journal.close()
+
+
 def test_threads_do_not_claim_the_same_order(journal: Journal) -> None:
     """Within the lease, no two threads are given the same order."""
     names = [f"po-{number:02}" for number in range(40)]

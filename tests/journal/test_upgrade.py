@@ -88,7 +88,7 @@ def since(before: Rows, now: Rows) -> tuple[Rows, Rows]:
     return same, {name: [row for row in each if row] for name, each in new.items() if name not in before or any(each)}
 
 
-ADDED: Rows = {"orders": [{"resolved": False}] * len(WAYS), "paces": []}
+ADDED: Rows = {"orders": [{"resolved": False}] * len(WAYS), "paces": [], "settings": []}
 """Name what the newest version has more: tables, and columns with the value that old rows get."""
 
 

@@ -3,13 +3,14 @@
 import json
 import os
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
 
-from payhub import Hub, Money
-from payhub.config import journal_key, read_mapping
+from payhub import ConfigurationError, Hub, Money
+from payhub.config import journal_key, open_journal, read_mapping
 from payhub.journal import Facts
 from payhub.journal.migrate import upgrade
 from payhub.journal.sql import SqlJournal
@@ -67,6 +68,16 @@ def paced(url: str, count: int, interval: float, patience: float) -> list[float 
 def key(directory: str) -> str:
     """Return the key of the fingerprints, made if there is none."""
     return journal_key(read_mapping({"journal": {"url": "sqlite:///payhub.db"}}, Path(directory))).decode()
+
+
+def first(url: str, directory: str) -> bool:
+    """Create an order with a key of our own, made beside our own configuration, and tell whether we may."""
+    journal = {"url": url}
+    opened = open_journal(read_mapping({"journal": journal}, tempfile.mkdtemp(dir=directory)), keyed=True)
+    try:
+        return opened.open(_facts(os.getpid()), 60.0).yours
+    except ConfigurationError:
+        return False
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from payhub.config import journal_key, open_journal, read_mapping
 from payhub.journal import Facts
 from payhub.journal.migrate import upgrade
 from payhub.journal.sql import SqlJournal
-from payhub.testing import fake
+from tests.journal.conftest import Waiting
 
 
 def opened(url: str, count: int) -> list[int]:
@@ -46,9 +46,9 @@ def crashed(url: str, lease: float) -> None:
 
 def advanced(url: str, provider: str, key: str) -> list[str]:
     """Advance one order from eight threads."""
-    accounts = {"shop": {"provider": "fake", "base_url": provider}}
+    accounts = {"shop": {"provider": "waiting", "base_url": provider}}
     with (
-        Hub.from_mapping({"accounts": accounts, "journal": {"url": url, "key": key}}, plugins=(fake,)) as hub,
+        Hub.from_mapping({"accounts": accounts, "journal": {"url": url, "key": key}}, plugins=(Waiting(),)) as hub,
         ThreadPoolExecutor(8) as threads,
     ):
         return [str(each.status) for each in threads.map(lambda _: hub.advance("shop", "payout", "po-1"), range(8))]

@@ -357,20 +357,15 @@ class SqlJournal:
 
     def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""
-        return self._do(lambda connection: self._claim(connection, limit, lease, due))
+        return self._run(lambda cursor: self._claim(cursor, limit, lease, due))
 
-    def _claim(
-        self, connection: sa.Connection, limit: int, lease: float, due: dt.datetime | None
-    ) -> tuple[Record, ...]:
-        orders, now = self._t.orders, _now()
-        waiting = orders.c.due_at <= rows.micros(due or now)
-        first = sa.select(orders).where(waiting).order_by(orders.c.due_at).limit(limit)
-        found = connection.execute(first.with_for_update(skip_locked=True)).all()
-        later = rows.micros(now + dt.timedelta(seconds=lease))
-        if found:
-            taken = orders.update().where(orders.c.id.in_([row.id for row in found]))
-            connection.execute(taken.values(due_at=later))
-        return tuple(map(rows.record, found))
+    def _claim(self, cursor: Any, limit: int, lease: float, due: dt.datetime | None) -> tuple[Record, ...]:
+        now = _now()
+        found = self._s.due.run(cursor, {"due": rows.micros(due or now), "limit": limit}).fetchall()
+        taken: list[Any] = [OrderRow(*row) for row in found]
+        for row in taken:
+            self._s.take.run(cursor, {"row": row.id, "until": rows.micros(now + dt.timedelta(seconds=lease))})
+        return tuple(map(rows.record, taken))
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
         """Return orders that wait for a person."""

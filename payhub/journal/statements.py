@@ -56,6 +56,9 @@ class Statements:
 
         # One for each set of columns that are written together.
         self.reserve, self.update = functools.cache(reserve), functools.cache(update)
+        due = sa.select(t.orders).where(c.due_at <= param("due")).order_by(c.due_at).limit(param("limit"))
+        self.due = made(due.with_for_update(skip_locked=True))
+        self.take = made(t.orders.update().where(c.id == param("row")).values(due_at=param("until")))
         self.find = made(find)
         self.lock = made(find.with_for_update())
         self.attempt, self.exchange, self.act, self.evidence = (

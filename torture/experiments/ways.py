@@ -276,6 +276,7 @@ _DRIVER = "for what AliKassa's driver does not do; tests/test_plan.py plays driv
 _INTERRUPT = "for an interruption of this very process; tests/journal/test_no_error_moves_money.py makes them"
 _MISUSE = "that refuse what was never ordered, or is nobody's to do"
 _NO_NETWORK = "of TLS and of deadlines within a call, which the tests of the runner meet"
+_FORK = "of forks and of another key, which the tests of the journal make"
 _RARE = "for failures in a row, or of the log"
 
 ELSEWHERE: dict[str, str] = {
@@ -313,6 +314,12 @@ ELSEWHERE: dict[str, str] = {
     "payhub.journal.sql.SqlJournal.prune*": _TENDS,
     "payhub.runner.AsyncRunner.close": _TENDS,
     "payhub.runner.Runner.close": _TENDS,
+    "payhub.journal.sql.placed": _PREPARES,
+    "payhub.journal.sql.SqlJournal._doubted": _FORK,
+    "payhub.journal.sql.SqlJournal._let_go": _FORK,
+    "payhub.journal.sql.SqlJournal.pause": _FORK,
+    "payhub.journal.sql.SqlJournal.resume": _FORK,
+    "payhub.journal.rows.said": _LOOKS,
     "payhub.journal.sql._prepare_postgresql": _POSTGRES,
     "payhub.journal.sql.SqlJournal._notice": _NOTIFIES,
     "payhub.journal.sql.SqlJournal.notice*": _NOTIFIES,
@@ -339,6 +346,11 @@ UNREACHED: dict[str, str] = {
     "payhub.journal.records.verdict: if record.state in": _NOTIFIES,
     "payhub.journal.records.verdict: return Verdict.": _NOTIFIES,
     "payhub.journal.sql.SqlJournal._usable: (upgrade if": _PREPARES,
+    "payhub.journal.rows.digits: except ValueError": _RARE,
+    "payhub.journal.rows.digits: least = 0": _RARE,
+    "payhub.journal.sql.SqlJournal._arrive: ": _FORK,
+    "payhub.journal.sql.SqlJournal._unsealed: ": _FORK,
+    "payhub.journal.sql.SqlJournal.open: return self._doubted(": _FORK,
     "payhub.journal.sql.SqlJournal._borrowed: return self.engine.raw_connection()": _POSTGRES,
     "payhub.journal.sql.SqlJournal._borrowed: self._kept": _RARE,
     "payhub.journal.sql.SqlJournal._locked: raise JournalFailed(": _MISUSE,

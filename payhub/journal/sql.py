@@ -214,20 +214,21 @@ class SqlJournal:
 
     def _unsealed(self) -> str | None:
         """Return what is wrong with the key, if this journal was begun with another one; the first is its key."""
-        if self._seal is None:
+        seal = self._seal  # another thread may have seen that it is right
+        if seal is None:
             return None
-        seal = {"name": "key", "value": str(self._seal.value)}
+        kept = {"name": "key", "value": str(seal.value)}
 
         def begun(cursor: Any) -> Any:
-            self._s.begin.run(cursor, seal)
+            self._s.begin.run(cursor, kept)
             return self._s.begun.run(cursor, {"name": "key"}).fetchone()[0]
 
-        if self._run(begun) == seal["value"]:
+        if self._run(begun) == seal.value:
             self._seal = None  # seen once
             return None
         return (
             "journal.key: it is not the key that this journal was begun with, so no order can be compared with those "
-            f"that were sent: bring that key back; it is looked for in {self._seal.place}"
+            f"that were sent: bring that key back; it is looked for in {seal.place}"
         )
 
     def _doubted(self, key: Key, wrong: str) -> Opened:

@@ -123,6 +123,15 @@ def test_two_who_begin_at_once_agree(place: Place) -> None:
         journal.close()
 
 
+def test_threads_of_one_hub_begin_at_once(place: Place) -> None:
+    """The threads of one journal that is just being begun are not in each other's way."""
+    for turn in range(5):
+        journal = sealed(place, "one")
+        opened = together(*[lambda n=n, j=journal, turn=turn: j.open(facts(f"po-{turn}-{n}"), 60.0) for n in range(8)])
+        assert [True] * 8 == [each.yours for each in opened]
+        journal.close()
+
+
 def test_processes_that_begin_at_once_agree(place: Place, tmp_path: Path) -> None:
     """Of processes with a key of their own each, as in containers, one may create orders."""
     assert [False, False, True] == sorted(processes(3, "first", place.url, str(tmp_path)))

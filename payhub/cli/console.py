@@ -90,9 +90,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(f"journal.url: {missing}: no such file; {MADE_BY}")
         return settings
 
-    def journal(self) -> closing[Journal]:
-        """Open the journal alone: no driver, no account and no key is needed to look into it."""
-        return closing(open_journal(self.lasting()))
+    def journal(self, *, keyed: bool = False) -> closing[Journal]:
+        """Open the journal alone: no driver and no account is needed to look into it, and no key to look at orders."""
+        return closing(open_journal(self.lasting(), keyed=keyed))
 
     def hub(self, *plugins: object) -> Hub:
         """Open a hub on the configuration; where SQLite's file is not there, only who creates makes it."""

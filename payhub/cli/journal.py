@@ -205,7 +205,7 @@ def journal(
     session = Session.begin(config, as_json=as_json, verbose=verbose, creates=action == "init")
     if (payer is None) == (action == "forget"):
         raise UsageError("--payer is needed to forget one, and for nothing else")
-    with session.journal() as opened:
+    with session.journal(keyed=payer is not None) as opened:  # with another key nobody would be found
         if payer is not None:
             _forget(session, opened, payer)
         elif action == "prune":

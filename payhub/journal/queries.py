@@ -34,7 +34,7 @@ def search(connection: sa.Connection, t: Tables, wanted: Wanted, limit: int) -> 
     if wanted.tail is not None:
         fits.append(c.tail == wanted.tail)
     if wanted.amount is not None:
-        fits += [c.amount == f"{wanted.amount.amount:f}", c.currency == wanted.amount.currency]
+        fits += [c.amount == rows.digits(wanted.amount), c.currency == wanted.amount.currency]
     if wanted.day is not None:
         start = dt.datetime.combine(wanted.day, dt.time(), dt.UTC)
         fits.append(c.created_at.between(rows.micros(start), (rows.micros(start + _DAY) or 0) - 1))

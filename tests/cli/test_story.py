@@ -149,6 +149,14 @@ def test_a_payer_is_forgotten(payhub: Command, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
+def test_nobody_is_forgotten_with_another_key(payhub: Command, sandbox: Sandbox) -> None:
+    """With another key than the journal's no payer would be found: it is said, and not that there is none."""
+    payhub(*PAYMENT)
+    sandbox.config.with_name("payhub.key").write_text("another")
+    done = payhub("journal", "forget", "--payer", "u-881")
+    assert (done.code, "it is not the key that this journal was begun with" in done.err) == (2, True)
+
+
 @pytest.mark.parametrize("arguments", [("forget",), ("prune", "--payer", "u-881"), ("init", "--payer", "u-881")])
 def test_only_to_forget_needs_a_payer(payhub: Command, arguments: tuple[str, ...]) -> None:
     """Nothing is deleted by a slip."""

@@ -309,6 +309,7 @@ ELSEWHERE: dict[str, str] = {
     "payhub.journal.sql.SqlJournal.story*": _LOOKS,
     "payhub.journal.sql.SqlJournal.unsettled*": _LOOKS,
     "payhub.journal.records.bare": _TENDS,
+    "payhub.journal.sql.SqlJournal._do": _TENDS,
     "payhub.journal.sql.SqlJournal.close": _TENDS,
     "payhub.journal.sql.SqlJournal.forget*": _TENDS,
     "payhub.journal.sql.SqlJournal.prune*": _TENDS,

@@ -23,6 +23,7 @@ from torture.report import Bench, Finding, Found
 from torture.shop import Shop, retry
 
 _SAMPLE = 16
+_SIDE_BY_SIDE = 6  # most of their time they wait
 _ROUNDS = 8  # how often a line is tried again that a trial did not pass: load changes the way
 
 
@@ -125,7 +126,7 @@ def _died(trials: Sequence[_Trial], hubs: Hubs, judge: Judge) -> tuple[list[_Tri
     for number in range(_ROUNDS):
         judge.order({trial.order_id: trial.way.faults for trial in left})
         work: Iterator[tuple[_Trial, Callable[[], object]]] = ((t, functools.partial(attempt, t)) for t in left)
-        ended = list(each(work, at_once=3))
+        ended = list(each(work, at_once=_SIDE_BY_SIDE))
         tried += left
         died += [trial for trial, code in ended if code == DIED]
         left = [trial.again(number) for trial, code in ended if code != DIED]

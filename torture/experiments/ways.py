@@ -224,13 +224,14 @@ def _settled_meanwhile(provider_id: str | None = None) -> Callable[[Hubs, str, J
 
 _ENCODED = "application/json\r\nContent-Encoding: gzip"
 _STALLED = Fault(cut=0, end="stall")
+_ACCEPTED = Fault(status=500)
 _NEVER_CAME = Fault(status=500, accept=False)
 _NO_ANSWER = Fault(on="status", status=500, times=0)
 
 WAYS = (
     Way(name="the normal way", act=_creating()),
     Way(name="the normal way, awaited", act=_awaiting),
-    Way(name="HTTP 500", act=_creating(), faults=(Fault(status=500),)),
+    Way(name="HTTP 500", act=_creating(), faults=(_ACCEPTED,)),
     Way(name="connection refused", act=_creating("refused")),
     Way(name="a rate limit", act=_creating("paced")),
     Way(name="a lease that is over before it is sent", act=_creating("late")),
@@ -251,19 +252,19 @@ WAYS = (
     Way(name="disk full after sending", act=_creating(), before=_full_later),
     Way(name="an amount of nothing", act=_creating(amount="0.00"), invalid=True),
     Way(name="an amount with too many digits", act=_creating(amount="1.001"), invalid=True),
-    Way(name="asking about it", act=_advancing, before=_created, faults=(_STALLED,)),
+    Way(name="asking about it", act=_advancing, before=_created, faults=(_ACCEPTED,)),
     Way(name="asking about what its sender left", act=_advancing, before=_abandoned),
     Way(name="asking about what never came", act=_advancing, before=_created, faults=(_NEVER_CAME,)),
-    Way(name="asking in vain", act=_advancing, before=_created, faults=(_STALLED, _NO_ANSWER)),
-    Way(name="asking in vain again", act=_advancing, before=_asked_once, faults=(_STALLED, _NO_ANSWER)),
+    Way(name="asking in vain", act=_advancing, before=_created, faults=(_ACCEPTED, _NO_ANSWER)),
+    Way(name="asking in vain again", act=_advancing, before=_asked_once, faults=(_ACCEPTED, _NO_ANSWER)),
     Way(name="asking past the schedule", act=_advancing, before=_created_long_ago, faults=(_NEVER_CAME,)),
-    Way(name="asking, awaited", act=_advancing_awaited, before=_created, faults=(_STALLED,)),
+    Way(name="asking, awaited", act=_advancing_awaited, before=_created, faults=(_ACCEPTED,)),
     Way(name="asking about what the provider told of", act=_advancing, before=_created_and_told_of),
-    Way(name="an application's question", act=_fetching, before=_created, faults=(_STALLED,)),
-    Way(name="an application's question in vain", act=_fetching, before=_created, faults=(_STALLED, _NO_ANSWER)),
+    Way(name="an application's question", act=_fetching, before=_created, faults=(_ACCEPTED,)),
+    Way(name="an application's question in vain", act=_fetching, before=_created, faults=(_ACCEPTED, _NO_ANSWER)),
     Way(name="an operator confirms", act=_resolving, before=_denied, lied=True),
-    Way(name="an operator's act", act=_resolving, before=_created, faults=(_STALLED,)),
-    Way(name="a sweep", act=_sweeping, before=_created, faults=(_STALLED,)),
+    Way(name="an operator's act", act=_resolving, before=_created, faults=(_ACCEPTED,)),
+    Way(name="a sweep", act=_sweeping, before=_created, faults=(_ACCEPTED,)),
 )
 
 _LOOKS = "that only look into the journal"

@@ -213,17 +213,21 @@ class IllegalStep(PayhubError):
 def contradicts(now: State, found: Evidence) -> bool:
     """Tell whether evidence for a step that is not allowed says that the state is wrong.
 
-    "Unknown" says nothing, and neither does time that has passed. "Pending" says nothing of an open
-    order, and is old news when the answer to the create is read after a status query has been
-    answered. That nothing moved can be said in several ways.
+    "Unknown" says nothing, neither does time that has passed, and where nobody knows anything there is
+    nothing to contradict. "Pending" says nothing of an open order, and is old news when the answer to
+    the create is read after a status query has been answered. That nothing moved can be said in
+    several ways.
     """
+    if now in _NOT_KNOWN or found.source in _TIME or found.state in {State.UNKNOWN, now}:
+        return False
     late = found.source is Source.ANSWER and now in _AFTER_PENDING
-    quiet = found.state is State.UNKNOWN or (found.state is State.PENDING and (now.open or late))
+    old = found.state is State.PENDING and (now.open or late)
     agreed = found.state in NOTHING_MOVED and now in NOTHING_MOVED
-    return found.source not in _TIME and found.state is not now and not quiet and not agreed
+    return not old and not agreed
 
 
 _AFTER_PENDING = frozenset(EDGES[State.PENDING])
+_NOT_KNOWN = UNSETTLED | {State.SENDING}
 _TIME = frozenset({Source.LEASE, Source.SCHEDULE})
 NOTHING_MOVED = frozenset({State.NOT_SENT, State.DECLINED, State.FAILED, State.CANCELED})
 """Name the states that say that no money moved."""

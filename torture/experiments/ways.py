@@ -360,6 +360,7 @@ UNREACHED: dict[str, str] = {
     "payhub.journal.sql.SqlJournal.pace: return None": _RARE,
     'payhub.journal.sql._cause: return "it has no tables': _POSTGRES,
     "payhub.journal.sql._write_ahead: ": _LOOKS,
+    "payhub.journal.states.contradicts: return False": _RARE,
     "payhub.plan._believed: return _unknown(": _DRIVER,
     "payhub.plan._believed: except msgspec.ValidationError:": _DRIVER,
     "payhub.plan._first: except StopIteration": _DRIVER,

@@ -14,7 +14,6 @@ from payhub.config import journal_key, open_journal, read_mapping
 from payhub.journal import Facts
 from payhub.journal.migrate import upgrade
 from payhub.journal.sql import SqlJournal
-from tests.journal.conftest import Waiting
 
 
 def opened(url: str, count: int) -> list[int]:
@@ -46,6 +45,9 @@ def crashed(url: str, lease: float) -> None:
 
 def advanced(url: str, provider: str, key: str) -> list[str]:
     """Advance one order from eight threads."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))  # a script is not started where the tests are
+    from tests.journal.conftest import Waiting  # noqa: PLC0415
+
     accounts = {"shop": {"provider": "waiting", "base_url": provider}}
     with (
         Hub.from_mapping({"accounts": accounts, "journal": {"url": url, "key": key}}, plugins=(Waiting(),)) as hub,

@@ -42,6 +42,7 @@ def test_celery(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
     lose(recipe, "po-lost")
     (line,) = recipe.lines
     with recipe.running(line, "--loglevel", "info") as worker:
+        recipe.wait(worker, lambda: " ready." in recipe.log)  # it has made the broker's tables
         order = "PayoutOrder(order_id='po-new', amount=Money('500', 'RUB'), to=ToCard('4111111111111111'))"
         recipe.run(
             f'python -c "from payhub import *; from checkout import pay_out; '

@@ -249,7 +249,7 @@ class AsyncHub(_Hub):
     """Take payments and make payouts through any configured account, from an event loop.
 
     The methods, arguments and errors are those of `Hub`, awaited. Use it as an asynchronous
-    context manager, or `close` it.
+    context manager, or `close` it. In another event loop, of asyncio or trio, it connects anew.
     """
 
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:

@@ -10,12 +10,14 @@ import contextlib
 import contextvars
 import datetime as dt
 import functools
+import os
 import ssl
 import time
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import certifi
 import httpcore
@@ -34,6 +36,7 @@ from payhub.plan import Do, Pause, Plan, Reply
 from payhub.plugins import Observer
 
 T = TypeVar("T")
+Pool = TypeVar("Pool")
 
 MAX_BODY = 1024 * 1024
 # A connection that idled long is often cut just when it is used again, which leaves an outcome unknown.
@@ -156,6 +159,25 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
+class _Pools(Generic[Pool]):
+    """Keep the connections of one owner, a process or an event loop, for nobody can use another's.
+
+    On a connection that a fork has copied, parent and child would read each other's answers.
+    """
+
+    def __init__(self, make: Callable[[ssl.SSLContext], Pool]) -> None:
+        self._make = make
+        self._tls = _tls()
+        self._kept: tuple[object, Pool] | None = None
+
+    def of(self, owner: object) -> Pool:
+        """Return the pool of an owner; that of the one before is left alone, and not closed: it may be in use."""
+        kept = self._kept
+        if kept is None or kept[0] != owner:
+            self._kept = kept = owner, self._make(self._tls)
+        return kept[1]
+
+
 def _repeating(deadline: float) -> dict[str, Any]:
     """Say when a read is repeated: not sent or 5xx, with growing jittered pauses, within the deadline."""
     return {
@@ -211,7 +233,7 @@ class Runner(_Runner):
     ) -> None:
         """Open the pool; nothing is connected yet."""
         super().__init__(transport, observers, journal)
-        self._http = _DeadlineTransport()
+        self._pools = _Pools(_DeadlineTransport)
 
     def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
@@ -269,7 +291,7 @@ class Runner(_Runner):
         try:
             if problem := insecure(call.url) or self._paced(plan, deadline):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
-            response = self._http.handle_request(_request(call, watch, self._timeout))
+            response = self._pools.of(os.getpid()).handle_request(_request(call, watch, self._timeout))
             try:
                 watch.began(response)
                 for chunk in map(HiddenBytes, response.iter_raw()):
@@ -290,7 +312,7 @@ class Runner(_Runner):
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._pools.of(os.getpid()).close()
 
 
 class AsyncRunner(_Runner):
@@ -301,7 +323,7 @@ class AsyncRunner(_Runner):
     ) -> None:
         """Open the pool; nothing is connected yet."""
         super().__init__(transport, observers, journal)
-        self._http = httpx.AsyncHTTPTransport(verify=_tls(), limits=_LIMITS)
+        self._pools = _Pools(_asynchronous)
 
     async def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
@@ -357,7 +379,8 @@ class AsyncRunner(_Runner):
             if problem := insecure(call.url) or await self._paced(plan, deadline):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
             with anyio.fail_after(deadline - time.monotonic()):
-                response = await self._http.handle_async_request(_request(call, watch.asynchronous, self._timeout))
+                pool = self._pools.of(anyio.lowlevel.current_token())
+                response = await pool.handle_async_request(_request(call, watch.asynchronous, self._timeout))
                 try:
                     watch.began(response)
                     async for chunk in response.aiter_raw():
@@ -379,7 +402,11 @@ class AsyncRunner(_Runner):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._pools.of(anyio.lowlevel.current_token()).aclose()
+
+
+def _asynchronous(context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    return httpx.AsyncHTTPTransport(verify=context, limits=_LIMITS)
 
 
 # A blocking socket knows a timeout for each operation only, and a server that sends one byte
@@ -443,8 +470,7 @@ class _DeadlineTransport(httpx.HTTPTransport):
     errors and everything else stays httpx's.
     """
 
-    def __init__(self) -> None:
-        context = _tls()
+    def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__(verify=context)
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,

@@ -1,5 +1,8 @@
+import asyncio
 import concurrent.futures
+import gc
 import gzip
+import os
 import signal
 import socket
 import ssl
@@ -8,17 +11,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 import trustme
 from structlog.testing import capture_logs
 
-from payhub import Hub, NotFound, NotSent, PayoutOrder, Phase, Status, Unavailable, hookimpl
+from payhub import AsyncHub, Hub, NotFound, NotSent, PayoutOrder, Phase, Status, Unavailable, hookimpl
 from payhub.driver import Call, Flow, ProviderInfo
 from payhub.models import Payout
 from payhub.runner import MAX_BODY
 from payhub.testing import fake
 from tests.conftest import Awaited, Observer
+from tests.forking import forked
 from tests.raw_server import Act, Drip, RawServer, answer, close, part, reset
 from tests.samples import PAYMENT, PAYOUT, known
 
@@ -148,6 +153,46 @@ def test_a_certificate_that_is_not_trusted(
     with pytest.raises(NotSent, match=r"^no connection \(not sent\)$"):
         open_hub(server.url).create_payout("shop", PAYOUT)
     assert [] == server.requests
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.parametrize("safe", [False, True], ids=["http", "https"])
+def test_a_fork_takes_no_connection_along(
+    open_hub: Open, serve: Serve, tls: Any, safe: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A child connects anew, or it and its parent would read each other's answers; the parent goes on."""
+    authority, context = tls
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setattr("certifi.where", lambda: str(tmp_path / "ca.pem"))
+    first, second, third = (msgspec.structs.replace(PAYOUT, order_id=f"po-{number}") for number in range(3))
+    server = serve(*(answer(known(order)) for order in (first, second, third)), tls=context if safe else None)
+    hub = open_hub(server.url)
+
+    def created() -> str:
+        if isinstance(hub, Awaited):
+            return str(asyncio.run(hub.hub.create_payout("shop", second)).status)
+        return str(hub.create_payout("shop", second).status)
+
+    hub.create_payout("shop", first)
+    told = forked(created)()
+    assert ("pending", Status.PENDING) == (told, hub.create_payout("shop", third).status)
+    assert [1, 2, 1] == [request.connection for request in server.requests]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # nobody can close the connection of a loop that has ended
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_hub_outlives_its_event_loop(serve: Serve, backend: str) -> None:
+    """In another loop a hub connects anew: on a connection of a loop that has ended, nothing can be sent."""
+    orders = [msgspec.structs.replace(PAYOUT, order_id=f"po-{number}") for number in range(3)]
+    server = serve(*(answer(known(order)) for order in orders))
+    tables = {"accounts": {"shop": {"provider": "fake", "base_url": server.url}}}
+    hub = AsyncHub.from_mapping(tables, plugins=(fake,))
+    made = [anyio.run(hub.create_payout, "shop", order, backend=backend) for order in orders]
+    anyio.run(hub.close, backend=backend)
+    gc.collect()
+    assert [Status.PENDING] * 3 == [payout.status for payout in made]
+    assert [1, 2, 3] == [request.connection for request in server.requests]
 
 
 # Not sent

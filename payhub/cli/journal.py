@@ -148,14 +148,13 @@ def resolve(  # noqa: PLR0913 - one argument for each option
         before = _known(hub.journal, Key(account, kind, order))
         found = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
         try:
-            applied(before, found, dt.datetime.now(dt.UTC), Schedule())  # refuses what the journal would refuse
+            after, _ = applied(before, found, dt.datetime.now(dt.UTC), Schedule())  # refuses what the journal would
             if yes:
                 hub.resolve(account, kind, order, outcome, reason=reason, by=by)
         except IllegalStep as cause:
             raise IllegalStep(f"{cause}; {_instead(before)}") from cause
-    act = {"done": yes, "from": before.state, "to": found.state, "reason": found.reason, "by": by}
-    word = "was" if yes else "is"
-    facts = _grid(f"order {word}", before.state, becomes="became" if yes else "would become", to=found.state)
+    act = {"done": yes, "from": before.state, "to": after.state, "reason": found.reason, "by": by}
+    facts = _grid(before.state, after.state, done=yes)
     facts.add_row("reason", cell(found.reason))
     facts.add_row("by", cell(by))
     panel = Panel(facts, title=cell(f"{kind} {order} of {account}"), title_align="left", expand=False)
@@ -167,15 +166,19 @@ def _instead(record: Record) -> str:
     """Say what to do with an order that is no operator's to settle."""
     if record.state.open:
         return "ask the provider with `payhub check`, or wait for a sweep"
+    if record.contradicted:
+        return "it is contradicted, and can only be confirmed; `payhub trace` tells by what"
     if givable(record):
         return "nothing was sent, and it may be created again under its order_id"
     return "it is closed, and `payhub trace` tells how"
 
 
-def _grid(label: str, state: State, *, becomes: str, to: State) -> Table:
+def _grid(before: State, after: State, *, done: bool) -> Table:
+    same = before is after
+    does, did = ("stay", "stayed") if same else ("become", "became")
     grid = views.grid()
-    grid.add_row(label, cell(state))
-    grid.add_row(becomes, cell(to, "bold"))
+    grid.add_row("order was" if done else "order is", cell(before))
+    grid.add_row(did if done else f"would {does}", cell(after, "bold"))
     return grid
 
 

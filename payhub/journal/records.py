@@ -67,8 +67,8 @@ class Record(Shown, frozen=True, kw_only=True):
     `attempts` counts sends, `checks` counts questions since the last change. `lease_until` is when
     a sender that has not reported is given up, `due_at` when the provider is to be asked next,
     `sent_at` when it was taken for sending last.
-    `contradicted` tells that evidence came which was kept and not applied, `resolved` that it was a
-    person who said how the order ended. `notified` tells that a
+    `contradicted` tells that evidence came which was kept and not applied, `resolved` that a person
+    said how the order ended, or confirmed it. `notified` tells that a
     notification waits for the provider to be asked, `quiet_until` for how long a repeat of one is
     no reason to ask.
     """
@@ -189,8 +189,9 @@ def unknown_order(key: Key) -> UnknownAccount:
 
 
 def givable(record: Record) -> bool:
-    """Tell whether an order may be sent: not while anything says that the provider knows it."""
-    return record.state in {State.NEW, State.NOT_SENT} and not (record.notified or record.contradicted)
+    """Tell whether an order may be sent: not if anything says, or has said, that the provider knows it."""
+    told = record.notified or record.contradicted or record.resolved
+    return record.state in {State.NEW, State.NOT_SENT} and not told
 
 
 def sending(record: Record, now: dt.datetime, lease: float) -> Record:
@@ -292,12 +293,13 @@ def _decided(record: Record, found: Evidence, now: dt.datetime, schedule: Schedu
         IllegalStep: it is not his to take.
     """
     if allowed(record.state, found):
-        decided = msgspec.structs.replace(_stepped(record, found, now), resolved=True)
+        decided = _stepped(record, found, now)
     elif record.contradicted and confirms(record.state, found.state):
         decided = msgspec.structs.replace(record, updated_at=now)
     else:
         raise IllegalStep(f"an order that is {record.state} is not an operator's to make {found.state}")
-    return msgspec.structs.replace(decided, contradicted=False, due_at=next_check(decided, now, schedule))
+    due = next_check(decided, now, schedule)
+    return msgspec.structs.replace(decided, resolved=True, contradicted=False, due_at=due)
 
 
 _WORDS = ("reason", "mismatches")

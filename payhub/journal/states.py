@@ -50,6 +50,8 @@ class Source(enum.StrEnum):
 OPEN = frozenset({State.SENDING, State.PENDING, State.UNKNOWN})
 UNFINISHED = OPEN | {State.NEEDS_ATTENTION}
 UNSETTLED = frozenset({State.UNKNOWN, State.NEEDS_ATTENTION})
+NOTHING_MOVED = frozenset({State.NOT_SENT, State.DECLINED, State.FAILED, State.CANCELED})
+"""Name the states that say that no money moved."""
 
 _ANSWERED = frozenset({Source.ANSWER, Source.STATUS})
 _DECIDED = _ANSWERED | {Source.OPERATOR}
@@ -202,7 +204,7 @@ def confirms(now: State, said: State) -> bool:
 
 _CONFIRMED = {
     State.SUCCEEDED: frozenset({State.SUCCEEDED}),
-    State.FAILED: frozenset({State.FAILED, State.CANCELED, State.DECLINED, State.REVERSED}),
+    State.FAILED: NOTHING_MOVED | {State.REVERSED},
 }
 
 
@@ -229,5 +231,3 @@ def contradicts(now: State, found: Evidence) -> bool:
 _AFTER_PENDING = frozenset(EDGES[State.PENDING])
 _NOT_KNOWN = UNSETTLED | {State.SENDING}
 _TIME = frozenset({Source.LEASE, Source.SCHEDULE})
-NOTHING_MOVED = frozenset({State.NOT_SENT, State.DECLINED, State.FAILED, State.CANCELED})
-"""Name the states that say that no money moved."""

@@ -157,6 +157,11 @@ def test_a_failure_that_the_provider_denies_waits_for_a_person(payhub: Command, 
         (order["order_id"], order["state"], order["contradicted"]) for order in done.json["orders"]
     ]
     assert payhub(*payout("po-1")).code == 4
+    other = payhub(*said, "--as", "succeeded")
+    why = "an order that is failed is not an operator's to make succeeded"
+    instead = "it is contradicted, and can only be confirmed; `payhub trace` tells by what"
+    assert (other.code, other.err) == (3, f"payhub: {why}; {instead}\n")
+    assert "would stay  failed" in payhub(*said[:-1]).out
     assert (payhub(*said).code, payhub("unknown").code, payhub(*payout("po-1")).code) == (0, 0, 3)
 
 

@@ -315,6 +315,7 @@ CONFIRMED = {
     State.CANCELED: State.FAILED,
     State.DECLINED: State.FAILED,
     State.REVERSED: State.FAILED,
+    State.NOT_SENT: State.FAILED,
 }
 
 
@@ -331,12 +332,21 @@ def test_an_operator_may_confirm_what_was_contradicted(journal: Journal, state: 
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("state", [*CONFIRMED, State.NOT_SENT])
+def test_what_was_not_sent_is_not_sent_any_more_once_it_was_confirmed(journal: Journal) -> None:
+    """What the provider seemed to know is never given to anybody to be sent, though an operator says it failed."""
+    brought(journal, State.NOT_SENT)
+    journal.settle(key(), found(State.PENDING), LATER)
+    journal.settle(key(), found(State.FAILED, Source.OPERATOR, reason="another shop's"), LATER, by="ann")
+    opened = journal.open(facts(), 60.0)
+    assert (False, State.NOT_SENT, 1) == (opened.yours, opened.record.state, opened.record.attempts)
+
+
+@pytest.mark.parametrize("state", CONFIRMED)
 def test_an_operator_may_not_change_what_was_contradicted(journal: Journal, state: State) -> None:
-    """Rule 7: he cannot make a final order another one, nor let one be sent again that seems to have been sent."""
+    """Rule 7: he cannot make a final order another one."""
     brought(journal, state)
     before = journal.settle(key(), found(State.NEEDS_ATTENTION, mismatches=("paid",)), LATER)
-    for said in {State.SUCCEEDED, State.FAILED} - {CONFIRMED.get(state)}:
+    for said in {State.SUCCEEDED, State.FAILED} - {CONFIRMED[state]}:
         with pytest.raises(IllegalStep):
             journal.settle(key(), found(said, Source.OPERATOR, reason="so"), LATER, by="ann")
     assert before == journal.find(key())

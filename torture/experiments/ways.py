@@ -293,7 +293,7 @@ ELSEWHERE: dict[str, str] = {
     "payhub.runner._Runner.__init__": _PREPARES,
     "payhub.runner.Runner.__init__": _PREPARES,
     "payhub.runner.AsyncRunner.__init__": _PREPARES,
-    "payhub.runner._DeadlineTransport.__init__": _PREPARES,
+    "payhub.runner._Pools.__init__": _PREPARES,
     "payhub.runner._timeout*": _PREPARES,
     "payhub.runner._tls": _PREPARES,
     "payhub.journal.records.Noted.entry": _LOOKS,

@@ -141,6 +141,9 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
 def journal_key(settings: Settings) -> bytes:
     """Return the secret of the fingerprints: the configured one, or the one kept beside the configuration.
 
+    Where the journal was begun with a key that is there no more, none is made in its place: it would only
+    look like the one to bring back.
+
     Raises:
         ConfigurationError: the file cannot be made or read, or is empty.
     """
@@ -151,6 +154,8 @@ def journal_key(settings: Settings) -> bytes:
     path = settings.base / KEY_FILE
     try:
         if not path.exists():
+            if _begun_with_a_key(settings):
+                return HiddenBytes(secrets.token_bytes(32))  # with which no order is taken
             with contextlib.suppress(FileExistsError):
                 _write_once(path, secrets.token_hex(32))
         key = HiddenBytes(path.read_bytes().rstrip(b"\r\n"))
@@ -159,6 +164,17 @@ def journal_key(settings: Settings) -> bytes:
     if not key.strip():
         raise ConfigurationError(f"journal.key: {path} is empty; bring back what was in it")
     return key
+
+
+def _begun_with_a_key(settings: Settings) -> bool:
+    """Look into the journal; one that cannot be looked into is taken for new."""
+    try:
+        journal: Any = open_journal(settings)
+    except ConfigurationError:
+        return False
+    with contextlib.closing(journal):
+        sealed: bool = journal.sealed()
+        return sealed
 
 
 def _seal(settings: Settings) -> Seal:

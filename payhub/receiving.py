@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 
 from payhub.journal import Notice, Noticed
-from payhub.journal.states import state_named
+from payhub.journal.states import LONGEST_ID, state_named
 from payhub.masking import masked, sweep
 from payhub.notifications import Notification, Received
 from payhub.plan import Do, Recorded
@@ -50,7 +50,7 @@ def _notice(notification: Notification, digest: str) -> Notice:
         account=notification.account,
         provider=notification.provider,
         kind=notification.kind,
-        order_id=notification.order_id,
+        order_id=notification.order_id.replace("\0", "\ufffd")[:LONGEST_ID],  # no order of ours has a longer one
         provider_id=notification.provider_id,
         state=state_named(notification.status),
         provider_status=notification.provider_status,

@@ -19,7 +19,7 @@ from payhub.errors import Declined, NotSent, PayhubError
 from payhub.fingerprint import fingerprinted
 from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
 from payhub.journal.records import conflict, contrary, givable, overdue_sender
-from payhub.journal.states import NOTHING_MOVED, evidence, status_of
+from payhub.journal.states import NOTHING_MOVED, UNFINISHED, evidence, status_of
 from payhub.masking import sweep, truncate
 from payhub.models import Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Phase, Status
 from payhub.plan import Do, Pause, Recorded, Reply, Steps
@@ -159,18 +159,19 @@ def _sent(
         came = evidence(result, Source.ANSWER)
     except Declined as refusal:
         came = Evidence(source=Source.ANSWER, state=State.DECLINED, reason=str(refusal))
-        yield from _settled(key, came, terms, trail)
+        if known := (yield from _settled(key, came, terms, trail, kind)):
+            return known
         raise
     except Exception as cause:
         words = _words(cause)
         if not trail.sent:
             came = Evidence(source=Source.ANSWER, state=State.NOT_SENT, reason=words)
-            yield from _settled(key, came, terms, trail)
+            if known := (yield from _settled(key, came, terms, trail, kind)):
+                return known
             raise
         result = msgspec.structs.replace(result_of(record, kind), reason=f"{words} after it may have been sent")
         came = evidence(result, Source.ANSWER)
-    yield from _settled(key, came, terms, trail)
-    return result
+    return (yield from _settled(key, came, terms, trail, kind)) or result
 
 
 def watched(steps: Steps[T], trail: Trail, call: Call | None = None) -> Steps[T]:
@@ -202,12 +203,18 @@ def watched(steps: Steps[T], trail: Trail, call: Call | None = None) -> Steps[T]
 _OVERSLEPT = "this process was stopped for so long that the order's lease may end while it sends"
 
 
-def _settled(key: Key, came: Evidence, terms: Terms, trail: Trail) -> Recorded[None]:
-    """Write down what came of it; a journal that fails now must not hide the outcome from the caller."""
+def _settled(key: Key, came: Evidence, terms: Terms, trail: Trail, kind: type[Result]) -> Recorded[Result | None]:
+    """Write down what came of it, and return what is known instead, if somebody has found out meanwhile.
+
+    A journal that fails now must not hide the outcome from the caller.
+    """
     try:
-        yield from settled(key, came, terms, trail)
+        record = yield from settled(key, came, terms, trail)
+        denied = record.state is not came.state or _doubtful(record)
+        return result_of(record, kind) if denied and came.state not in UNFINISHED else None
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
         _log.critical("payhub.journal_failed", **in_log(key), error=_words(cause), state=str(came.state))
+        return None
 
 
 def settled(key: Key, came: Evidence, terms: Terms, trail: Trail | None = None) -> Recorded[Record]:

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import msgspec
 import pluggy
 
-from payhub import resolver
+from payhub import forks, resolver
 from payhub.asking import noticed
 from payhub.config import Settings, account_config, journal_key
-from payhub.driver import AccountConfig, Asking, Capabilities, Schedule
+from payhub.driver import AccountConfig, Asking, Capabilities, Flow, Schedule
 from payhub.errors import BadNotification, ConfigurationError, PayhubError, UnknownAccount, UnsupportedOperation
 from payhub.journal import Facts, Key, Record, State
 from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
@@ -65,7 +65,7 @@ class OpenAccount:
         if can is None:
             raise self._unsupported("create_payment")
         order = checked(_expect(order, PaymentOrder), self.capabilities.exponents)
-        steps = creating(call(account=self.driver, order=order), can, unknown_payment(order))
+        steps = creating(self._flow(call, order), can, unknown_payment(order))
         steps = finished(steps, lambda payment: self._named(compared(payment, order)))
         return self._plan(recorded(steps, self._facts(order), self._terms, Payment))
 
@@ -75,9 +75,13 @@ class OpenAccount:
         if can is None:
             raise self._unsupported("create_payout")
         order = checked(_expect(order, PayoutOrder), self.capabilities.exponents)
-        steps = creating(call(account=self.driver, order=order), can, unknown_payout(order))
+        steps = creating(self._flow(call, order), can, unknown_payout(order))
         steps = finished(steps, lambda payout: self._named(compared(payout, order)))
         return self._plan(recorded(steps, self._facts(order), self._terms, Payout))
+
+    def _flow(self, call: pluggy.HookCaller, order: PaymentOrder | PayoutOrder) -> Flow[Any]:
+        """Begin a create only with its plan: a veto against an order that was sent already is too late."""
+        return (yield from call(account=self.driver, order=order))
 
     def fetch_payment(self, ref: Ref) -> Plan[Payment]:
         """Plan to ask for a payment's status, and to keep the answer where the order is known."""
@@ -130,6 +134,8 @@ class OpenAccount:
 
     def advance(self, kind: Kind, order_id: str) -> Plan[Payment | Payout]:
         """Plan to take an order as far as it can go now."""
+        if kind not in _RESULTS:
+            raise ConfigurationError(f"kind: payment or payout is needed, not {kind!r}")
         can: Asking | None = getattr(self.capabilities, f"fetch_{kind}")
         steps = getattr(self, f"_{kind}_status")
         asking = resolver.Asking(self.provider.info.name, can.by if can else frozenset(), steps)
@@ -213,6 +219,15 @@ class Registry:
         self._key = journal_key(settings)
         self._open: dict[str, OpenAccount] = {}
         self._lock = threading.Lock()
+        forks.watch(self)
+
+    def pause(self) -> bool:
+        """Let a thread that opens an account finish before this process forks."""
+        return self._lock.acquire(timeout=forks.PATIENCE)
+
+    def resume(self) -> None:
+        """Go on, in the parent and in the child."""
+        self._lock.release()
 
     @property
     def lease(self) -> float:

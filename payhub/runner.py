@@ -160,7 +160,7 @@ def _tls() -> ssl.SSLContext:
 
 
 class _Pools(Generic[Pool]):
-    """Keep the connections of one owner, a process or an event loop, for nobody can use another's.
+    """Keep the connections of one process, and there of one event loop: none can use another's.
 
     On a connection that a fork has copied, parent and child would read each other's answers.
     """
@@ -170,11 +170,11 @@ class _Pools(Generic[Pool]):
         self._tls = _tls()
         self._kept: tuple[object, Pool] | None = None
 
-    def of(self, owner: object) -> Pool:
-        """Return the pool of an owner; that of the one before is left alone, and not closed: it may be in use."""
-        kept = self._kept
-        if kept is None or kept[0] != owner:
-            self._kept = kept = owner, self._make(self._tls)
+    def here(self, loop: object = None) -> Pool:
+        """Return the pool of this process and loop; the one before is left alone, not closed: it may be in use."""
+        here, kept = (os.getpid(), loop), self._kept
+        if kept is None or kept[0] != here:
+            self._kept = kept = here, self._make(self._tls)
         return kept[1]
 
 
@@ -291,7 +291,7 @@ class Runner(_Runner):
         try:
             if problem := insecure(call.url) or self._paced(plan, deadline):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
-            response = self._pools.of(os.getpid()).handle_request(_request(call, watch, self._timeout))
+            response = self._pools.here().handle_request(_request(call, watch, self._timeout))
             try:
                 watch.began(response)
                 for chunk in map(HiddenBytes, response.iter_raw()):
@@ -312,7 +312,7 @@ class Runner(_Runner):
 
     def close(self) -> None:
         """Close the connections."""
-        self._pools.of(os.getpid()).close()
+        self._pools.here().close()
 
 
 class AsyncRunner(_Runner):
@@ -379,7 +379,7 @@ class AsyncRunner(_Runner):
             if problem := insecure(call.url) or await self._paced(plan, deadline):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
             with anyio.fail_after(deadline - time.monotonic()):
-                pool = self._pools.of(anyio.lowlevel.current_token())
+                pool = self._pools.here(anyio.lowlevel.current_token())
                 response = await pool.handle_async_request(_request(call, watch.asynchronous, self._timeout))
                 try:
                     watch.began(response)
@@ -402,7 +402,7 @@ class AsyncRunner(_Runner):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._pools.of(anyio.lowlevel.current_token()).aclose()
+        await self._pools.here(anyio.lowlevel.current_token()).aclose()
 
 
 def _asynchronous(context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:

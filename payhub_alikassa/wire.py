@@ -34,7 +34,7 @@ def read(response: Response, promised: type[A]) -> tuple[A, Mapping[str, Any]]:
     """Return the promised answer, and all its fields as they came.
 
     Raises:
-        Declined: HTTP 400 with complaints by field.
+        Declined: HTTP 400 with complaints by field, but for the order's id.
         NotFound: the provider does not know it.
         Unreadable: anything else that is not HTTP 200 with the promised fields.
     """
@@ -60,11 +60,12 @@ def _object(response: Response) -> HiddenFields:
 def _refusal(status: int, fields: Mapping[str, Any]) -> Exception:
     """Read an answer that is not the promised one.
 
+    A complaint about the order's id is no refusal: a payment that is there already may be what it complains of.
     "Payment not found" is documented without an HTTP status, see
     https://doc-merchant.alikassa.com/payment/check/status.
     """
     text, errors = _said(fields.get("message")), _errors(fields.get("errors"))
-    if status == _INVALID and errors:
+    if status == _INVALID and errors and "order_id" not in errors:
         return Declined(text, code=str(status), errors=errors)
     if _NOT_FOUND.search(str(fields.get("message"))):
         return NotFound(text)

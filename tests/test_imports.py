@@ -10,6 +10,7 @@ import payhub
 
 PACKAGE = Path(payhub.__file__).parent
 ORDER = (
+    "forks",
     "redaction",
     "hiding",
     "masking",

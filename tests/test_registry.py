@@ -194,7 +194,7 @@ def test_a_wrapper_may_veto() -> None:
         raise InvalidOrder("amount", "is above the limit")
 
     with pytest.raises(InvalidOrder, match=r"^amount: is above the limit$"):
-        registry(Wrapper(veto)).account("shop").create_payout(PAYOUT)
+        play(registry(Wrapper(veto)).account("shop").create_payout(PAYOUT).steps)
 
 
 def test_a_wrapper_may_change_the_result() -> None:

@@ -179,6 +179,24 @@ def test_a_fork_takes_no_connection_along(
     assert [1, 2, 1] == [request.connection for request in server.requests]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_fork_of_an_event_loop_takes_no_connection_along(serve: Serve) -> None:
+    """A child that goes on with its parent's loop connects anew all the same."""
+    first, second, third = (msgspec.structs.replace(PAYOUT, order_id=f"po-{number}") for number in range(3))
+    server = serve(*(answer(known(order)) for order in (first, second, third)))
+    tables = {"accounts": {"shop": {"provider": "fake", "base_url": server.url}}}
+    hub, loop = AsyncHub.from_mapping(tables, plugins=(fake,)), asyncio.new_event_loop()
+
+    def created(order: PayoutOrder) -> str:
+        return str(loop.run_until_complete(hub.create_payout("shop", order)).status)
+
+    told = [created(first), forked(lambda: created(second))(), created(third)]
+    loop.run_until_complete(hub.close())
+    loop.close()
+    assert ["pending"] * 3 == told
+    assert [1, 2, 1] == [request.connection for request in server.requests]
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # nobody can close the connection of a loop that has ended
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from payhub import forks
 from payhub.driver import Schedule
 from payhub.journal import JournalFailed, Noticed, Opened
 from payhub.journal.records import (
@@ -48,6 +49,15 @@ class MemoryJournal:
         self._notes: dict[tuple[str, str], Noted] = {}
         self._paces: dict[str, float] = {}
         self._lock = threading.Lock()
+        forks.watch(self)
+
+    def pause(self) -> bool:
+        """Let whoever is at work finish before this process forks."""
+        return self._lock.acquire(timeout=forks.PATIENCE)
+
+    def resume(self) -> None:
+        """Go on, in the parent and in the child, each with orders of its own."""
+        self._lock.release()
 
     def open(self, facts: Facts, lease: float) -> Opened:
         """Reserve an order and take it for sending."""
@@ -123,9 +133,10 @@ class MemoryJournal:
             known = self._notes.get(place)
             new = known is None or anew
             found = known.verdict if known and not anew else hint(record, notice, anew=anew)
-            times, at = (known.times + 1, known.at) if known else (1, now)
+            times, at = (known.times + (not anew), known.at) if known else (1, now)
+            last_at = known.last_at if known and anew else now
             number = known.id if known else len(self._notes) + 1
-            self._notes[place] = Noted(id=number, notice=notice, verdict=found, times=times, at=at, last_at=now)
+            self._notes[place] = Noted(id=number, notice=notice, verdict=found, times=times, at=at, last_at=last_at)
             if record is None or found is not Verdict.WAITING:
                 return Noticed(times, record, ask=False)
             record, ask = notified(record, now, window, lease, new=new)

@@ -25,7 +25,7 @@ from payhub.journal.states import (
     contradicts,
     in_vain,
 )
-from payhub.masking import Clear, Link, Shown
+from payhub.masking import Clear, Link, Shown, sweep
 from payhub.models import Exchange, Kind
 from payhub.money import Money
 
@@ -185,7 +185,7 @@ def conflict(key: Key) -> OrderConflict:
 
 def unknown_order(key: Key) -> UnknownAccount:
     """Say that the journal does not know an order."""
-    return UnknownAccount(f"the journal of account {key.account!r} has no such {key.kind}")
+    return UnknownAccount(f"the journal of account {key.account!r} has no {key.kind} {sweep(key.order_id)!r}")
 
 
 def givable(record: Record) -> bool:
@@ -233,6 +233,7 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
         return _decided(record, found, now, schedule), False
     if contrary(record, found):
         return _flagged(record, now), True
+    proven = found.source is Source.STATUS and not in_vain(found)
     found = _heard(record, found)
     same = found.state is record.state
     if not same and not allowed(record.state, found):
@@ -240,7 +241,8 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
     names = set(SAID if _OTHER.isdisjoint(found.mismatches) else _WORDS) - set(found.mismatches)
     said = {name: getattr(found, name) for name in names if getattr(found, name) not in (None, ())}
     if same:
-        changed = msgspec.structs.replace(record, **said, checks=record.checks + 1)
+        resolved = record.resolved and not proven  # it is the provider who says so now
+        changed = msgspec.structs.replace(record, **said, checks=record.checks + 1, resolved=resolved)
     else:
         changed = _stepped(msgspec.structs.replace(record, **said), found, now)
     waited = record.notified and record.state is State.SENDING and not same  # a notification was faster
@@ -352,7 +354,10 @@ def verdict(record: Record, notice: Notice) -> Verdict:
     if notice.state is record.state:
         amounts = {notice.paid, record.paid} - {None}
         return Verdict.CONTRADICTED if len(amounts) > 1 and not record.state.open else Verdict.CONFIRMED
-    if record.state in EDGES[notice.state] and record.state not in {State.NOT_SENT, State.DECLINED}:
+    if {notice.state, record.state} == {State.FAILED, State.CANCELED}:
+        return Verdict.CONFIRMED
+    asserted = record.state in {State.NOT_SENT, State.DECLINED} or (record.resolved and record.state is State.FAILED)
+    if record.state in EDGES[notice.state] and not asserted:
         return Verdict.OUTDATED
     if record.state in UNFINISHED:
         return Verdict.WAITING

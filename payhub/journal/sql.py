@@ -23,9 +23,10 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy.exc import SQLAlchemyError
 
+from payhub import forks
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError
-from payhub.journal import JournalFailed, Noticed, Opened, Seal, forks, queries, retention, rows
+from payhub.journal import JournalFailed, Noticed, Opened, Seal, queries, retention, rows
 from payhub.journal.migrate import HEAD, check, upgrade, version
 from payhub.journal.records import (
     Entry,
@@ -57,7 +58,7 @@ T = TypeVar("T")
 
 _BEGIN = "BEGIN IMMEDIATE"  # take the write lock at once: two who both read first could not both go on
 _READS: Mapping[str, Any] = {"payhub_reads": True}
-_PATIENCE = 30.0  # seconds: a transaction that itself waits for other processes has ten
+_NEEDED = "sqlite:///… (three slashes) or postgresql+psycopg://… is needed"
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
 
 
@@ -78,9 +79,9 @@ class SqlJournal:
         try:
             self.engine = _engine(url)
         except (SQLAlchemyError, ImportError) as cause:
-            raise JournalFailed(f"journal.url: {type(cause).__name__}: not a database that can be used") from cause
+            raise JournalFailed(f"journal.url: {type(cause).__name__}: {_NEEDED}") from cause
         if self.engine.dialect.name not in {"sqlite", "postgresql"}:
-            raise JournalFailed("journal.url: sqlite:///… or postgresql+psycopg://… is needed")
+            raise JournalFailed(f"journal.url: {_NEEDED}")
         if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
         self.prefix = prefix
@@ -120,6 +121,25 @@ class SqlJournal:
         with self._reading().begin() as connection:
             return version(connection, self.prefix) == HEAD
 
+    def begun(self) -> bool:
+        """Tell whether there are tables, of whatever version; nothing is made, and what cannot be read may be one."""
+        try:
+            with self._turn, self._reading().begin() as connection:
+                return version(connection, self.prefix) is not None
+        except (SQLAlchemyError, self._driver.Error):
+            return True
+
+    def sealed(self) -> bool:
+        """Tell whether this journal was begun with a key; one that cannot be read, or is not there, was not."""
+        file = self.engine.url.database if self._begin else None
+        if file and not Path(file).exists():
+            return False
+        try:
+            with self._turn, self._reading().begin() as connection:
+                return connection.execute(sa.select(self._t.settings.c.value)).first() is not None
+        except (SQLAlchemyError, self._driver.Error):
+            return False
+
     def _look(self, work: Callable[[sa.Connection], T]) -> T:
         """Do work that only reads, in a transaction that waits for no writer: the file may be read-only."""
         with self._usable(), self._turn, self._reading().begin() as connection:
@@ -142,7 +162,7 @@ class SqlJournal:
 
     def pause(self) -> bool:
         """Close SQLite's file before this process forks; whoever is at work finishes first."""
-        if not self._lock.acquire(timeout=_PATIENCE):
+        if not self._lock.acquire(timeout=forks.PATIENCE):
             return False
         with contextlib.suppress(SQLAlchemyError, self._driver.Error):
             self._let_go()
@@ -331,7 +351,8 @@ class SqlJournal:
         new = self._s.note.run(cursor, {**kept, "times": 1, "at": at, "last_at": at}).fetchone() is not None
         times = 1
         if not new:
-            again = {"account": notice.account, "digest": notice.digest, "now": at, "anew": found if anew else None}
+            came = {"more": 0, "now": None, "anew": found} if anew else {"more": 1, "now": at, "anew": None}
+            again = {"account": notice.account, "digest": notice.digest, **came}
             times, known = self._s.note_again.run(cursor, again).fetchone()
             found = Verdict(known)
         if record is None or found is not Verdict.WAITING:
@@ -420,9 +441,10 @@ class SqlJournal:
         return forgotten
 
     def close(self) -> None:
-        """Let go of connections."""
-        with self._turn:
-            self._let_go()
+        """Let go of connections; those of another process, which a fork has copied, are not closed here."""
+        if self._process in {None, os.getpid()}:
+            with self._turn:
+                self._let_go()
 
     def _let_go(self) -> None:
         if self._kept is not None:

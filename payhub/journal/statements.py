@@ -66,7 +66,11 @@ class Statements:
         )
         n = t.notifications.c
         mine = [n[name] == param(name) for name in ("account", "kind", "order_id")]
-        again = {"times": n.times + 1, "last_at": param("now"), "verdict": sa.func.coalesce(param("anew"), n.verdict)}
+        again = {
+            "times": n.times + param("more"),
+            "last_at": sa.func.coalesce(param("now"), n.last_at),
+            "verdict": sa.func.coalesce(param("anew"), n.verdict),
+        }
         same = t.notifications.update().where(n.account == param("account"), n.digest == param("digest"))
         self.note = made(_into(t.notifications, dialect).on_conflict_do_nothing().returning(n.id))
         self.note_again = made(same.values(again).returning(n.times, n.verdict))

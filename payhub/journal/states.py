@@ -165,10 +165,10 @@ class Evidence(Shown, frozen=True, kw_only=True):
 
 
 def _id(text: str) -> str | None:
-    return text if len(text) <= _LONGEST_ID else None
+    return text if len(text) <= LONGEST_ID else None
 
 
-_LONGEST_ID = 255
+LONGEST_ID = 255
 _CLEAN: Mapping[str, Callable[[str], str | None]] = {
     "provider_id": _id,
     "provider_status": blot,

@@ -113,6 +113,8 @@ def test_what_is_not_a_json_object_is_unreadable(body: bytes) -> None:
         (400, {"message": "The given data was invalid."}, Unreadable),
         (400, {"message": "The given data was invalid.", "errors": {"amount": ["bad"]}}, Declined),
         (400, {"errors": "bad"}, Declined),
+        (400, {"errors": {"order_id": ["The order id has already been taken."]}}, Unreadable),
+        (400, {"errors": {"amount": ["bad"], "order_id": ["bad"]}}, Unreadable),
         (422, {"message": "x", "errors": {"amount": ["bad"]}}, Unreadable),
         (500, {"message": "Internal server error"}, Unreadable),
         (500, {"id": 1, "payment_status": "wait"}, Unreadable),
@@ -120,7 +122,7 @@ def test_what_is_not_a_json_object_is_unreadable(body: bytes) -> None:
     ],
 )
 def test_answers_other_than_the_promised_one(status: int, body: Any, kind: type[Exception]) -> None:
-    """Only HTTP 400 with complaints is a refusal, and only "not found" is not found."""
+    """Only HTTP 400 with complaints is a refusal, if the order's id is none, and only "not found" is not found."""
     with pytest.raises(kind):
         wire.read(answer(body, status), models.PayoutCreated)
 

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
+from payhub import Hub, hookimpl
 from payhub.journal.sql import SqlJournal
+from payhub.testing import fake
 from tests.forking import forked
 
 from .conftest import Place
@@ -59,6 +62,50 @@ def test_a_grandchild_is_no_other(kept: SqlJournal) -> None:
         return [mine, forked(lambda: [kept.open(facts(name), 60.0).yours for name in ("po-child", "po-new")])()]
 
     assert [True, [False, True]] == forked(child)()
+
+
+def test_a_child_that_closes_leaves_its_parents_connections(kept: SqlJournal) -> None:
+    """A child that has opened nothing ends no session of its parent's, not even in the midst of a transaction."""
+    kept.open(facts(), 60.0)
+    reading, writing = os.pipe()
+
+    def closing() -> None:
+        os.read(reading, 1)
+        kept.close()
+
+    report = forked(closing)
+
+    def during(cursor: Any) -> list[Any]:
+        os.write(writing, b"x")
+        return [report(), cursor.execute("SELECT 7").fetchone()[0]]
+
+    assert [None, 7] == kept._run(during)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_fork_while_an_account_is_opened_hangs_nobody() -> None:
+    """A child of a process one of whose threads is just opening an account, or is at a journal in memory, goes on."""
+    inside = threading.Event()
+
+    class Slow:
+        @hookimpl
+        def payhub_provider(self) -> Any:
+            def connect(config: Any) -> Any:
+                inside.set()
+                time.sleep(0.5)
+                return fake.connect(config)
+
+            return msgspec.structs.replace(fake.payhub_provider(), name="slow", connect=connect)
+
+    tables = {"accounts": {"shop": {"provider": "slow", "base_url": "http://127.0.0.1:9"}}}
+    with Hub.from_mapping(tables, plugins=(Slow(),)) as hub:
+        thread = threading.Thread(target=hub.registry.account, args=["shop"])
+        thread.start()
+        inside.wait()
+        report = forked(lambda: hub.registry.account("shop").name)
+        thread.join()
+        assert "shop" == report()
 
 
 def test_a_fork_in_the_midst_of_a_transaction_hangs_nobody(kept: SqlJournal) -> None:

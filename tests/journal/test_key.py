@@ -138,7 +138,7 @@ def test_processes_that_begin_at_once_agree(place: Place, tmp_path: Path) -> Non
 
 
 def test_a_key_file_that_was_not_brought_back_is_named(serve: Any, tmp_path: Path, place: Place) -> None:
-    """Where the key is in a file, and another one was made in its place, the file is named."""
+    """Where the key is looked for in a file, the file is named, and none is made that would look like it."""
     other = msgspec.structs.replace(PAYMENT, order_id="in-2")
     provider = serve(answer(known(PAYMENT)), answer(known(other)))
     configured = {
@@ -151,9 +151,10 @@ def test_a_key_file_that_was_not_brought_back_is_named(serve: Any, tmp_path: Pat
         hub.create_payment("shop", PAYMENT)
     lost = tmp_path / "new" / "payhub.key"
     with Hub.from_mapping(configured, base=tmp_path / "new", plugins=(fake,)) as hub:
-        with pytest.raises(ConfigurationError, match=f"it is looked for in {lost}$") as caught:
+        with pytest.raises(ConfigurationError, match=f"it is looked for in {lost}$"):
             hub.create_payment("shop", other)
-        assert lost.read_text() not in str(caught.value)
+        assert Status.UNKNOWN is hub.create_payment("shop", PAYMENT).status
+    assert not lost.exists()
     shutil.copy(tmp_path / "old" / "payhub.key", lost)
     with Hub.from_mapping(configured, base=tmp_path / "new", plugins=(fake,)) as hub:
         assert Status.PENDING is hub.create_payment("shop", other).status

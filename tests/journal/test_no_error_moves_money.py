@@ -1,6 +1,7 @@
 """Rule 2, where it is hardest: whatever is raised, and whenever, an error says that no money moved."""
 
 import datetime as dt
+import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -21,7 +22,7 @@ from tests.raw_server import RawServer, answer, close
 from tests.samples import PAYOUT, known
 
 from .conftest import KEY, OpenShop
-from .making import LATER
+from .making import LATER, found, key
 from .test_notices import notice, verdicts
 from .test_resolver import DONE
 
@@ -164,11 +165,22 @@ class Veto:
         raise ConfigurationError("over the daily limit")
 
 
+class EarlyVeto(Veto):
+    """Refuse them before the driver is asked for a flow."""
+
+    @hookimpl(wrapper=True)
+    def payhub_create_payout(self, account: Any, order: Any) -> Any:
+        if self.armed:
+            raise ConfigurationError("over the daily limit")
+        return (yield)
+
+
+@pytest.mark.parametrize("kind", [Veto, EarlyVeto])
 def test_rule_2_a_veto_against_an_order_that_was_sent_is_too_late(
-    open_hub: Callable[..., Any], serve: Callable[..., RawServer]
+    open_hub: Callable[..., Any], serve: Callable[..., RawServer], kind: type[Veto]
 ) -> None:
     """Who repeats an order that is refused by now is told what is recorded of it; a new order is refused."""
-    veto, provider = Veto(), serve(close)
+    veto, provider = kind(), serve(close)
     hub = open_hub(provider.url, plugins=(veto,))
     hub.create_payout("shop", PAYOUT)
     veto.armed = True
@@ -190,6 +202,38 @@ def test_what_the_provider_told_of_is_not_sent_as_new(open_shop: OpenShop) -> No
     )  # fmt: skip
     assert [Status.SUCCEEDED] == [each.status for each in shop.hub.sweep()]
     assert (["payouts/find"], [Verdict.CONFIRMED]) == (shop.sent, verdicts(shop.journal))
+
+
+REFUSED = answer({"code": "taken", "text": "this order_id is taken"}, 422)
+FAILED = answer(known(PAYOUT, status="failed"))
+
+
+@pytest.mark.parametrize(
+    ("answered", "heard", "expected"),
+    [
+        (REFUSED, State.SUCCEEDED, Status.SUCCEEDED),
+        (REFUSED, State.PENDING, Status.PENDING),
+        (FAILED, State.SUCCEEDED, Status.SUCCEEDED),
+        (REFUSED, None, Status.UNKNOWN),
+        (FAILED, None, Status.FAILED),
+    ],
+    ids=["refused, paid", "refused, pending", "failed, paid", "refused, told of", "failed, told of"],
+)
+def test_rule_2_a_refusal_of_what_is_known_better_is_no_proof(
+    open_shop: OpenShop, answered: bytes, heard: State | None, expected: Status
+) -> None:
+    """A copy of the request may have been accepted: who creates is told what was found out, or told of, meanwhile."""
+
+    def slowly(connection: socket.socket) -> None:
+        if heard:
+            shop.journal.settle(key(), found(heard), LATER)
+        else:
+            shop.journal.notice(notice(), 60.0, 30.0)
+        connection.sendall(answered)
+
+    shop = open_shop(slowly)
+    results = [shop.hub.create_payout("shop", PAYOUT).status for _ in range(2)]
+    assert ([expected] * 2, ["payouts"]) == (results, shop.sent)
 
 
 # Too late

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from payhub import Money, NotFound, Status
+from payhub import Hub, Money, NotFound, Status
 from payhub.journal import Journal, Notice, Noticed, Record, Source, State, Verdict
+from payhub.testing import fake
 from tests.raw_server import answer
 from tests.samples import PAYOUT, known
 
-from .conftest import OpenShop, Shop
+from .conftest import KEY, OpenShop, Shop
 from .making import LATER, NOW, brought, facts, found, key
 from .test_races import together
 from .test_same_order import order_facts
@@ -173,6 +174,31 @@ def test_a_notification_is_part_of_its_orders_story(journal: Journal) -> None:
     assert ["evidence", "evidence", notice(), "evidence"] == told
 
 
+@pytest.mark.parametrize(
+    ("answered", "verdict", "told"),
+    [(CREATED, Verdict.CONTRADICTED, Status.UNKNOWN), (FAILED, Verdict.OUTDATED, Status.FAILED)],
+)
+def test_a_message_that_denies_a_persons_word_is_asked_about(
+    open_shop: OpenShop, answered: bytes, verdict: Verdict, told: Status
+) -> None:
+    """That it is pending is old news of what the provider failed, but not of what a person only said had failed."""
+    shop = open_shop(CUT, answered)
+    shop.hub.create_payout("shop", PAYOUT)
+    shop.hub.resolve("shop", "payout", "po-1", "failed", reason="support says so", by="ann")
+    assert shop.journal.notice(notice(State.PENDING), 60.0, 0.0).ask
+    shop.hub.sweep()
+    assert ([verdict], told) == (verdicts(shop.journal), shop.hub.create_payout("shop", PAYOUT).status)
+
+
+@pytest.mark.parametrize("order_id", ["x" * 300, "po\0-1"])
+def test_a_message_about_no_order_of_ours_is_kept(url: str | None, order_id: str) -> None:
+    """An id that none of our orders can have is no reason to have the message sent again and again."""
+    account = {"provider": "fake", "base_url": "http://127.0.0.1:9", "secret": "s"}
+    with Hub.from_mapping({"accounts": {"shop": account}, "journal": {"url": url, "key": KEY}}, plugins=(fake,)) as hub:
+        assert not hub.receive("shop", fake.signed_notification("s", order_id=order_id, amount=RUB)).known
+        assert 1 == len(hub.journal.notices(100))
+
+
 # Weighing
 
 
@@ -183,6 +209,8 @@ def test_a_notification_is_part_of_its_orders_story(journal: Journal) -> None:
         (State.PENDING, State.SUCCEEDED, Verdict.OUTDATED),
         (State.SUCCEEDED, State.FAILED, Verdict.CONTRADICTED),
         (State.FAILED, State.SUCCEEDED, Verdict.CONTRADICTED),
+        (State.FAILED, State.CANCELED, Verdict.CONFIRMED),
+        (State.CANCELED, State.FAILED, Verdict.CONFIRMED),
         (State.SUCCEEDED, State.PENDING, Verdict.WAITING),
         (State.SUCCEEDED, State.UNKNOWN, Verdict.WAITING),
         (State.SUCCEEDED, State.NEEDS_ATTENTION, Verdict.WAITING),
@@ -213,15 +241,17 @@ def test_another_amount_than_the_answers_contradicts(journal: Journal) -> None:
 
 
 def test_a_verdict_stands_when_the_message_comes_again(journal: Journal) -> None:
-    """A replay of what was judged asks nothing and changes nothing; processing it anew does."""
+    """A replay of what was judged asks nothing and changes nothing; processing it anew does, and counts for none."""
     brought(journal, State.PENDING)
     journal.notice(notice(), 60.0, 30.0)
     journal.settle(key(), found(State.FAILED), LATER)
     before = journal.weigh(key(), dt.datetime.now(dt.UTC))
     assert not any(journal.notice(notice(), 1.0, 30.0).ask for _ in range(10))
     assert (before, [Verdict.CONTRADICTED]) == (journal.find(key()), verdicts(journal))
+    (came,) = journal.notices(100)
     assert journal.notice(notice(), 1.0, 30.0, anew=True).ask
-    assert [Verdict.WAITING] == verdicts(journal)
+    (waits,) = journal.notices(100)
+    assert (11, came.last_at, Verdict.WAITING) == (waits.times, waits.last_at, waits.verdict)
 
 
 def test_an_answer_says_nothing_of_what_came_after_the_question(journal: Journal) -> None:

@@ -93,9 +93,15 @@ def test_a_settled_order_is_not_asked_about(open_shop: OpenShop) -> None:
 def test_an_order_that_nobody_knows_cannot_be_advanced(open_shop: OpenShop) -> None:
     """Advancing what was never created is the program's mistake; nothing is asked."""
     shop = open_shop(DONE)
-    with pytest.raises(UnknownAccount, match=r"^the journal of account 'shop' has no such payout$"):
+    with pytest.raises(UnknownAccount, match=r"^the journal of account 'shop' has no payout 'po-1'$"):
         shop.hub.advance("shop", "payout", "po-1")
     assert [] == shop.sent
+
+
+def test_a_mistyped_kind_is_told(open_shop: OpenShop) -> None:
+    """A queue gives back the kind as a plain text: one that there is not is the program's mistake."""
+    with pytest.raises(ConfigurationError, match=r"^kind: payment or payout is needed, not 'pay'$"):
+        open_shop(DONE).hub.advance("shop", "pay", "po-1")
 
 
 def test_a_sender_within_its_lease_is_left_alone(open_shop: OpenShop) -> None:

@@ -60,7 +60,8 @@ def giving_up(record: Record, cause: Exception, terms: Terms) -> Recorded[Record
 
     It is due again when its lease ends; past the schedule a person has to look.
     """
-    _log.error("payhub.sweep_failed", **in_log(record.facts.key), error=type(cause).__name__)
+    words = {"reason": str(cause)} if isinstance(cause, PayhubError) else {}
+    _log.error("payhub.sweep_failed", **in_log(record.facts.key), error=type(cause).__name__, **words)
     now = dt.datetime.now(dt.UTC)
     record = yield from _freed(record, now, terms)
     return (yield from handed_over(record, now, terms))

@@ -35,7 +35,7 @@ from payhub.errors import (
 )
 from payhub.hookspecs import hookimpl
 from payhub.hub import Hub
-from payhub.models import AccountInfo, Exchange, Phase
+from payhub.models import AccountInfo, Exchange, Kind, Phase
 from payhub.plugins import OPERATIONS, Plugins, Provider
 from payhub.registry import OpenAccount
 
@@ -311,7 +311,7 @@ def _permissions(opened: OpenAccount, found: AccountInfo) -> Iterator[Check]:
 def _services(opened: OpenAccount, found: AccountInfo) -> Iterator[Check]:
     """Compare the services that the configuration names with those that the provider lists."""
     active = {(service.kind, service.code): service.active for service in found.services}
-    detail = f"{sum(active.values())} of {len(active)} active"
+    detail = "; ".join([f"{sum(active.values())} of {len(active)} active", *_codes(active)])
     yield Check(account=opened.name, name="services", state="ok", detail=detail)
     for service in opened.driver.services():
         state = active.get((service.kind, service.code))
@@ -326,6 +326,15 @@ def _services(opened: OpenAccount, found: AccountInfo) -> Iterator[Check]:
             advice="have it activated by the provider, or name another one in the configuration",
             code=ExitCode.REFUSED,
         )
+
+
+def _codes(active: Mapping[tuple[Kind, str], bool]) -> Iterator[str]:
+    """Name the services that may be used, by their kind, and then those that may not."""
+    for state, words in ((True, ""), (False, "not active: ")):
+        for kind in dict.fromkeys(kind for kind, _ in active):
+            codes = [code for (of, code), found in active.items() if of == kind and found is state]
+            if codes:
+                yield f"{words}{kind} {listed(codes)}"
 
 
 def _status_calls(hub: Hub, opened: OpenAccount, watch: Watch) -> Iterator[Check]:

@@ -81,13 +81,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             ConfigurationError: orders are kept in memory only, so there is nothing to look into; or
-                SQLite's file is not there, and the command is not one that makes it.
+                SQLite's file or tables are not there, and the command is not one that makes them.
         """
         settings = self.settings()
         if not settings.journal.url:
             raise ConfigurationError('this needs a journal that lasts: set url = "sqlite:///payhub.db" under [journal]')
-        if not self.creates and (missing := missing_file(settings)):
-            raise ConfigurationError(f"journal.url: {missing}: no such file; {MADE_BY}")
+        if not self.creates and (missing := missing_journal(settings)):
+            raise ConfigurationError(missing)
         return settings
 
     def journal(self, *, keyed: bool = False) -> closing[Journal]:
@@ -95,9 +95,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         return closing(open_journal(self.lasting(), keyed=keyed))
 
     def hub(self, *plugins: object) -> Hub:
-        """Open a hub on the configuration; where SQLite's file is not there, only who creates makes it."""
+        """Open a hub on the configuration; where SQLite's journal is not there, only who creates makes it."""
         settings = self.settings()
-        if not self.creates and missing_file(settings):
+        if not self.creates and missing_journal(settings):
             settings = msgspec.structs.replace(settings, journal=JournalSettings())
         return Hub(settings, plugins)
 
@@ -111,6 +111,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             console.print(each, soft_wrap=isinstance(each, Text))  # an address or a command must stay one line
         sys.stdout.flush()
 
+    def command(self, *words: str) -> str:
+        """Write another command, to be copied, with the configuration of this one."""
+        return shlex.join(["payhub", *words, *(["--config", str(self.config)] if self.config else [])])
+
     @contextmanager
     def creating(self, kind: str, account: str, order_id: str) -> Iterator[str]:
         """Say what to do if creating is interrupted; give the command that asks for the outcome.
@@ -118,8 +122,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             OutcomeUnknown: anything but payhub's own errors, which say that no money moved.
         """
-        words = ["payhub", "status", account, kind, "--order-id", order_id]
-        ask = shlex.join(words + (["--config", str(self.config)] if self.config else []))
+        lasting = bool(self.settings().journal.url)  # only then another process knows what was created
+        check, status = ("check", account, kind, order_id), ("status", account, kind, "--order-id", order_id)
+        ask = self.command(*(check if lasting else status))
         try:
             yield ask
         except PayhubError:
@@ -132,28 +137,42 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FOR_CREATORS = ("payhub.journal_in_memory",)
-
-MADE_BY = "if the address is right, payhub journal init makes it, or the first order"
-"""Say how SQLite's file comes to be."""
+_OF_EACH_ORDER = "payhub.sweep_failed"
 
 
-def missing_file(settings: Settings) -> Path | None:
-    """Return SQLite's file, if it is configured and not there: whoever only looks must not make one."""
+def missing_journal(settings: Settings) -> str | None:
+    """Say what of a journal on SQLite is configured and not there: whoever only looks must not make it."""
     if not settings.journal.url:
         return None
     journal: Any = open_journal(settings)  # which makes nothing yet
     with closing(journal):
         url = journal.engine.url
-    file = Path(url.database or "")
-    return file if url.get_backend_name() == "sqlite" and not file.exists() else None
+        if url.get_backend_name() != "sqlite":
+            return None
+        if not Path(url.database).exists():
+            return f"journal.url: {url.database}: no such file; if the address is right, {_MADE_BY.format('it')}"
+        if not journal.begun():
+            prefix = settings.journal.prefix
+            hint = f"if the prefix is right, {_MADE_BY.format('them')}"
+            return f"journal.prefix: {url.database} has no tables {prefix}…; {hint}"
+    return None
+
+
+_MADE_BY = "payhub journal init makes {}, or the first order"
 
 
 def log_to_stderr(level: int, silent: Collection[str] = ()) -> None:
     """Configure structlog: for a person on a terminal, else one JSON object a line."""
+    told: set[tuple[object, object]] = set()
 
     def heard(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         if event["event"] in silent:
             raise structlog.DropEvent
+        if event["event"] == _OF_EACH_ORDER and "reason" in event:
+            said = (event["account"], event["reason"])
+            if said in told:  # what ails an account ails all its orders
+                del event["reason"]
+            told.add(said)
         return event
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # on INFO it prints URLs

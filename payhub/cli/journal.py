@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import msgspec
 import typer
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from payhub.asking import NOT_FOUND
 from payhub.cli import views
 from payhub.cli.accounts import Watch
 from payhub.cli.console import (
@@ -24,15 +26,29 @@ from payhub.cli.console import (
     listed,
     one_line,
 )
+from payhub.cli.meant import known
 from payhub.cli.orders import AccountArgument
 from payhub.config import duration, journal_key
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, PayhubError
 from payhub.hub import Hub, Outcome
-from payhub.journal import Evidence, IllegalStep, Journal, JournalFailed, Key, Record, Source, State
-from payhub.journal.records import applied, givable, unknown_order
-from payhub.models import Kind, Status
+from payhub.journal import (
+    Entry,
+    Evidence,
+    IllegalStep,
+    Journal,
+    JournalFailed,
+    Key,
+    Record,
+    Source,
+    State,
+)
+from payhub.journal.records import applied, givable
+from payhub.journal.states import NOTHING_MOVED, UNFINISHED, in_vain, status_of
+from payhub.models import Exchange, Kind, Phase, Status
+from payhub.money import Money
 from payhub.recording import payer_of
+from payhub.ticket.situations import contrary
 from payhub.ticket.wording import utc
 
 MOST = 1000
@@ -99,25 +115,54 @@ def check(
     An order that is closed, or is just being sent, is not asked about: it is shown as it is recorded.
     """
     session = Session.begin(config, as_json=as_json, verbose=verbose)
-    watch = Watch()
+    watch, key = Watch(), Key(account, kind, order)
     with Hub(session.lasting(), (watch,)) as hub:
-        found = hub.advance(account, kind, order)
-        record = _known(hub.journal, Key(account, kind, order))
-    asked = watch.last is not None
-    notes = [f"state: {record.state}"]
-    notes += [] if asked else ["nobody was asked: this is what is recorded"]
+        hub.registry.account(account)  # names the known ones
+        known(hub.journal, key)
+        found = hub.advance(*key)
+        record = known(hub.journal, key)
+        answer = _answer(record, hub.journal, watch.last)
+    notes = [f"state: {record.state}", answer or "nobody was asked: this is what is recorded"]
+    notes += [words] if (words := _reporting(record)) else []
     notes += ["nothing left this machine: it may be created again under its order_id"] if givable(record) else []
-    session.answer(
-        views.plain(found) | {"state": record.state, "asked": asked}, *views.result(found), *map(Text, notes)
-    )
+    told = {"state": record.state, "asked": watch.last is not None, "answer": answer}
+    session.answer(views.plain(found) | told, *views.result(found), *map(Text, notes))
     return ExitCode.UNKNOWN if found.status is Status.UNKNOWN else ExitCode.DONE
 
 
-def _known(journal: Journal, key: Key) -> Record:
-    record = journal.find(key)
-    if record is None:
-        raise unknown_order(key)
-    return record
+def _answer(record: Record, journal: Journal, last: Exchange | None) -> str | None:
+    """Say what came of the question that was just asked about an order; nothing if there was none to ask."""
+    if last is None and (record.state is State.SENDING or record.state not in UNFINISHED):
+        return None
+    said = [e for e in _evidence(record, journal) if e.evidence and e.evidence.source is Source.STATUS]
+    if not said or said[-1].evidence is None:
+        return None
+    found = said[-1].evidence
+    if found.reason == NOT_FOUND:
+        return "asked: the provider does not find it, which proves nothing"
+    if found.provider_status is None and in_vain(found):
+        words = one_line(found.reason or "no usable answer").removesuffix(f" ({Phase.NOT_SENT})")
+        left = "" if last and last.phase is not Phase.NOT_SENT else "; it is the question that was not sent"
+        return f"asked in vain: {words}{left}"
+    other = f", which contradicts the order: {listed(found.mismatches)}" if found.mismatches else ""
+    kept = "; that contradicts what was known: kept, not applied" if said[-1].contradicts else ""
+    word = one_line(found.provider_status) if found.provider_status else found.state
+    return f"asked: the provider says {word}{other}{kept}"
+
+
+def _evidence(record: Record, journal: Journal) -> list[Entry]:
+    """Return an order's story, what came last at the end."""
+    _, entries = journal.story(record.facts.order_id)
+    mine = (entry for entry in entries if entry.key == record.facts.key)
+    return sorted(mine, key=lambda entry: entry.last_at or entry.at)
+
+
+def _reporting(record: Record) -> str | None:
+    """Say until when somebody who is sending an order has to report."""
+    until = record.lease_until if record.state is State.SENDING else None
+    if until is None or until <= dt.datetime.now(dt.UTC):
+        return None
+    return f"its sender has until {until:%H:%M:%S} UTC to report; after that a sweep or a check asks"
 
 
 def resolve(  # noqa: PLR0913 - one argument for each option
@@ -145,7 +190,8 @@ def resolve(  # noqa: PLR0913 - one argument for each option
     with Hub(session.lasting()) as hub:
         if account not in hub.accounts and hub.journal.find(Key(account, kind, order)) is None:
             hub.registry.account(account)  # names the known ones
-        before = _known(hub.journal, Key(account, kind, order))
+        before = known(hub.journal, Key(account, kind, order))
+        denial = _denial(before, hub.journal)
         found = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
         try:
             after, _ = applied(before, found, dt.datetime.now(dt.UTC), Schedule())  # refuses what the journal would
@@ -154,16 +200,19 @@ def resolve(  # noqa: PLR0913 - one argument for each option
         except IllegalStep as cause:
             raise IllegalStep(f"{cause}; {_instead(before)}") from cause
     act = {"done": yes, "from": before.state, "to": after.state, "reason": found.reason, "by": by}
-    facts = _grid(before.state, after.state, done=yes)
+    facts = _grid(before, denial)
+    _step(facts, before, after, done=yes)
     facts.add_row("reason", cell(found.reason))
     facts.add_row("by", cell(by))
     panel = Panel(facts, title=cell(f"{kind} {order} of {account}"), title_align="left", expand=False)
     hint = Text("Done, and kept for ever." if yes else "Nothing was changed. With --yes it is done, and kept for ever.")
-    session.answer({"order": views.order(before), **act}, panel, hint)
+    session.answer({"order": views.order(before), **act, "contradicted_by": views.plain(denial)}, panel, hint)
 
 
 def _instead(record: Record) -> str:
     """Say what to do with an order that is no operator's to settle."""
+    if words := _reporting(record):
+        return words
     if record.state.open:
         return "ask the provider with `payhub check`, or wait for a sweep"
     if record.contradicted:
@@ -173,13 +222,63 @@ def _instead(record: Record) -> str:
     return "it is closed, and `payhub trace` tells how"
 
 
-def _grid(before: State, after: State, *, done: bool) -> Table:
-    same = before is after
-    does, did = ("stay", "stayed") if same else ("become", "became")
-    grid = views.grid()
-    grid.add_row("order was" if done else "order is", cell(before))
-    grid.add_row(did if done else f"would {does}", cell(after, "bold"))
+class Denial(msgspec.Struct, frozen=True, kw_only=True):
+    """Say what contradicts what is known of an order: an answer, or a notification."""
+
+    source: str
+    state: State
+    provider_status: str | None
+    provider_id: str | None
+    paid: Money | None
+    at: dt.datetime
+
+
+def _denial(record: Record, journal: Journal) -> Denial | None:
+    """Return what contradicts an order, the last if there are several."""
+    against = [entry for entry in _evidence(record, journal) if contrary(entry)] if record.contradicted else []
+    for last in reversed(against):
+        said = last.evidence or (last.noted and last.noted.notice)
+        if said:
+            return Denial(
+                source=said.source if isinstance(said, Evidence) else last.what,
+                state=said.state,
+                provider_status=said.provider_status and one_line(said.provider_status),
+                provider_id=said.provider_id,
+                paid=said.paid,
+                at=last.last_at or last.at,
+            )
+    return None
+
+
+def _grid(record: Record, denial: Denial | None) -> Table:
+    """Show what a person has to have seen of an order before he settles it."""
+    facts, grid = record.facts, views.grid()
+    grid.add_row("asked", cell(facts.amount))
+    grid.add_row("method", cell(views.destination(facts)))
+    grid.add_row("made", cell(views.clock(record.created_at)))
+    grid.add_row("changed", cell(views.clock(record.updated_at)))
+    grid.add_row("provider id", cell(record.provider_id))
+    if record.reason:
+        grid.add_row("reason so far", cell(one_line(record.reason)))
+    if denial:
+        word = f" (provider: {denial.provider_status})" if denial.provider_status else ""
+        other = f", id {denial.provider_id}" if denial.provider_id not in {None, record.provider_id} else ""
+        paid = f", paid {denial.paid}" if denial.paid else ""
+        words = f"{denial.source}: {denial.state}{word}{other}{paid}, {views.clock(denial.at)}"
+        grid.add_row("contradicted by", cell(words, "bold red"))
     return grid
+
+
+def _step(grid: Table, before: Record, after: Record, *, done: bool) -> None:
+    """Show what becomes of an order, and what the application is told then."""
+    same = before.state is after.state
+    does, did = ("stay", "stayed") if same else ("become", "became")
+    grid.add_row("order was" if done else "order is", cell(_state(before)))
+    grid.add_row(did if done else f"would {does}", cell(after.state, "bold"))
+    if before.contradicted:
+        again = f"again from {'now' if done else 'then'} on, no longer unknown"
+        told = again if before.state in NOTHING_MOVED else "as before"
+        grid.add_row("application", cell(f"is told {status_of(after.state)} {told}"))
 
 
 Action = Literal["init", "upgrade", "prune", "forget"]
@@ -243,7 +342,9 @@ _PART = 1000
 def _forget(session: Session, opened: Journal, payer: str) -> None:
     done, waiting = opened.forget(payer_of(journal_key(session.lasting()), payer))
     rest = f"; {waiting} are open yet, try again when they are closed" if waiting else ""
-    session.answer({"forgotten": done, "open": waiting}, Text(f"{done} orders: all but the money facts erased{rest}"))
+    words = f"{done} orders: all but the money facts erased{rest}"
+    none = "the journal has no payment of this payer, or has forgotten the payer already: nothing was erased"
+    session.answer({"forgotten": done, "open": waiting}, Text(words if done or waiting else none))
 
 
 def _migrated(opened: Any, action: str) -> tuple[str | None, str, bool]:

@@ -1,5 +1,6 @@
 """Pay, pay out, ask: the commands that talk to a provider about money."""
 
+import contextlib
 import datetime as dt
 import sys
 from collections.abc import Sequence
@@ -10,14 +11,20 @@ import typer
 from rich.table import Table
 
 from payhub.cli import views
-from payhub.cli.console import ConfigOption, ExitCode, JsonOption, Session, UsageError, VerboseOption, cell
+from payhub.cli.accounts import Watch
+from payhub.cli.console import ConfigOption, ExitCode, JsonOption, Session, UsageError, VerboseOption, cell, one_line
 from payhub.cli.fields import Given, money, payment_order, payout_order
+from payhub.errors import NotFound, PayhubError, Unavailable
+from payhub.journal import Journal, JournalFailed, Key
+from payhub.journal.states import status_of
 from payhub.models import (
     Destination,
+    Exchange,
     Kind,
     Method,
     Payment,
     Payout,
+    Phase,
     Presentation,
     Status,
     ToBankAccount,
@@ -195,11 +202,39 @@ def status(
     session = Session.begin(config, as_json=as_json, verbose=verbose)
     if (order_id is None) == (provider_id is None):
         raise UsageError("give --order-id or --provider-id, one of them")
-    with session.hub() as hub:
+    watch = Watch()
+    with session.hub(watch) as hub:
         fetch = hub.fetch_payment if kind == "payment" else hub.fetch_payout
-        found = fetch(account, order_id=order_id, provider_id=provider_id)
+        try:
+            found = fetch(account, order_id=order_id, provider_id=provider_id)
+        except (NotFound, Unavailable) as cause:
+            raise _without_answer(f"{kind} {order_id or provider_id}", cause, watch.last) from cause
+        known_as = order_id or found.order_id
+        doubt = _doubt(session, hub.journal, Key(account, kind, known_as), found.status) if known_as else ""
     session.answer(views.plain(found), *views.result(found))
+    sys.stderr.write(doubt)
     return ExitCode.UNKNOWN if found.status is Status.UNKNOWN else ExitCode.DONE
+
+
+def _without_answer(named: str, cause: NotFound | Unavailable, last: Exchange | None) -> PayhubError:
+    """Say of which order nothing was learnt, and that this says nothing of the money."""
+    if isinstance(cause, NotFound):
+        return NotFound(f"{named}: the provider does not find it ({cause}); this does not prove that it failed")
+    fate = "was not sent" if last and last.phase is Phase.NOT_SENT else "got no usable answer"
+    words = str(cause).removesuffix(f" ({Phase.NOT_SENT})")
+    return Unavailable(f"the question about {named} {fate}: {words}; this says nothing of what became of the order")
+
+
+def _doubt(session: Session, journal: Journal, key: Key, found: Status) -> str:
+    """Say that what the journal knows of an order is contradicted; one that fails hides no answer."""
+    record = None
+    with contextlib.suppress(JournalFailed):
+        record = journal.find(key)
+    if record is None or not record.contradicted:
+        return ""
+    otherwise = "the journal says otherwise: " if status_of(record.state) is not found else "in the journal "
+    trace = session.command("trace", key.order_id)
+    return one_line(f"payhub: {otherwise}this {key.kind} is {record.state}, and contradicted; see: {trace}") + "\n"
 
 
 def balance(

@@ -26,7 +26,7 @@ from payhub.cli.console import (
     write_json,
 )
 from payhub.cli.journal import OrderArgument
-from payhub.errors import NotFound
+from payhub.cli.meant import nowhere
 from payhub.journal import Entry, Evidence, Noted, Record, Source, State, Verdict, Wanted
 from payhub.models import Exchange
 from payhub.money import Money
@@ -47,8 +47,8 @@ def trace(
     session = Session.begin(config, as_json=as_json, verbose=verbose)
     with session.journal() as journal:
         records, entries = journal.story(order)
-    if not records:
-        raise NotFound("the journal has no order with this id")
+        if not records:
+            raise nowhere(journal, order)
     values = {"orders": [views.order(record) for record in records], "story": [_told(entry) for entry in entries]}
     heads = [Text.assemble(_head(record), (record.state, "bold")) for record in records]
     session.answer(values, *heads, _story(entries, several=len(records) > 1))
@@ -171,6 +171,8 @@ def find(  # noqa: PLR0913 - one argument for each option
     What is given has to fit all together. The newest come first.
     """
     session = Session.begin(config, as_json=as_json, verbose=verbose)
+    if last4 is not None and len(last4) != _TAIL:
+        raise UsageError("--last4: four characters are needed")
     wanted = Wanted(provider_id=provider_id, tail=last4, amount=_amount(amount, currency), day=_day(day))
     if wanted == Wanted():
         raise UsageError("say what is looked for: --provider-id, --last4, --amount with --currency, --day")
@@ -179,9 +181,8 @@ def find(  # noqa: PLR0913 - one argument for each option
     shown = views.table("made (UTC)", "account", "kind", "order", "asked", "to", "provider id", "state")
     for record in found:
         facts, made = record.facts, views.second(record.created_at)
-        to = f"{facts.method} …{facts.tail}" if facts.tail else facts.method
-        row = (made, facts.account, facts.kind, facts.order_id, facts.amount, to, record.provider_id, record.state)
-        shown.add_row(*map(cell, row))
+        order = (facts.account, facts.kind, facts.order_id, facts.amount, views.destination(facts))
+        shown.add_row(*map(cell, (made, *order, record.provider_id, record.state)))
     session.answer({"orders": [views.order(record) for record in found]}, shown if found else Text("none"))
     return ExitCode.DONE if found else ExitCode.NONE
 
@@ -197,6 +198,7 @@ def _amount(amount: str | None, currency: str | None) -> Money | None:
         raise UsageError(f"--{cause}") from None
 
 
+_TAIL = 4
 _DIGITS = 18  # an order may have been made with as many as its provider counts
 
 

@@ -14,13 +14,12 @@ from rich.text import Text
 
 from payhub.cli import views
 from payhub.cli.console import (
-    MADE_BY,
     ConfigOption,
     ExitCode,
     JsonOption,
     Session,
     VerboseOption,
-    missing_file,
+    missing_journal,
     one_line,
     printable,
     stdout,
@@ -103,11 +102,12 @@ _FAILED = "failed to be asked about"
 
 def _await_journal(session: Session, pause: float, interrupts: Interrupts) -> None:
     """Wait until there is a journal to look into: a watch may be started before the first order."""
-    missing = missing_file(session.settings())
+    missing = missing_journal(session.settings())
     if missing:
-        _log.warning("payhub.journal_missing", file=str(missing), hint=MADE_BY)
-    while missing and not missing.exists() and not interrupts.asked:
+        _log.warning("payhub.journal_missing", hint=missing)
+    while missing and not interrupts.asked:
         interrupts.pause(pause)
+        missing = missing_journal(session.settings())
 
 
 def _sweep(

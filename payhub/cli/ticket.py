@@ -10,7 +10,7 @@ from rich.text import Text
 
 from payhub.cli.console import ConfigOption, JsonOption, Session, UsageError, VerboseOption, listed, printable
 from payhub.cli.journal import OrderArgument
-from payhub.errors import NotFound
+from payhub.cli.meant import nowhere
 from payhub.journal import Key, Record
 from payhub.models import Kind
 from payhub.ticket import Format, Lang, Ticket, form_of
@@ -45,6 +45,8 @@ def ticket(  # noqa: PLR0913 - one argument for each option
     chosen = _form(form, output, as_json=as_json)
     with session.journal() as journal:
         records, entries = journal.story(order)
+        if not records:
+            raise nowhere(journal, order)
     made = Ticket.of(_chosen(records, account, kind), records, entries, lang=lang, internal=internal)
     if output is None:
         sys.stdout.write(made.rendered(chosen).decode())
@@ -67,11 +69,8 @@ def _chosen(records: Sequence[Record], account: str | None, kind: Kind | None) -
     """Return the one order that is meant.
 
     Raises:
-        NotFound: the journal has none with this id.
-        UsageError: it has several, or none that is meant; those that it has are listed.
+        UsageError: there are several, or none that is meant; those that there are, are listed.
     """
-    if not records:
-        raise NotFound("the journal has no order with this id")
     keys = [record.facts.key for record in records]
     meant = [key for key in keys if account in {None, key.account} and kind in {None, key.kind}]
     if len(meant) != 1:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from payhub.cli.console import cell, one_line, printable
-from payhub.journal import Noted, Record
+from payhub.journal import Facts, Noted, Record
 from payhub.models import Balance, Payment, Payout, Status
 from payhub.money import Money
 from payhub.redaction import blot
@@ -169,6 +169,8 @@ def order(record: Record) -> dict[str, Any]:
         "state": record.state,
         "provider_status": record.provider_status,
         "requested": plain(facts.amount),
+        "method": facts.method,
+        "tail": facts.tail,
         "paid": plain(record.paid),
         "reason": record.reason and one_line(record.reason),
         "mismatches": list(record.mismatches),
@@ -178,6 +180,11 @@ def order(record: Record) -> dict[str, Any]:
         "changed_at": utc(record.updated_at),
         "due_at": record.due_at and utc(record.due_at),
     }
+
+
+def destination(facts: Facts) -> str:
+    """Say how an order is paid, and to which number."""
+    return f"{facts.method} …{facts.tail}" if facts.tail else facts.method
 
 
 def notification(noted: Noted) -> dict[str, Any]:

@@ -201,6 +201,18 @@ def test_doctor_compares_services(
     assert "✓ alikassa-rub payment service payment_card_number_rub_hpp: active" in done.out
 
 
+def test_doctor_names_the_services(payhub: Command, sandbox: Sandbox) -> None:
+    """The code of every service is told, with its kind, and of which is not active that it is not."""
+    sandbox.configure(inactive_services=["payment_card_sbp_rub_card"])
+    (check,) = [check for check in payhub("doctor", "--json").json["checks"] if check["name"] == "services"]
+    count, payments, payouts, inactive = check["detail"].split("; ")
+    assert ("13 of 14 active", "not active: payment payment_card_sbp_rub_card") == (count, inactive)
+    assert payments.startswith("payment payment_card_")
+    assert "payout payment_card_rub" in payouts
+    assert "payment_card_sbp_rub_card" not in payments + payouts
+    assert f"services: {check['detail']}\n" in payhub("doctor").out
+
+
 @pytest.fixture
 def shop(install: Install, write_config: Write, serve: Callable[..., RawServer]) -> Callable[..., None]:
     """Configure an account whose provider answers as told."""

@@ -70,7 +70,10 @@ MISTAKES = {
     "not a day": (
         (*PAYOUT, "--to-card", CARD, "--set", "to.birth_date=today"), 3, "to.birth_date: must be a date, as 1990-12-31",
     ),
-    "no such order": (("status", ACCOUNT, "payout", "--order-id", "none"), 3, "Payment not found"),
+    "no such order": (
+        ("status", ACCOUNT, "payout", "--order-id", "none"), 3,
+        "payout none: the provider does not find it (Payment not found); this does not prove that it failed",
+    ),
 }  # fmt: skip
 
 
@@ -99,14 +102,21 @@ def test_the_refused_field_is_named_in_json(payhub: Command, sandbox: Sandbox) -
 
 def test_a_refusal_has_the_providers_code(payhub: Command, sandbox: Sandbox) -> None:
     """What the provider refuses for good is exit 3, with its words and code."""
-    payhub(*PAY, *PAYER)
-    for path in sandbox.config.parent.glob("payhub.db*"):
-        path.unlink()  # else the journal knows the order, and the provider is not asked
-    done = payhub(*PAY, *PAYER, "--json")
+    done = payhub(*PAY, *PAYER, "--set", "service=nobodys", "--json")
     assert done.code == 3
     assert done.json["error"]["type"] == "Declined"
     assert done.json["error"]["code"] == "400"
-    assert "order_id: The order id has already been taken." in done.json["error"]["message"]
+    assert "service: " in done.json["error"]["message"]
+
+
+def test_what_the_provider_has_already_is_unknown(payhub: Command, sandbox: Sandbox) -> None:
+    """Of an order that a lost journal forgot, and the provider refuses because it has it, the outcome is asked for."""
+    payhub(*PAY, *PAYER)
+    for path in sandbox.config.parent.glob("payhub.db*"):
+        path.unlink()
+    assert payhub(*PAY, *PAYER).code == 4
+    done = payhub("check", ACCOUNT, "payment", "in-1", "--json")
+    assert (done.code, done.json["status"]) == (0, "pending")
 
 
 def test_misspelt_key_of_the_configuration(payhub: Command, write_config: Callable[[str], Path]) -> None:
@@ -149,7 +159,7 @@ def test_unknown_outcome(payhub: Command, sandbox: Sandbox, fault: str, options:
     done = payhub(*PAYOUT, "--to-card", CARD, "--json", "--config", sandbox.config)
     assert done.code == 4
     assert done.json["status"] == "unknown"
-    ask = f"payhub status {ACCOUNT} payout --order-id po-1 --config {sandbox.config}"
+    ask = f"payhub check {ACCOUNT} payout po-1 --config {sandbox.config}"
     assert done.err == f"payhub: the outcome is unknown: do not create it again, ask: {ask}\n"
 
 
@@ -163,7 +173,7 @@ def test_ctrl_c_while_creating(sandbox: Sandbox, form: tuple[str, ...]) -> None:
     assert done.code == 4
     assert done.err.count("\n") == 1
     assert "interrupted by KeyboardInterrupt; the outcome of the payout may be unknown" in done.err
-    assert f"ask: payhub status {ACCOUNT} payout --order-id po-1" in done.err
+    assert f"ask: payhub check {ACCOUNT} payout po-1" in done.err
     assert (done.json["error"]["type"] if form else done.out) == ("OutcomeUnknown" if form else "")
 
 
@@ -200,6 +210,7 @@ def test_a_defect_while_creating_is_unknown(payhub: Command) -> None:
     done = payhub(*replaced(PAYOUT, "payout", "shop"), "--to-card", CARD)
     assert done.code == 4
     assert "interrupted by ZeroDivisionError" in done.err
+    assert "ask: payhub status shop payout --order-id po-1\n" in done.err  # no journal is there to check in
     assert CARD not in done.err
 
 

@@ -57,6 +57,16 @@ def test_no_notification_is_no_error(payhub: Command, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.usefixtures("told")
+def test_resolve_shows_the_notification_that_contradicts(payhub: Command, sandbox: Sandbox) -> None:
+    """Where no answer but a notification speaks against an order, it is what a person is shown."""
+    sandbox.arm("body", path="/v1/payout/status", body={"payment_status": "fail"})
+    payhub("check", ACCOUNT, "payout", "po-1")
+    told = ("--as", "failed", "--reason", "told so", "--by", "Anna")
+    denial = payhub("resolve", ACCOUNT, "payout", "po-1", *told, "--json").json["contradicted_by"]
+    assert ("notification", "succeeded", "paid") == (denial["source"], denial["state"], denial["provider_status"])
+
+
+@pytest.mark.usefixtures("told")
 def test_one_notification_is_shown(payhub: Command) -> None:
     """With its signed fields, masked: the description may hold anything."""
     shown, done = payhub("notifications", "show", "1"), payhub("notifications", "show", "1", "--json")
@@ -110,4 +120,4 @@ def test_a_notification_about_an_unknown_order_cannot_be_replayed(
         assert not hub.receive(ACCOUNT, receiver.received(1)[0]).known
     done = payhub("notifications", "replay", "1", "--config", sandbox.config)
     assert (2, 0) == (done.code, sandbox.requests("/v1/payout/status"))
-    assert "has no such payout" in done.err
+    assert "has no payout '6422494'" in done.err

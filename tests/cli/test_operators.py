@@ -8,9 +8,13 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from payhub.hub import Hub
+from payhub.journal import Facts
+from payhub.money import Money
 from payhub_alikassa.sandbox import Sandbox
 
 from .conftest import ACCOUNT, CARD, PAYER, Command, Done, start, wait_for
@@ -71,6 +75,29 @@ def test_looking_makes_no_journal(payhub: Command, write_config: Write, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["payhub.toml"]
 
 
+@pytest.mark.parametrize("command", LOOKING)
+def test_looking_makes_no_tables(
+    payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Who only looks is told of a mistyped prefix, and makes nothing: a monitor must not be silent: exit 2."""
+    payhub(*payout("po-1"))
+    file = sandbox.config.with_name("payhub.db")
+    before = tables(file)
+    text = sandbox.config.read_text("utf-8")
+    mistyped = sandbox.config.with_name("mistyped.toml")
+    mistyped.write_text(text.replace("[journal]", '[journal]\nprefix = "pahub_"'), "utf-8")
+    monkeypatch.setenv("PAYHUB_CONFIG", str(mistyped))
+    done = payhub(*command.split(), *LOOKING[command])
+    hint = "if the prefix is right, payhub journal init makes them, or the first order"
+    assert (done.code, done.err) == (2, f"payhub: journal.prefix: {file} has no tables pahub_…; {hint}\n")
+    assert before == tables(file)
+
+
+def tables(file: Path) -> list[str]:
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        return sorted(name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"))
+
+
 @pytest.fixture
 def without_file(sandbox: Sandbox) -> Path:
     """Have the sandbox's journal configured and not made, and give its file."""
@@ -107,9 +134,7 @@ def test_a_watch_waits_for_the_first_order(payhub: Command, sandbox: Sandbox, wi
     with start("sweep", "--watch", "0.1", "--json") as running:
         assert running.stderr
         said = json.loads(running.stderr.readline())
-        assert (said["event"], said["file"], said["hint"]) == (
-            "payhub.journal_missing", str(without_file), NO_FILE.partition("; ")[2]
-        )  # fmt: skip
+        assert (said["event"], said["hint"]) == ("payhub.journal_missing", f"journal.url: {without_file}: {NO_FILE}")
         assert not without_file.exists()
         payhub(*payout("po-1"))
         done = ended(running, signal.SIGTERM)
@@ -161,7 +186,7 @@ def test_a_failure_that_the_provider_denies_waits_for_a_person(payhub: Command, 
     why = "an order that is failed is not an operator's to make succeeded"
     instead = "it is contradicted, and can only be confirmed; `payhub trace` tells by what"
     assert (other.code, other.err) == (3, f"payhub: {why}; {instead}\n")
-    assert "would stay  failed" in payhub(*said[:-1]).out
+    assert "would stay failed" in " ".join(payhub(*said[:-1]).out.split())
     assert (payhub(*said).code, payhub("unknown").code, payhub(*payout("po-1")).code) == (0, 0, 3)
 
 
@@ -247,9 +272,80 @@ def test_check_without_an_answer_is_unknown(payhub: Command, sandbox: Sandbox) -
 
 
 def test_check_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:
-    """An order that the journal does not know is a mistake: exit 2."""
+    """An order that the journal does not know is a mistake, and is named: exit 2."""
     done = payhub("check", ACCOUNT, "payment", "in-1")
-    assert (done.code, done.err) == (2, f"payhub: the journal of account {ACCOUNT!r} has no such payment\n")
+    assert (done.code, done.err) == (2, f"payhub: the journal of account {ACCOUNT!r} has no payment 'in-1'\n")
+
+
+@pytest.mark.parametrize("command", ["check", "resolve", "trace", "ticket"])
+def test_an_id_of_another_order(payhub: Command, sandbox: Sandbox, command: str) -> None:
+    """Who gives the provider's id, or the other kind, is told what the journal has."""
+    given = payhub(*payout("po-1"), "--json").json["provider_id"]
+    told = NEED_A_JOURNAL | {"ticket": ("po-1",)}
+    by_provider = payhub(command, *(given if word == "po-1" else word for word in told[command]))
+    hint = f"; it is the provider's id of an order, see: payhub find --provider-id {given}\n"
+    assert by_provider.err.endswith(hint)
+    if "payout" in told[command]:
+        other = payhub(command, *("payment" if word == "payout" else word for word in told[command]))
+        known = f"the journal of account {ACCOUNT!r} has no payment 'po-1'; with this id it has: payout of {ACCOUNT}"
+        assert (other.code, other.err) == (2, f"payhub: {known}\n")
+
+
+def test_check_says_what_the_provider_answered(payhub: Command, sandbox: Sandbox) -> None:
+    """The answer to the question that was just asked is told, in the provider's word, to a person and a program."""
+    payhub(*payout("po-1"))
+    shown, done = (payhub("check", ACCOUNT, "payout", "po-1", *form) for form in ((), ("--json",)))
+    assert "state: pending\nasked: the provider says wait\n" in shown.out
+    assert done.json["answer"] == "asked: the provider says wait"
+    sandbox.arm("body", path="/v1/payout/status", body={"amount": "7.00"})
+    answer = payhub("check", ACCOUNT, "payout", "po-1", "--json").json["answer"]
+    assert answer == "asked: the provider says wait, which contradicts the order: requested"
+
+
+IN_VAIN: dict[str, tuple[str, dict[str, Any]]] = {
+    "not found": ("status", {"status": 404, "body": {"message": "Payment not found"}}),
+    "no connection": ("refuse", {"seconds": None}),
+    "no usable answer": ("html", {"path": "/v1/payout/status", "times": 5}),
+}
+SAID = {
+    "not found": "asked: the provider does not find it, which proves nothing",
+    "no connection": "asked in vain: no connection; it is the question that was not sent",
+    "no usable answer": "asked in vain: HTTP 200: the answer is not JSON",
+}
+
+
+@pytest.mark.parametrize("fate", IN_VAIN)
+def test_check_says_that_it_asked_in_vain(payhub: Command, sandbox: Sandbox, fate: str) -> None:
+    """Where nothing was learnt it is said why, and that nothing follows from it: the order stays as it was."""
+    cut(payhub, sandbox)
+    fault, options = IN_VAIN[fate]
+    sandbox.arm(fault, **options)
+    done = payhub("check", ACCOUNT, "payout", "po-1", "--json")
+    sandbox.disarm()
+    assert (done.code, done.json["asked"], done.json["answer"]) == (4, True, SAID[fate])
+
+
+def test_check_of_a_closed_order_has_no_answer(payhub: Command, sandbox: Sandbox) -> None:
+    """An earlier answer is not told as one of now."""
+    payhub(*payout("po-1"))
+    sandbox.settle("payout", "po-1")
+    first, second = (payhub("check", ACCOUNT, "payout", "po-1", "--json").json["answer"] for _ in range(2))
+    assert (first, second) == ("asked: the provider says paid", None)
+
+
+def test_an_order_that_is_being_sent(payhub: Command, sandbox: Sandbox) -> None:
+    """Who checks or resolves it is told until when its sender has to report."""
+    facts = Facts(
+        account=ACCOUNT, provider="alikassa", kind="payout", order_id="po-1", amount=Money("500", "RUB"),
+        method="card", fingerprint="of-po-1",
+    )  # fmt: skip
+    with Hub.from_file(sandbox.config) as hub:
+        until = hub.journal.open(facts, 600.0).record.lease_until
+    assert until
+    words = f"its sender has until {until:%H:%M:%S} UTC to report; after that a sweep or a check asks"
+    checked, resolved = payhub("check", ACCOUNT, "payout", "po-1"), payhub(*RESOLVE)
+    assert checked.out.endswith(f"nobody was asked: this is what is recorded\n{words}\n")
+    assert resolved.err == f"payhub: an order that is sending is not an operator's to make failed; {words}\n"
 
 
 # resolve
@@ -263,7 +359,7 @@ def test_resolve_only_shows_what_it_would_do(payhub: Command, sandbox: Sandbox) 
     done = payhub(*RESOLVE, "--json")
     assert (done.code, done.json["done"], done.json["from"], done.json["to"]) == (0, False, "unknown", "failed")
     shown = payhub(*RESOLVE)
-    assert "would become  failed" in shown.out
+    assert "would become failed" in " ".join(shown.out.split())
     assert "Nothing was changed. With --yes it is done, and kept for ever." in shown.out
     assert payhub("unknown").code == 1
     assert {told["what"] for told in payhub("trace", "po-1", "--json").json["story"]} == {
@@ -271,6 +367,35 @@ def test_resolve_only_shows_what_it_would_do(payhub: Command, sandbox: Sandbox) 
         "exchange",
         "evidence",
     }
+
+
+@pytest.mark.parametrize("form", [(), ("--yes",)], ids=["dry run", "yes"])
+def test_resolve_shows_the_facts_of_the_order(payhub: Command, sandbox: Sandbox, form: tuple[str, ...]) -> None:
+    """What was asked, how it is paid, when, and why it is as it is: nobody settles an order that he does not see."""
+    cut(payhub, sandbox)
+    order = payhub(*RESOLVE, "--json").json["order"]
+    assert (order["method"], order["tail"]) == ("card", "1111")
+    shown = " ".join(payhub(*RESOLVE, *form).out.replace("│", "").split())
+    times = [f"{name} {order[f'{key}_at'].replace('T', ' ')}" for name, key in (("made", "created"), ("changed",) * 2)]
+    for words in ("asked 500.00 RUB method card …1111", *times, "reason so far the connection was cut (maybe sent)"):
+        assert words in shown
+    assert "contradicted by" not in shown
+
+
+def test_resolve_shows_what_contradicts(payhub: Command, sandbox: Sandbox) -> None:
+    """Who confirms a failure sees what the provider said against it, and what the application is told from then on."""
+    cut(payhub, sandbox)
+    payhub(*RESOLVE, "--yes")
+    sandbox.settle("payout", "po-1")
+    payhub("status", ACCOUNT, "payout", "--order-id", "po-1")
+    done, shown = payhub(*RESOLVE, "--json").json["contradicted_by"], payhub(*RESOLVE)
+    assert (done["source"], done["state"], done["provider_status"]) == ("status query", "succeeded", "paid")
+    said = " ".join(shown.out.replace("│", "").split())
+    what = f"succeeded (provider: paid), id {done['provider_id']}, paid 500.00 RUB, {done['at'].replace('T', ' ')}"
+    assert f"contradicted by status query: {what} " in said
+    assert "order is failed, contradicted would stay failed" in said
+    assert "application is told failed again from then on, no longer unknown" in said
+    assert "is told failed again from now on" in " ".join(payhub(*RESOLVE, "--yes").out.split())
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
@@ -516,6 +641,17 @@ def test_sweep_of_orders_that_cannot_be_asked_about(payhub: Command, eager: Path
     assert {order["state"] for order in payhub("unknown", "--json").json["orders"]} == {"unknown"}
 
 
+@pytest.mark.usefixtures("orders")
+def test_sweep_says_why_an_account_cannot_be_opened(payhub: Command, eager: Path) -> None:
+    """A mistyped key is named as by `check`, once for all orders of the account; each of them is still named."""
+    eager.write_text(eager.read_text("utf-8").replace("payment_cert", "payment_cret"), "utf-8")
+    done = payhub("sweep")
+    cause = payhub("check", ACCOUNT, "payout", "po-1").err.removeprefix("payhub: ").rstrip()
+    assert (done.code, done.err.count("payhub.sweep_failed")) == (3, 2)
+    assert [cause, None] == [json.loads(line).get("reason") for line in done.err.splitlines()]
+    assert "payment_cret" in cause
+
+
 def test_sweep_without_its_database(payhub: Command, eager: Path) -> None:
     """A journal that cannot be read ends a single sweep: exit 3, one line."""
     eager.with_name("payhub.db").write_text("these are my notes\n" * 100)
@@ -597,7 +733,7 @@ def test_upgrade_makes_no_second_journal(payhub: Command, configured: Path) -> N
     """`journal upgrade` wants tables under the prefix: a mistyped one must not begin another journal."""
     configured.touch()  # a database without tables
     done = payhub("journal", "upgrade")
-    assert (done.code, "make them: payhub journal init" in done.err) == (2, True)
+    assert (done.code, "payhub journal init makes them" in done.err) == (2, True)
     payhub("journal", "init")
     done = payhub("journal", "upgrade", "--json")
     assert (done.code, done.json["changed"]) == (0, False)

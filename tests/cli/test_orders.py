@@ -146,6 +146,30 @@ def test_contradicting_answer_is_unknown(payhub: Command, sandbox: Sandbox) -> N
     assert "contradicts" in done.out
 
 
+def test_a_question_that_is_not_sent(payhub: Command, sandbox: Sandbox) -> None:
+    """It is the question that did not leave, not the payout: exit 3."""
+    payhub("payout", *ordered("po-1"), "--to-card", CARD)
+    sandbox.arm("refuse", seconds=None)
+    done = payhub("status", ACCOUNT, "payout", "--order-id", "po-1")
+    sandbox.disarm()
+    words = "the question about payout po-1 was not sent: no connection; this says nothing of what became of the order"
+    assert (done.code, done.err) == (3, f"payhub: {words}\n")
+
+
+def test_a_status_of_which_the_journal_says_otherwise(payhub: Command, sandbox: Sandbox) -> None:
+    """The provider's answer is shown as it is, and that it is not what the journal holds."""
+    sandbox.arm("body", path="/v1/payout", body={"payment_status": "fail"})
+    payhub("payout", *ordered("po-1"), "--to-card", CARD)
+    sandbox.settle("payout", "po-1")
+    config = ("--config", sandbox.config)
+    done = payhub("status", ACCOUNT, "payout", "--order-id", "po-1", "--json", *config)
+    words = "the journal says otherwise: this payout is failed, and contradicted"
+    assert (done.code, done.json["status"]) == (0, "succeeded")
+    assert done.err.splitlines()[-1] == f"payhub: {words}; see: payhub trace po-1 --config {sandbox.config}"
+    payhub("payout", *ordered("po-2"), "--to-card", CARD)
+    assert payhub("status", ACCOUNT, "payout", "--order-id", "po-2").err == ""
+
+
 def test_balance(payhub: Command) -> None:
     """The balance is shown with all its parts."""
     done = payhub("balance", ACCOUNT)

@@ -55,6 +55,8 @@ def test_nothing_found_is_exit_1(payhub: Command) -> None:
         (("--amount", "500"), "--amount and --currency go together"),
         (("--amount", "1e3", "--currency", "RUB"), "--amount: "),
         (("--day", "today"), "--day: not a day, as 2026-01-31"),
+        (("--last4", "11"), "--last4: four characters are needed\n"),
+        (("--last4", CARD), "--last4: four characters are needed\n"),
     ],
 )
 def test_what_cannot_be_looked_for(payhub: Command, arguments: tuple[str, ...], words: str) -> None:
@@ -146,6 +148,15 @@ def test_a_payer_is_forgotten(payhub: Command, sandbox: Sandbox) -> None:
     assert ("succeeded", "3000.00", []) == (
         told["orders"][0]["state"], told["orders"][0]["paid"]["amount"], exchanges(payhub, "in-1")
     )  # fmt: skip
+
+
+def test_a_payer_whom_the_journal_does_not_have(payhub: Command, sandbox: Sandbox) -> None:
+    """A mistyped id is not told as a payer who was forgotten."""
+    payhub(*PAYMENT)
+    done, counted = (payhub("journal", "forget", "--payer", "u-818", *form) for form in ((), ("--json",)))
+    words = "the journal has no payment of this payer, or has forgotten the payer already: nothing was erased"
+    assert (done.code, done.out) == (0, f"{words}\n")
+    assert {"forgotten": 0, "open": 0} == counted.json
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -30,7 +30,7 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = (README, *sorted(DOCS.glob("*.md")))
 
-DONE_BEFORE = ("make ", "pip install", "payhub sandbox")
+DONE_BEFORE = ("make ", "python3 -m venv", ". .venv/", "pip install", "payhub sandbox")
 """Lines of shell samples that the tests' own set-up stands for: installing, and serving until Ctrl-C."""
 
 

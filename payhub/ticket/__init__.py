@@ -19,9 +19,10 @@ from payhub.masking import Clear, Shown
 from payhub.models import Exchange, Kind
 from payhub.money import Money
 from payhub.ticket import rendering, writing
+from payhub.ticket.legend import legend
 from payhub.ticket.rendering import FORMATS, Format
 from payhub.ticket.situations import Situation, Story
-from payhub.ticket.texts import LANGS, MASKS, STATEMENT, Lang
+from payhub.ticket.texts import LANGS, STATEMENT, Lang
 from payhub.ticket.wording import Wording, plain
 from payhub.transcript import payhub_version
 
@@ -35,7 +36,7 @@ class Manifest(Shown, frozen=True, kw_only=True):
     """Say what a ticket holds, and how it was made.
 
     `software` names what was at work in the exchanges, oldest first; `sent` counts how often the order was taken for
-    sending. `masks` explains each mask by a sample.
+    sending. `masks` explains each mask that the ticket shows, by a sample.
     """
 
     version: Clear[int]
@@ -108,6 +109,10 @@ class Ticket(Shown, frozen=True, kw_only=True):
             raise ConfigurationError(f"no texts in language {lang!r}; known: {', '.join(LANGS)}")
         at = at or dt.datetime.now(dt.UTC)
         facts, record = story.record.facts, story.record
+        text = Wording(story, lang, at).text()
+        exchanges = tuple(e if internal else msgspec.structs.replace(e, context={}) for e in story.exchanges)
+        history = story.entries if internal else ()
+        shown = msgspec.json.encode((text, exchanges, story.notifications, history)).decode().replace(r"\n", " ")
         return cls(
             account=plain(facts.account),
             provider=plain(facts.provider),
@@ -117,12 +122,12 @@ class Ticket(Shown, frozen=True, kw_only=True):
             situation=story.situation,
             state=record.state,
             lang=lang,
-            text=Wording(story, lang, at).text(),
-            exchanges=tuple(e if internal else msgspec.structs.replace(e, context={}) for e in story.exchanges),
+            text=text,
+            exchanges=exchanges,
             notifications=story.notifications,
-            manifest=_manifest(story, lang, at, internal=internal),
+            manifest=_manifest(story, lang, at, legend(shown, lang), internal=internal),
             internal=internal,
-            history=story.entries if internal else (),
+            history=history,
         )
 
     def rendered(self, form: Format = "md") -> bytes:
@@ -161,7 +166,7 @@ def form_of(path: Path) -> Format:
     return found
 
 
-def _manifest(story: Story, lang: Lang, at: dt.datetime, *, internal: bool) -> Manifest:
+def _manifest(story: Story, lang: Lang, at: dt.datetime, masks: dict[str, str], *, internal: bool) -> Manifest:
     record, facts = story.record, story.record.facts
     times = [entry.at for entry in story.entries if entry.exchange or entry.noted]
     software = dict.fromkeys(exchange.software for exchange in story.exchanges if exchange.software)
@@ -185,5 +190,5 @@ def _manifest(story: Story, lang: Lang, at: dt.datetime, *, internal: bool) -> M
         first_at=min(times, default=None),
         last_at=max(times, default=None),
         statement=STATEMENT[lang],
-        masks={mask: meaning[lang] for mask, meaning in MASKS.items()},
+        masks=masks,
     )

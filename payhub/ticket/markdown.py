@@ -1,13 +1,14 @@
 """Write a ticket as Markdown, for people, near to what went over the wire; no I/O."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from payhub.journal import Noted
 from payhub.models import Exchange
 from payhub.ticket import values
-from payhub.ticket.texts import LABELS, UNITS
-from payhub.ticket.wording import body, clock, fenced, plain, printable, quoted
+from payhub.ticket.texts import LABELS, MANIFEST, METHODS, UNITS, how_often
+from payhub.ticket.wording import body, came, clock, fenced, plain, printable, quoted
 
 if TYPE_CHECKING:
     from payhub.ticket import Ticket
@@ -67,7 +68,7 @@ class _Page:
         yield f"### {number}. {clock(noted.at)}"
         yield fenced(_lines(noted.notice.fields), "json")
         if noted.times > 1:
-            yield f"- {LABELS['times'][self._ticket.lang].format(times=noted.times, last=clock(noted.last_at))}"
+            yield f"- {came('times', noted.times, noted.last_at, self._ticket.lang)}"
 
     def inside(self) -> Iterator[str]:
         if self._ticket.internal:
@@ -75,13 +76,30 @@ class _Page:
             yield "\n".join(printable(f"- {body(told)}") for told in values.history(self._ticket))
 
     def manifest(self) -> Iterator[str]:
-        told = values.plain(self._ticket.manifest)
-        statement, masks = told.pop("statement"), told.pop("masks")
+        manifest, lang = self._ticket.manifest, self._ticket.lang
         yield f"## {self._say('manifest')}"
-        yield "\n".join(f"- {name}: {plain(body(value))}" for name, value in told.items())
-        yield statement
-        yield f"{self._say('masks')}:"
-        yield "\n".join(f"- {quoted(mask)}: {meaning}" for mask, meaning in masks.items())
+        told = {name: self._told(name, getattr(manifest, name)) for name in MANIFEST}
+        yield "\n".join(f"- {MANIFEST[name][lang]}: {plain(value)}" for name, value in told.items() if value)
+        yield manifest.statement
+        if manifest.masks:
+            yield f"{self._say('masks')}:"
+            yield "\n".join(f"- {quoted(mask)}: {meaning}" for mask, meaning in manifest.masks.items())
+
+    def _told(self, name: str, value: Any) -> str:
+        """Say a value of the manifest; nothing, if there is none."""
+        lang = self._ticket.lang
+        match value:
+            case None | False | ():
+                return ""
+            case True:
+                return self._say("yes")
+            case dt.datetime():
+                return clock(value)
+            case Mapping() | tuple():
+                return "; ".join(map(" ".join, value.items()) if isinstance(value, Mapping) else value)
+        if name == "sent":
+            return how_often(value, lang)
+        return METHODS[value][lang] if name == "method" and value in METHODS else str(value)
 
 
 def _message(first: str, headers: Mapping[str, str], sent: object) -> str:

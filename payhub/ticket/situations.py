@@ -70,11 +70,15 @@ class Story(msgspec.Struct, frozen=True):
 
     @property
     def create(self) -> Exchange | None:
-        """Return the exchange that created the order, or came nearest to it, if it is kept."""
+        """Return the exchange that created the order, or came nearest to it, if it is kept.
+
+        One that did not leave counts for its own attempt only.
+        """
         named = f"create_{self.record.facts.kind}"
         creates = [exchange for exchange in self.exchanges if exchange.operation == named]
         sent = [exchange for exchange in creates if exchange.phase is not Phase.NOT_SENT]
-        return next(reversed(sent or creates), None)
+        newest = [exchange for exchange in creates if exchange.attempt in {None, self.record.attempts}]
+        return next(reversed(sent or newest), None)
 
     @property
     def sent_at(self) -> dt.datetime | None:
@@ -84,8 +88,19 @@ class Story(msgspec.Struct, frozen=True):
 
     @property
     def answer(self) -> Evidence | None:
-        """Return what came of sending the order."""
-        return next((e.evidence for e in reversed(self.entries) if _source(e) is Source.ANSWER), None)
+        """Return what came of sending the order, when it was last taken for that."""
+        newest = next((e.evidence for e in reversed(self.entries) if _source(e) in {Source.PLAN, Source.ANSWER}), None)
+        return newest if newest and newest.source is Source.ANSWER else None
+
+    @property
+    def only_taken(self) -> bool:
+        """Tell whether the order was taken for sending, and how far that got is not on record."""
+        return self.sent_at is not None and self.create is None and self.answer is None
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether the provider has answered a question about the order."""
+        return any(_source(entry) is Source.STATUS for entry in self.entries)
 
     @property
     def doubt(self) -> Doubt | None:

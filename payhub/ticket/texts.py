@@ -75,8 +75,12 @@ DOUBTS: Mapping[Doubt, In] = {
 
 SITUATIONS: Mapping[Situation, Mapping[Lang, Phrases]] = {
     Situation.SENDING: {
-        "en": Phrases("being sent at this moment", "Nothing yet: our request may be on its way."),
-        "ru": Phrases("отправляется в этот момент", "Пока ничего: запрос, возможно, ещё в пути."),
+        "en": Phrases(
+            "taken for sending {age} ago, outcome not known yet", "Nothing yet: our request may be on its way."
+        ),
+        "ru": Phrases(
+            "взято в отправку {age} назад, результат пока неизвестен", "Пока ничего: запрос, возможно, ещё в пути."
+        ),
     },
     Situation.NOT_SENT: {
         "en": Phrases(
@@ -240,7 +244,7 @@ SITUATIONS: Mapping[Situation, Mapping[Lang, Phrases]] = {
 
 STATES: Mapping[State, In] = {
     State.NEW: {"en": "being sent", "ru": "отправляется"},
-    State.SENDING: {"en": "being sent", "ru": "отправляется"},
+    State.SENDING: {"en": "taken for sending", "ru": "взято в отправку"},
     State.NOT_SENT: {"en": "not sent", "ru": "не отправлено"},
     State.DECLINED: {"en": "refused by you", "ru": "отказ с вашей стороны"},
     State.PENDING: {"en": "accepted by you, not final", "ru": "принято вами, не финальный"},
@@ -283,6 +287,11 @@ LABELS: Mapping[str, In] = {
     "no_id": {"en": "not known to us", "ru": "нам не известен"},
     "sent": {"en": "Sent", "ru": "Отправлено"},
     "never": {"en": "no", "ru": "нет"},
+    "yes": {"en": "yes", "ru": "да"},
+    "taken": {
+        "en": "taken for sending {at}; whether it left our machine is not on record",
+        "ru": "взято в отправку {at}; ушёл ли запрос с нашей машины, не записано",
+    },
     "came": {"en": "Came back", "ru": "Ответ на создание"},
     "state": {"en": "State now", "ru": "Статус сейчас"},
     "your_word": {"en": "your status", "ru": "ваш статус"},
@@ -293,14 +302,19 @@ LABELS: Mapping[str, In] = {
         "en": "Requests and answers are not, or no longer, kept.",
         "ru": "Запросы и ответы не сохранены или уже удалены.",
     },
+    "nothing_yet": {
+        "en": "No exchange is on record: a request is written down together with what came back, and the creation's "
+        "has not been.",
+        "ru": "Обменов не записано: запрос сохраняется вместе с тем, что пришло в ответ, а по созданию этого не было.",
+    },
     "no_answer": {"en": "no complete answer", "ru": "полного ответа нет"},
     "not_left": {"en": "nothing left our machine", "ru": "с нашей машины ничего не ушло"},
     "again": {
-        "en": "the same answer again: {times}, last at {last}",
-        "ru": "тот же ответ ещё раз: {times}, последний {last}",
+        "en": "the same answer came {often} more, last at {last}",
+        "ru": "тот же ответ пришёл ещё {often}, последний раз {last}",
     },
     "notification": {"en": "your notification", "ru": "ваше уведомление"},
-    "times": {"en": "came times: {times}, last at {last}", "ru": "приходило раз: {times}, последнее {last}"},
+    "times": {"en": "it came {often}, last at {last}", "ru": "всего {often}, последний раз {last}"},
     "contradicts": {"en": "CONTRADICTS what we hold", "ru": "ПРОТИВОРЕЧИТ тому, что у нас"},
     "your_answer": {"en": "your answer", "ru": "ваш ответ"},
     "exchanges": {"en": "Requests and answers", "ru": "Запросы и ответы"},
@@ -320,6 +334,28 @@ LABELS: Mapping[str, In] = {
     "inside": {"en": "What happened on our side (internal)", "ru": "Что произошло на нашей стороне (внутреннее)"},
 }
 
+MANIFEST: Mapping[str, In] = {
+    "version": {"en": "Version of this form", "ru": "Версия этой формы"},
+    "internal": {"en": "Internal", "ru": "Внутреннее"},
+    "made_at": {"en": "Made", "ru": "Составлено"},
+    "made_with": {"en": "Made with", "ru": "Чем составлено"},
+    "software": {"en": "At work in the exchanges", "ru": "Программы при обменах"},
+    "method": {"en": "Method", "ru": "Способ"},
+    "amount": {"en": "Amount", "ru": "Сумма"},
+    "paid": {"en": "Paid", "ru": "Проведено"},
+    "credited": {"en": "On our account", "ru": "По нашему счёту"},
+    "commission": {"en": "Commission", "ru": "Комиссия"},
+    "provider_status": {"en": "Your status", "ru": "Ваш статус"},
+    "sent": {"en": "Taken for sending", "ru": "Взято в отправку"},
+    "created_at": {"en": "Order written down", "ru": "Заказ записан"},
+    "changed_at": {"en": "State changed", "ru": "Статус изменён"},
+    "exchanges": {"en": "Requests kept", "ru": "Запросов сохранено"},
+    "notifications": {"en": "Notifications kept", "ru": "Уведомлений сохранено"},
+    "first_at": {"en": "The first of them", "ru": "Первое из этого"},
+    "last_at": {"en": "The last of them", "ru": "Последнее из этого"},
+}
+"""What the fields of a manifest are called; but for the statement and the masks, which stand by themselves."""
+
 MASKS: Mapping[str, In] = {
     "[hidden]": {
         "en": "a value that is not shown; in an address, its query",
@@ -332,6 +368,14 @@ MASKS: Mapping[str, In] = {
     "7******2233": {
         "en": "a phone number: the first digit and the last four are true",
         "ru": "номер телефона: подлинны первая и последние четыре цифры",
+    },
+    "*******2233": {
+        "en": "a number of 9 to 12 characters, also a phone number within a text: the last four are true",
+        "ru": "номер из 9–12 знаков, в том числе номер телефона внутри текста: подлинны последние четыре",
+    },
+    "*****": {
+        "en": "a number of less than 9 characters, or a later word of a name: its length is true, and no more",
+        "ru": "номер короче 9 знаков или дальнейшее слово имени: подлинна только длина",
     },
     "I*** P*****": {
         "en": "a name: the first letters are true",
@@ -353,6 +397,10 @@ MASKS: Mapping[str, In] = {
         "en": "a body that is not JSON, by its size; what follows is its beginning, masked",
         "ru": "тело не в формате JSON и его размер; далее его начало, замаскированное",
     },
+    "[9000 characters]": {
+        "en": "a long text, by its size; what precedes is its beginning",
+        "ru": "длинный текст и его размер; перед этим — его начало",
+    },
 }
 """What each mask means, by a sample of it."""
 
@@ -364,3 +412,11 @@ STATEMENT: In = {
 }
 
 UNITS: Mapping[Lang, tuple[str, str, str, str]] = {"en": ("d", "h", "min", "s"), "ru": ("д", "ч", "мин", "с")}
+
+
+def how_often(count: int, lang: Lang) -> str:
+    """Say how often something came: once, twice, 5 times."""
+    if lang == "ru":
+        few = count % 10 in {2, 3, 4} and count % 100 not in {12, 13, 14}
+        return f"{count} {'раза' if few else 'раз'}"
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

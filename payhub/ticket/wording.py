@@ -12,7 +12,19 @@ from payhub.journal import Entry, Noted, Verdict
 from payhub.masking import Mask, show, sweep
 from payhub.models import Exchange, Phase
 from payhub.ticket.situations import Situation, Story, contrary
-from payhub.ticket.texts import DOUBTS, FIELDS, KINDS, LABELS, METHODS, SITUATIONS, STATES, UNITS, Lang, Phrases
+from payhub.ticket.texts import (
+    DOUBTS,
+    FIELDS,
+    KINDS,
+    LABELS,
+    METHODS,
+    SITUATIONS,
+    STATES,
+    UNITS,
+    Lang,
+    Phrases,
+    how_often,
+)
 
 _EXCERPT = 240
 """Characters of an answer that its line in the list of what happened may quote."""
@@ -63,6 +75,11 @@ def body(value: object, indent: int | None = None) -> str:
     return json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=indent)
 
 
+def came(label: str, times: int, last_at: dt.datetime, lang: Lang) -> str:
+    """Say how often something came, and when it came last."""
+    return LABELS[label][lang].format(often=how_often(times, lang), last=clock(last_at))
+
+
 class Wording:
     """Tell one story in one language, as it is known at a time."""
 
@@ -97,7 +114,8 @@ class Wording:
         """Answer what happened to the order, first in a few lines and then one after another."""
         facts = self._story.record.facts
         head = f"# {self._values['Kind']} {plain(facts.order_id)}, {facts.amount}: {self.phrases.head}"
-        happened = list(self._happened()) or [self._say("nothing_kept")]
+        unwritten = self._story.only_taken and not self._story.asked
+        happened = list(self._happened()) or [self._say("nothing_yet" if unwritten else "nothing_kept")]
         lists = [self._list(self._facts()), f"## {self._say('happened')}", self._list(happened)]
         return "\n\n".join([head, *lists])
 
@@ -107,8 +125,7 @@ class Wording:
 
     def _facts(self) -> Iterator[str]:
         """Say in the first lines what somebody who has to find the order must know."""
-        story, record, facts = self._story, self._story.record, self._story.record.facts
-        sent = story.situation is not Situation.NOT_SENT and story.sent_at
+        record, facts = self._story.record, self._story.record.facts
         ending = f", {self._say('ending')} {plain(facts.tail)}" if facts.tail else ""
         method = METHODS[facts.method][self._lang] if facts.method in METHODS else plain(facts.method)
         yield f"{self._say('order')}: {quoted(facts.order_id)} ({self._say('account')} {quoted(facts.account)})"
@@ -118,11 +135,17 @@ class Wording:
             yield f"{self._say('paid')}: {record.paid}{commission}"
         yield f"{self._say('method')}: {method}{ending}"
         yield f"{self._say('your_id')}: {quoted(record.provider_id) if record.provider_id else self._say('no_id')}"
-        yield f"{self._say('sent')}: {clock(sent) if sent else self._say('never')}"
+        yield f"{self._say('sent')}: {self._sent()}"
         if came := self._came_back():
             yield f"{self._say('came')}: {came}"
         yield f"{self._say('state')}: {self._state()}"
         yield f"**{self._say('ask')}.** {self.phrases.ask}"
+
+    def _sent(self) -> str:
+        at = self._story.sent_at
+        if at is None or self._story.situation is Situation.NOT_SENT:
+            return self._say("never")
+        return self._say("taken").format(at=clock(at)) if self._story.only_taken else clock(at)
 
     def _state(self) -> str:
         record = self._story.record
@@ -160,11 +183,11 @@ class Wording:
             if entry.noted:
                 yield self._heard(entry.noted)
             elif entry.exchange:
-                again = LABELS["again"][self._lang].format(times=len(same) - 1, last=clock(last.at))
-                yield f"{self._exchanged(entry.exchange)}{f'; {again}' if len(same) > 1 else ''}"
+                again = f"; {came('again', len(same) - 1, last.at, self._lang)}" if len(same) > 1 else ""
+                yield f"{self._exchanged(entry.exchange)}{again}"
             elif entry.evidence:
                 word = f"{self._say('your_answer')}: {quoted(entry.evidence.provider_status or entry.evidence.state)}"
-                times = f"; {self._times(entry.times, entry.last_at)}" if entry.last_at else ""
+                times = f"; {came('times', entry.times, entry.last_at, self._lang)}" if entry.last_at else ""
                 yield f"{clock(entry.at)} {word}{times}; **{self._say('contradicts')}**"
 
     def _exchanged(self, exchange: Exchange) -> str:
@@ -176,14 +199,11 @@ class Wording:
         return f"{head} HTTP {exchange.status}, {exchange.duration:.3f} {UNITS[self._lang][3]}: {quoted(excerpt)}"
 
     def _heard(self, noted: Noted) -> str:
-        times = self._times(noted.times, noted.last_at)
+        times = came("times", noted.times, noted.last_at, self._lang)
         paid = f", {noted.notice.paid}" if noted.notice.paid else ""
         contradicts = f"; **{self._say('contradicts')}**" if noted.verdict is Verdict.CONTRADICTED else ""
         said = f"{self._say('notification')}: {quoted(noted.notice.provider_status)}{paid}"
         return f"{clock(noted.at)} {said}{f'; {times}' if noted.times > 1 else ''}{contradicts}"
-
-    def _times(self, times: int, last_at: dt.datetime) -> str:
-        return LABELS["times"][self._lang].format(times=times, last=clock(last_at))
 
     def _duration(self, span: dt.timedelta) -> str:
         """Write how long something has lasted, to the two greatest units."""

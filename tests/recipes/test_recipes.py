@@ -82,7 +82,7 @@ def succeeded(database: str) -> set[str]:
 
 
 def test_fastapi(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
-    """An application sweeps beside its requests, pays out once however often it is asked, and ends well."""
+    """An application sweeps beside its requests, pays out once, answers each error as what it is, and ends well."""
     recipe = cook("FastAPI")
     lose(recipe, "po-lost")
     (line,) = recipe.lines
@@ -93,6 +93,20 @@ def test_fastapi(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
         assert [answer.status_code for answer in answers] == [200, 200, 200]
         recipe.wait_for(server, "po-new", "po-lost")
         assert client.post(f"{url}/payouts/po-new/check").json() == {"status": "succeeded"}
+        refused = [
+            client.put(f"{url}/payouts/po-lost"),  # another order than the lost one
+            client.post(f"{url}/payouts/po-nobody/check"),
+            client.put(f"{url}/payouts/{'x' * 256}"),
+        ]
+    assert "Traceback" not in recipe.log
+    text = recipe.config.read_text("utf-8")
+    recipe.config.write_text(text.replace(sandbox.url, "http://127.0.0.1:9"), "utf-8")  # where nobody listens
+    with recipe.running(line, "--port", "0") as server:
+        recipe.wait(server, lambda: "running on http" in recipe.log)
+        (url,) = re.findall(r"running on (http://[\d.:]+)", recipe.log)
+        refused.append(httpx.put(f"{url}/payouts/po-later", trust_env=False))
+    assert [409, 404, 422, 503] == [answer.status_code for answer in refused]
+    assert all(answer.json()["error"] for answer in refused)
     assert "Traceback" not in recipe.log
     assert (sandbox.accepted("payout", "po-new"), sandbox.accepted("payout", "po-lost")) == (1, 1)
 

@@ -2,9 +2,12 @@
 
 import datetime as dt
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from email.utils import format_datetime
 from pathlib import Path
+from time import sleep
 from typing import Any, NamedTuple
 
 import msgspec
@@ -61,6 +64,24 @@ def cut(hub: Hub, sandbox: Sandbox) -> None:
     hub.create_payout(ACCOUNT, PAYOUT)
 
 
+CREATE = """
+import sys
+from tests.ticket.conftest import ACCOUNT, PAYOUT, Hub
+Hub.from_file(sys.argv[1]).create_payout(ACCOUNT, PAYOUT)
+"""
+
+
+def killed(_: Hub, sandbox: Sandbox) -> None:
+    """Kill a process while the provider keeps it waiting for the answer to a payout."""
+    sandbox.arm("slow", path="/v1/payout", exact=True, seconds=60)
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", CREATE, sandbox.config], cwd=root) as process:
+        while not sandbox.requests("/v1/payout"):
+            assert process.poll() is None
+            sleep(0.05)
+        process.kill()
+
+
 def refused(hub: Hub, sandbox: Sandbox) -> None:
     """Refuse a payment, with complaints about its fields."""
     errors = {"customer_ip": ["The customer ip must be a valid IP address."], "service": ["The service is invalid."]}
@@ -100,7 +121,8 @@ def contradicted(hub: Hub, sandbox: Sandbox) -> None:
 
 
 HAPPENINGS: dict[str, Callable[[Hub, Sandbox], None]] = {
-    happening.__name__: happening for happening in (unknown, settled, cut, refused, not_found, mismatch, contradicted)
+    happening.__name__: happening
+    for happening in (unknown, settled, cut, killed, refused, not_found, mismatch, contradicted)
 }
 
 

@@ -210,12 +210,40 @@ def test_the_same_answer_again_is_counted() -> None:
     other = exchanged(200, 8, operation="fetch_payout", response={"status": "done"})
     lines = text(record(State.SUCCEEDED), exchanged(200), PENDING, *asked[1:], other).split("UTC)\n\n")[1].splitlines()
     assert len(lines) == 2
-    assert lines[0].endswith("; the same answer again: 4, last at 2026-01-31 12:06:00.000 UTC")
+    assert lines[0].endswith("; the same answer came 4 times more, last at 2026-01-31 12:06:00.000 UTC")
 
 
 def test_without_exchanges() -> None:
     """Where none is kept that is said, in place of what happened."""
     assert "- Requests and answers are not, or no longer, kept." in text(record(State.UNKNOWN), ATTEMPT, UNKNOWN)
+
+
+TAKEN = {
+    "en": ("- Sent: taken for sending 2026-01-31 12:00:00.000 UTC; whether it left", "- No exchange is on record: "),
+    "ru": ("- Отправлено: взято в отправку 2026-01-31 12:00:00.000 UTC; ушёл ли", "- Обменов не записано: "),
+}
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("name", ["sending", "lost"])
+def test_what_was_only_taken_for_sending(name: str, lang: Lang) -> None:
+    """Of an order whose process was killed nothing is said to have been sent, nor to be no longer kept."""
+    made, entries, _, _ = CASES[name]
+    told = text(made, *entries, lang=lang)
+    assert [] == [line for line in TAKEN[lang] if line not in told]
+    assert LABELS["nothing_kept"][lang] not in told
+
+
+def test_an_attempt_that_did_not_leave_says_nothing_of_the_next() -> None:
+    """After an attempt of which nothing left, one that was only taken is told as that."""
+    first = exchanged(None, 1, phase=Phase.NOT_SENT, attempt=1)
+    entries = [ATTEMPT, first, said(State.NOT_SENT, Source.ANSWER), said(State.SENDING, Source.PLAN, 5)]
+    sending = text(record(State.SENDING, attempts=2), *entries)
+    assert "1000.44 RUB: taken for sending 1 h 25 min ago, outcome not known yet\n" in sending
+    assert "- Sent: taken for sending 2026-01-31 12:05:00.000 UTC; " in sending
+    assert "Came back" not in sending
+    lost = text(record(State.UNKNOWN, attempts=2), *entries, said(State.UNKNOWN, Source.LEASE, 9))
+    assert "outcome unknown, our process ended while it was being sent\n" in lost
 
 
 def test_what_contradicts_is_marked() -> None:
@@ -250,7 +278,7 @@ def test_only_its_own_order_and_provider() -> None:
 
 def test_an_unknown_order() -> None:
     """An order that the journal does not know has no ticket."""
-    with pytest.raises(UnknownAccount, match=r"^the journal of account 'shop' has no such payout$"):
+    with pytest.raises(UnknownAccount, match=r"^the journal of account 'shop' has no payout 'po-2'$"):
         Ticket.of(key("po-2"), [record(State.UNKNOWN)], [])
 
 

@@ -9,9 +9,22 @@ import pytest
 from payhub import ToBankAccount, ToCard, ToPhone, ToWallet
 from payhub.journal import State
 from payhub.models import Kind, Method
-from payhub.ticket import LANGS, Lang, Situation
+from payhub.ticket import LANGS, Lang, Manifest, Situation
 from payhub.ticket.situations import Doubt
-from payhub.ticket.texts import DOUBTS, FIELDS, KINDS, LABELS, MASKS, METHODS, SITUATIONS, STATEMENT, STATES, UNITS
+from payhub.ticket.texts import (
+    DOUBTS,
+    FIELDS,
+    KINDS,
+    LABELS,
+    MANIFEST,
+    MASKS,
+    METHODS,
+    SITUATIONS,
+    STATEMENT,
+    STATES,
+    UNITS,
+    how_often,
+)
 
 TABLES: dict[str, Mapping[Any, Mapping[Lang, Any]]] = {
     "doubts": DOUBTS,
@@ -20,6 +33,7 @@ TABLES: dict[str, Mapping[Any, Mapping[Lang, Any]]] = {
     "methods": METHODS,
     "fields": FIELDS,
     "labels": LABELS,
+    "manifest": MANIFEST,
     "masks": MASKS,
     "statement": {"": STATEMENT},
 }
@@ -32,7 +46,7 @@ def test_every_phrase_is_in_every_language(table: Mapping[Any, Mapping[Lang, Any
 
 
 def test_the_tables_are_total() -> None:
-    """Every situation, doubt, state, kind and method has its words; every kind has the same forms."""
+    """Every situation, doubt, state, kind, method and fact of a manifest has its words; every kind the same forms."""
     tags = {str(kind.__struct_config__.tag) for kind in (ToBankAccount, ToCard, ToPhone, ToWallet)}
     assert (set(Situation), set(Doubt), set(State)) == (set(SITUATIONS), set(DOUBTS), set(STATES))
     assert set(get_args(Method)) | tags == set(METHODS)
@@ -41,6 +55,7 @@ def test_the_tables_are_total() -> None:
         assert len({frozenset(forms) for forms in KINDS[lang].values()}) == 1
         assert len(UNITS[lang]) == 4
     assert get_args(Lang) == LANGS
+    assert set(MANIFEST) == set(Manifest.__struct_fields__) - {"statement", "masks"}
 
 
 def phrases() -> Iterator[tuple[Lang, str]]:
@@ -76,3 +91,19 @@ def test_what_is_asked_is_a_sentence() -> None:
         for _, ask in said.values():
             assert ask[0].isupper()
             assert ask.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("count", "en", "ru"),
+    [
+        (1, "once", "1 раз"),
+        (2, "twice", "2 раза"),
+        (5, "5 times", "5 раз"),
+        (12, "12 times", "12 раз"),
+        (24, "24 times", "24 раза"),
+        (112, "112 times", "112 раз"),
+    ],
+)
+def test_how_often(count: int, en: str, ru: str) -> None:
+    """How often something came is said as people say it."""
+    assert (en, ru) == (how_often(count, "en"), how_often(count, "ru"))

@@ -59,7 +59,7 @@ _LEGAL: Mapping[tuple[str, str], str] = {
 }
 """Where an order may go, by its state and by who says so: said here once more, so that a wrong table is noticed."""
 
-_CONFIRMED: Mapping[str, str] = {"succeeded": "succeeded", "failed": "failed canceled declined reversed"}
+_CONFIRMED: Mapping[str, str] = {"succeeded": "succeeded", "failed": "failed canceled declined reversed not_sent"}
 """What an operator may say again of which final state, once something has contradicted it."""
 
 _MONEY = ("provider_id", "paid", "credited", "commission")
@@ -308,7 +308,7 @@ def _known(record: Record | None) -> Record:
 
 def _again(before: Record) -> bool:
     """Tell whether an order may be sent again: it never was, and nobody says otherwise."""
-    return before.state is State.NOT_SENT and not (before.notified or before.contradicted)
+    return before.state is State.NOT_SENT and not (before.notified or before.contradicted or before.resolved)
 
 
 def _may(before: Record, found: Evidence) -> bool:

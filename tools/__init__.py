@@ -1,0 +1,1 @@
+"""Programs for those who work on payhub itself; no part of the distribution."""

@@ -6,6 +6,7 @@
 #   make lint         ruff and mypy
 #   make format       let ruff put the files in form
 #   make docs         the documentation, into site/
+#   make measure      what the code looks like, beside what it should; ARGS=--list names the places
 #   make bench        the promised rates; fails if one is missed
 #   make torture      kills, freezes, lies, full disks: the long version, which writes docs/reliability.md
 #
@@ -21,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: demo test test-wheel lint format docs bench torture venv clean
+.PHONY: demo test test-wheel lint format docs measure bench torture venv clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -42,6 +43,9 @@ format: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html"
+
+measure: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.measure $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.bench

@@ -23,15 +23,19 @@ from payhub.models import (
     AccountInfo,
     Balance,
     Browser,
+    Delivery,
     Exchange,
+    Notification,
     Payer,
     Payment,
     PaymentOrder,
     Payout,
     PayoutOrder,
     Phase,
+    Received,
     Recipient,
     Requisites,
+    ReturnedPayer,
     Service,
     Status,
     ToBankAccount,
@@ -40,7 +44,6 @@ from payhub.models import (
     ToWallet,
 )
 from payhub.money import Money
-from payhub.notifications import Delivery, Notification, Received, ReturnedPayer
 
 if TYPE_CHECKING:
     from payhub.hub import AsyncHub, Hub

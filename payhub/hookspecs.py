@@ -11,8 +11,20 @@ from typing import Any
 import pluggy
 
 from payhub.driver import Flow, ProviderInfo
-from payhub.models import AccountInfo, Balance, Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
-from payhub.notifications import Delivery, Notification, ReturnedPayer
+from payhub.models import (
+    AccountInfo,
+    Balance,
+    Delivery,
+    Exchange,
+    Notification,
+    Payment,
+    PaymentOrder,
+    Payout,
+    PayoutOrder,
+    Period,
+    Ref,
+    ReturnedPayer,
+)
 
 PROJECT = "payhub"
 

@@ -7,16 +7,29 @@ from typing import Any, Literal, Self
 
 import anyio.to_thread
 
-from payhub import config
-from payhub.config import Settings
+from payhub.accounts import config
+from payhub.accounts.config import Settings
+from payhub.accounts.registry import Registry
 from payhub.journal import Key, Record, State
 from payhub.masking import HiddenFields
-from payhub.models import AccountInfo, Balance, Kind, Payment, PaymentOrder, Payout, PayoutOrder, Period, Ref
+from payhub.models import (
+    AccountInfo,
+    Balance,
+    Delivery,
+    Kind,
+    Notification,
+    Payment,
+    PaymentOrder,
+    Payout,
+    PayoutOrder,
+    Period,
+    Received,
+    Ref,
+    ReturnedPayer,
+)
 from payhub.money import Money
-from payhub.notifications import Delivery, Notification, Received, ReturnedPayer
-from payhub.registry import Registry
-from payhub.runner import AsyncRunner, Runner
 from payhub.ticket import Lang, Ticket
+from payhub.transport.runner import AsyncRunner, Runner
 
 Outcome = Literal["succeeded", "failed"]
 """What a person can find out about an order."""

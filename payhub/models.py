@@ -292,3 +292,74 @@ class AccountInfo(Shown, frozen=True, kw_only=True):
     payouts_allowed: Clear[bool]
     services: Clear[tuple[Service, ...]]
     raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+LONGEST_DELIVERY = 64 * 1024
+"""The bytes that a query or a body of a delivery may have; drivers and receivers refuse more."""
+
+
+class Delivery(Shown, frozen=True, kw_only=True):
+    """Hold one HTTP request that claims to be a notification, as it came: query and body are raw bytes.
+
+    Header names are in lower case.
+    """
+
+    method: Clear[str]
+    path: Clear[str] = "/"
+    query: bytes = b""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+
+
+class Notification(Shown, frozen=True, kw_only=True):
+    """Say what an authentic notification says; every field is covered by its signature.
+
+    `fields` has the signed fields under the provider's names; `shape` is the wire struct whose masks
+    decide what the journal keeps of them, and without one no value is kept. Amounts are what the provider says
+    now; ask for the status before crediting anybody.
+
+    `digest` tells one message from another: the SHA-256, in hexadecimal, of the text that is
+    signed. It covers every signed field and nothing else that was delivered, so a message that is
+    sent again has the same one, whatever is put around it and however it is encoded. No secret is
+    in it; but whoever has all of a message except a few digits can find those from it.
+    """
+
+    account: Clear[str] = ""
+    provider: Clear[str] = ""
+    kind: Clear[Kind]
+    order_id: Clear[str]
+    provider_id: Clear[str]
+    status: Clear[Status]
+    provider_status: Clear[str]
+    requested: Clear[Money | None] = None
+    paid: Clear[Money | None] = None
+    commission: Clear[Money | None] = None
+    partial: Clear[bool | None] = None
+    digest: Clear[str]
+    fields: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    shape: type[msgspec.Struct] | None = None
+
+
+class Received(Shown, frozen=True, kw_only=True):
+    """Say what became of a notification that was received and kept.
+
+    `times` counts how often this message has come, `known` tells whether the journal has the
+    order, `ask` that the provider is to be asked about it now: answer, then `advance` it.
+    """
+
+    notification: Clear[Notification]
+    times: Clear[int]
+    known: Clear[bool]
+    ask: Clear[bool]
+
+
+class ReturnedPayer(Shown, frozen=True, kw_only=True):
+    """Say which payer's browser came back, authentically; it says nothing about money.
+
+    `reference` is the provider's, as it stands in the signed form.
+    """
+
+    account: Clear[str] = ""
+    provider: Clear[str] = ""
+    order_id: Clear[str]
+    reference: Clear[str]

@@ -8,7 +8,7 @@ import msgspec
 
 from payhub import ConfigurationError, Service
 from payhub.driver import Call
-from payhub.masking import Shown, hidden
+from payhub.masking import Shown, hide
 from payhub_alikassa import wire
 from payhub_alikassa.config import AliKassaConfig
 from payhub_alikassa.signing import Digest, Signer, Verifier, load_signer, load_verifier
@@ -58,8 +58,8 @@ class AliKassaAccount:
         if problem := config.problem():
             raise ConfigurationError(f"accounts.{config.name}: {problem}")
         self._signers: dict[Role, Signer | None] = {
-            "payment_cert": _signer(config.payment_cert, hidden(config.payment_password), config.digest),
-            "payout_cert": _signer(config.payout_cert, hidden(config.payout_password), config.digest),
+            "payment_cert": _signer(config.payment_cert, hide(config.payment_password), config.digest),
+            "payout_cert": _signer(config.payout_cert, hide(config.payout_password), config.digest),
         }
         self._signed_with = {role: _signed_with(signer, config.digest) for role, signer in self._signers.items()}
         self._verifiers = tuple(_verifiers(config))

@@ -36,7 +36,7 @@ from payhub import (
     ToWallet,
 )
 from payhub.driver import Offer, Unreadable, exact
-from payhub.masking import Clear, HiddenFields, HiddenText, Link, Shown, Truncated, hidden, is_card_number
+from payhub.masking import Clear, HiddenFields, HiddenText, Link, Shown, Truncated, hide, is_card_number
 from payhub.models import Destination
 from payhub_alikassa import models, wire
 from payhub_alikassa.config import AliKassaConfig
@@ -311,7 +311,7 @@ def payout_request(config: AliKassaConfig, order: PayoutOrder) -> models.PayoutR
 
 
 def _extra(given: object, shape: type[E]) -> E:
-    given = hidden(given)
+    given = hide(given)
     if given is None:
         return shape()
     if not isinstance(given, shape):
@@ -393,7 +393,7 @@ def _check_ip(payer: Payer) -> None:
 
 
 def _url(url: str | None, field: str) -> str | None:
-    url = hidden(url)
+    url = hide(url)
     if url is None:
         return None
     if not _is_web(url):
@@ -418,7 +418,7 @@ _PHONE_SEPARATORS = str.maketrans("", "", "+ -()")
 
 
 def _post_code(code: str | None) -> int | None:
-    code = hidden(code)
+    code = hide(code)
     if code is None:
         return None
     if not (code.isascii() and code.isdigit()):
@@ -446,7 +446,7 @@ def _number(to: Destination, currency: str) -> str:
 
 
 def _bic(to: object, currency: str) -> str | None:
-    bic = hidden(to.bic) if isinstance(to, ToBankAccount) else None
+    bic = hide(to.bic) if isinstance(to, ToBankAccount) else None
     valid = bic is None or currency != "RUB" or (bic.isascii() and bic.isdigit() and len(bic) == 9)  # noqa: PLR2004
     _refuse("to.bic", "not a BIC of 9 digits (bik_bank)", not valid)
     return bic and str(bic)
@@ -588,7 +588,7 @@ _DIGITS = 9
 
 
 def _money(value: object, currency: str) -> Money | None:
-    value = hidden(value)
+    value = hide(value)
     amount: Decimal | None = wire.amount(value)
     try:
         return None if amount is None else Money(amount, currency, _DIGITS)

@@ -19,8 +19,8 @@ import msgspec
 
 from payhub import BadNotification, Money
 from payhub.driver import Unreadable
-from payhub.masking import HiddenBytes, HiddenFields, hidden
-from payhub.notifications import LONGEST, Delivery, Notification, ReturnedPayer
+from payhub.masking import HiddenBytes, HiddenFields, hide
+from payhub.models import LONGEST_DELIVERY, Delivery, Notification, ReturnedPayer
 from payhub_alikassa import mapping, php, wire
 from payhub_alikassa.models import Notified
 from payhub_alikassa.signing import BadSignature, Verifier
@@ -120,7 +120,7 @@ def _given(value: object) -> str:
 
 
 def _money(value: object, currency: str) -> Money | None:
-    value = hidden(value)
+    value = hide(value)
     amount = wire.amount(value)
     return None if amount is None else Money(amount, currency, _DIGITS)
 
@@ -143,7 +143,7 @@ def _received(delivery: Delivery) -> dict[str, php.Value]:
 
 
 def _short(delivery: Delivery) -> Delivery:
-    if len(delivery.query) > LONGEST or len(delivery.body) > LONGEST:
+    if len(delivery.query) > LONGEST_DELIVERY or len(delivery.body) > LONGEST_DELIVERY:
         raise ValueError("too long")
     return delivery
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from payhub import ConfigurationError
-from payhub.masking import HiddenBytes, hidden
+from payhub.masking import HiddenBytes, hide
 
 Digest = Literal["sha1", "sha256"]
 
@@ -113,7 +113,7 @@ def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
     Raises:
         ConfigurationError: the folder is named, and what is wrong with it.
     """
-    password = hidden(password)
+    password = hide(password)
     key = _private_key(folder, _password(folder, password))
     _check_length(key.key_size, folder / "private.pem")
     signer = Signer(key, digest)

@@ -9,7 +9,7 @@ import msgspec
 
 from payhub import Declined, NotFound
 from payhub.driver import Response, Unreadable
-from payhub.masking import HiddenFields, Shown, blot, hidden
+from payhub.masking import HiddenFields, Shown, blot, hide
 
 A = TypeVar("A", bound=Shown)
 
@@ -49,7 +49,7 @@ def read(response: Response, promised: type[A]) -> tuple[A, Mapping[str, Any]]:
 
 def _object(response: Response) -> HiddenFields:
     try:
-        fields = hidden(_json.decode(response.body))
+        fields = hide(_json.decode(response.body))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Unreadable("the answer is not JSON") from None
     if not isinstance(fields, HiddenFields):
@@ -88,7 +88,7 @@ def _errors(errors: object) -> dict[str, tuple[str, ...]]:
 
 def identifier(value: object) -> str | None:
     """Read an id or text that comes as a string or a number; empty and null are absent."""
-    value = hidden(value)
+    value = hide(value)
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int)):
@@ -103,7 +103,7 @@ def repeated(value: object) -> str | None:
 
 def amount(value: object) -> Decimal | None:
     """Read an amount that comes as a string or a number; empty and null are absent, floats never arise."""
-    value = hidden(value)
+    value = hide(value)
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):

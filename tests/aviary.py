@@ -30,15 +30,15 @@ from payhub import (
     ToPhone,
 )
 from payhub.cli import main
-from payhub.notifications import asgi
+from payhub.receivers import asgi
 from payhub.ticket import FORMATS, LANGS
 from payhub_alikassa import AliKassaPayment, AliKassaPayout
 from payhub_alikassa.sandbox import Sandbox, Settings
 from tests.canaries import Canary, card, card_number, date, noise, pem, phone, words
 from tests.conftest import in_mode
 from tests.loud import Heard
-from tests.notifications.conftest import by_uvicorn
 from tests.raw_server import Act, RawServer, answer, close, part, serving
+from tests.receivers.conftest import by_uvicorn
 
 NUMBERS = {length: card_number(length) for length in range(13, 20)}
 CARD = NUMBERS[16]

@@ -1,6 +1,6 @@
 """Plant what must never be shown, and look for it in whatever came out, however it is written.
 
-`payhub.scanner` knows what a leak looks like; this knows exactly what was planted, and so finds a
+`payhub.masking.leaks` knows what a leak looks like; this knows exactly what was planted, and so finds a
 name or a password too, which look like nothing.
 """
 

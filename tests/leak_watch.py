@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from payhub.scanner import findings
+from payhub.masking.leaks import findings
 from tests.canaries import card_number
 from tests.samples import CARD
 

@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from payhub import Hub
-from payhub.redaction import show_birth, show_email, show_link, show_name, show_phone, sweep, truncate
+from payhub.masking.text import show_birth, show_email, show_link, show_name, show_phone, sweep, truncate
 from tests import aviary
 from tests.aviary import opened
 from tests.canaries import Canary, card, date, leaks, noise, pem, phone, words
@@ -217,7 +217,7 @@ def test_an_interrupt_while_writing_shows_the_request_in_locals_of_httpcore(
         canaries = [*place.canaries(), noise("signature", sign)]
     ours = lines(frame.shown for frame in heard.frames if frame.package.startswith("payhub"))
     interrupted = {frame.function for frame in heard.frames if frame.package.startswith("payhub")}
-    assert "runner.write" in interrupted
+    assert "deadline.write" in interrupted
     assert [] == [leak for text in ours for leak in leaks(text, canaries)]
     assert {"httpcore"} == {package for package, _ in shown_by(heard.frames, canaries)}
 

@@ -5,10 +5,10 @@ import pytest
 from sqlalchemy import make_url
 
 from payhub import ConfigurationError
-from payhub.config import Settings, account_config, journal_key, open_journal, read_file, read_mapping
+from payhub.accounts.config import Settings, account_config, journal_key, open_journal, read_file, read_mapping
 from payhub.driver import AccountConfig
 from payhub.masking import Clear
-from payhub.runner import Transport
+from payhub.transport.settings import Transport
 
 SECRET = "sesame-open"
 

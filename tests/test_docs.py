@@ -18,9 +18,9 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from payhub import Hub, Money, Payer, PayhubError, PaymentOrder, errors, hookspecs
-from payhub.config import JournalSettings, NotificationSettings
+from payhub.accounts.config import JournalSettings, NotificationSettings
 from payhub.driver import AccountConfig
-from payhub.runner import Transport
+from payhub.transport.settings import Transport
 from payhub_alikassa import AliKassaPayment, AliKassaPayout, mapping
 from payhub_alikassa.config import AliKassaConfig, PaymentServices, PayoutServices
 from payhub_alikassa.sandbox import Sandbox

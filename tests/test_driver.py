@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payhub.accounts.plugins import OPERATIONS
 from payhub.driver import AccountConfig, Asking, Call, Capabilities, Creating, Offer, Response, insecure
-from payhub.plugins import OPERATIONS
 
 SECRET = "sesame-open"
 

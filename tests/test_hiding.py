@@ -9,8 +9,8 @@ from rich.pretty import pretty_repr
 
 from payhub import ConfigurationError, Money
 from payhub.driver import Response
-from payhub.hiding import HiddenText
-from payhub.masking import HIDDEN, Clear, Name, Shown, hidden, masked, masked_part
+from payhub.masking import HIDDEN, Clear, Name, Shown, hide, masked, masked_part
+from payhub.masking.hidden import HiddenText
 from payhub_alikassa.account import AliKassaAccount
 from tests.alikassa.orders import config
 from tests.loud import Heard
@@ -23,7 +23,7 @@ VALUES: list[Any] = [SESAME, SESAME.encode(), {"password": SESAME, SESAME: 1}, [
 @pytest.mark.parametrize("around", [lambda value: value, lambda value: {"x": [value]}], ids=["alone", "inside"])
 def test_nothing_is_shown(value: object, around: Any) -> None:
     """Neither `repr` nor pprint nor rich shows a hidden value, alone or in something else, long or short."""
-    shown = around(hidden(value))
+    shown = around(hide(value))
     for text in (repr(shown), pprint.pformat(shown), pretty_repr(shown, max_string=20), f"{shown!r}"):
         assert "sesame" not in text
 
@@ -31,13 +31,13 @@ def test_nothing_is_shown(value: object, around: Any) -> None:
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_a_hidden_value_is_the_same_value(value: object) -> None:
     """It is equal to the plain one, and of its type."""
-    assert (value, True) == (hidden(value), isinstance(hidden(value), type(value)))
+    assert (value, True) == (hide(value), isinstance(hide(value), type(value)))
 
 
 @pytest.mark.parametrize("value", [None, 7, Decimal("1.5"), True])
 def test_what_holds_no_text_stays_as_it_is(value: object) -> None:
     """Numbers and nothing are not hidden."""
-    assert value is hidden(value)
+    assert value is hide(value)
 
 
 def test_a_plain_text_is_made_again() -> None:

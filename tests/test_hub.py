@@ -26,8 +26,8 @@ from payhub import (
     UnsupportedOperation,
     hookimpl,
 )
+from payhub.accounts.plugins import OPERATIONS
 from payhub.driver import ProviderInfo
-from payhub.plugins import OPERATIONS
 from payhub.testing import fake
 from tests.raw_server import RawServer, answer
 from tests.samples import PAYMENT, PAYOUT, known

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from payhub.journal import Source, State
+from payhub.journal.sql.tables import tables
 from payhub.journal.states import EDGES, status_of
-from payhub.journal.tables import tables
 
 PAGE = (Path(__file__).parents[1] / "docs" / "journal.md").read_text("utf-8")
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 import structlog
 
-from payhub.scanner import Finding, findings
+from payhub.masking.leaks import Finding, findings
 from tests.canaries import card_number
 from tests.leak_watch import WATCH
 from tests.samples import CARD

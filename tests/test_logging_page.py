@@ -7,7 +7,8 @@ import pytest
 import structlog
 
 import payhub
-from payhub import masking, transcript
+from payhub import masking
+from payhub.exchanges import record
 from payhub.masking import Mask, show
 from payhub.models import Exchange
 
@@ -56,13 +57,13 @@ def test_every_field_of_an_exchange_is_explained() -> None:
 def test_every_shown_header_is_listed() -> None:
     """The page lists the headers that are shown, and none besides."""
     listed = named([cells[0] for cells in table("logging", "headers")])
-    assert (len(listed), set(listed)) == (len(transcript.SHOWN_HEADERS), set(transcript.SHOWN_HEADERS))
+    assert (len(listed), set(listed)) == (len(record.SHOWN_HEADERS), set(record.SHOWN_HEADERS))
 
 
 def test_no_shown_header_is_a_secret_one() -> None:
     """What is shown and what is never shown exclude each other, and both are in lower case."""
-    assert set() == transcript.SHOWN_HEADERS & transcript.SECRET_HEADERS
-    assert [] == [name for name in transcript.SHOWN_HEADERS | transcript.SECRET_HEADERS if name != name.lower()]
+    assert set() == record.SHOWN_HEADERS & record.SECRET_HEADERS
+    assert [] == [name for name in record.SHOWN_HEADERS | record.SECRET_HEADERS if name != name.lower()]
 
 
 def test_every_event_is_listed() -> None:

@@ -27,7 +27,7 @@ from payhub import (
     models,
 )
 from payhub.masking import Shown
-from payhub.models import Exchange, Period, Phase, Ref
+from payhub.models import Delivery, Exchange, Notification, Period, Phase, Received, Ref, ReturnedPayer
 
 CARD, PHONE, SECRET = "4111111111111111", "79161234567", "sesame-open"
 RUB = Money("10", "RUB")
@@ -35,6 +35,9 @@ TODAY = dt.date(2026, 1, 1)
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LINK = f"https://u:{SECRET}@pay.example/?t={SECRET}"
 RAW = {"card": CARD, "phone": PHONE, "token": SECRET, "nested": [{"card": CARD}]}
+
+NOTIFICATION = Notification(kind="payment", order_id="1", provider_id=CARD, status=Status.PENDING,
+                            provider_status=CARD, digest="0a", fields={"card": CARD, "token": SECRET})  # fmt: skip
 
 EXAMPLES: list[Shown] = [
     Browser(user_agent="Firefox"),
@@ -60,6 +63,10 @@ EXAMPLES: list[Shown] = [
     Service(kind="payment", code="card", active=True),
     AccountInfo(payments_allowed=True, payouts_allowed=True, raw=RAW,
                 services=(Service(kind="payment", code=CARD, active=True),)),
+    Delivery(method="POST", query=f"t={SECRET}".encode(), headers={"cookie": SECRET}, body=f"card={CARD}".encode()),
+    NOTIFICATION,
+    Received(notification=NOTIFICATION, times=1, known=True, ask=False),
+    ReturnedPayer(order_id="1", reference=CARD),
 ]  # fmt: skip
 
 

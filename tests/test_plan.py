@@ -22,8 +22,9 @@ from payhub import (
     Unavailable,
 )
 from payhub.driver import Call, Creating, Flow, Response, Unreadable
+from payhub.exchanges.reply import Reply
 from payhub.models import Phase, Ref
-from payhub.plan import Reply, checked, compared, creating, finished, reading, unknown_payment, unknown_payout
+from payhub.plans.plan import checked, compared, creating, finished, reading, unknown_payment, unknown_payout
 from payhub.testing import answer, play
 from tests.samples import CARD, PAYMENT, PAYOUT
 

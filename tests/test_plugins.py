@@ -13,8 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from payhub import BrokenPlugin, ConfigurationError, Hub, UnknownProvider, hookimpl, hookspecs
+from payhub.accounts.plugins import OPERATIONS, Plugins
 from payhub.driver import ProviderInfo
-from payhub.plugins import OPERATIONS, Plugins, tell
+from payhub.exchanges.events import tell
 from payhub.testing import fake
 
 DRIVER = """

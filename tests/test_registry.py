@@ -17,11 +17,11 @@ from payhub import (
     UnsupportedOperation,
     hookimpl,
 )
-from payhub.config import read_mapping
+from payhub.accounts.config import read_mapping
+from payhub.accounts.registry import Registry
 from payhub.driver import Capabilities, ProviderInfo
+from payhub.exchanges.reply import Reply
 from payhub.models import Period, Phase, Ref
-from payhub.plan import Reply
-from payhub.registry import Registry
 from payhub.testing import answer, fake, play
 from tests.samples import CARD, PAYMENT, PAYOUT, known
 

@@ -20,8 +20,8 @@ from structlog.testing import capture_logs
 from payhub import AsyncHub, Hub, NotFound, NotSent, PayoutOrder, Phase, Status, Unavailable, hookimpl
 from payhub.driver import Call, Flow, ProviderInfo
 from payhub.models import Payout
-from payhub.runner import MAX_BODY
 from payhub.testing import fake
+from payhub.transport.connection import MAX_BODY
 from tests.conftest import Awaited, Observer
 from tests.forking import forked
 from tests.raw_server import Act, Drip, RawServer, answer, close, part, reset

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from payhub import Hub
 from payhub.journal.sql import SqlJournal
+from payhub.journal.sql.tables import tables
 from payhub.journal.states import EDGES, Evidence, State
-from payhub.journal.tables import tables
 from torture.judge import Verdict
 from torture.processes import start
 from torture.shop import ACCOUNT, Row, Shop, opened, retry, sweep

@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from payhub import asking, plan, recording, resolver, runner
-from payhub.journal import records, rows, sql, statements, states
+from payhub.journal import records, states
+from payhub.journal.sql import engine, journal, rows, statements
+from payhub.plans import advance, create, fetch, plan
+from payhub.transport import connection, deadline, runner
 
 MODULES: tuple[types.ModuleType, ...] = (
-    *(plan, recording, asking, resolver, runner),
-    *(sql, statements, rows, records, states),
+    *(plan, create, fetch, advance, runner, connection, deadline),
+    *(journal, engine, statements, rows, records, states),
 )
 """Plan, journal and send: where an order is written down, sent, written down again, and asked about."""
 

@@ -8,7 +8,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from payhub.journal.migrate import upgrade
+from payhub.journal.sql.migrate import upgrade
 from torture.processes import until
 
 

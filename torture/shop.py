@@ -12,8 +12,8 @@ import sqlalchemy as sa
 import structlog
 
 from payhub import AsyncHub, Hub, Money, NotSent, PayhubError, Payout, PayoutOrder, ToCard
+from payhub.journal.sql.tables import tables
 from payhub.journal.states import State
-from payhub.journal.tables import tables
 from payhub_alikassa.sandbox.directory import write_keys
 from torture import provider
 from torture.judge import Judge

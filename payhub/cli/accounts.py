@@ -10,6 +10,8 @@ import msgspec
 import typer
 from rich.text import Text
 
+from payhub.accounts.account import OpenAccount
+from payhub.accounts.plugins import OPERATIONS, Plugins, Provider
 from payhub.cli import views
 from payhub.cli.console import (
     ConfigOption,
@@ -36,8 +38,6 @@ from payhub.errors import (
 from payhub.hookspecs import hookimpl
 from payhub.hub import Hub
 from payhub.models import AccountInfo, Exchange, Kind, Phase
-from payhub.plugins import OPERATIONS, Plugins, Provider
-from payhub.registry import OpenAccount
 
 MOST_SKEW = dt.timedelta(seconds=30)
 

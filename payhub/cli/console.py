@@ -17,7 +17,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from payhub.config import JournalSettings, Settings, open_journal, read_file
+from payhub.accounts.config import JournalSettings, Settings, open_journal, read_file
 from payhub.errors import ConfigurationError, PayhubError
 from payhub.hub import Hub
 from payhub.journal import Journal

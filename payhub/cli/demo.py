@@ -40,7 +40,7 @@ from payhub.models import (
     ToPhone,
 )
 from payhub.money import Money
-from payhub.notifications import asgi
+from payhub.receivers import asgi
 
 PATIENCE = 20.0
 PAUSE = 0.25
@@ -118,7 +118,7 @@ def demo(
 @contextlib.contextmanager
 def _receiving(hub: Hub) -> Iterator[str]:
     """Receive the provider's notifications on this machine; give the address."""
-    from payhub.cli.server import Server  # noqa: PLC0415 - a sandbox has what it needs
+    from payhub.receivers.server import Server  # noqa: PLC0415 - a sandbox has what it needs
 
     with Server(asgi(hub), "127.0.0.1", 0) as server:
         yield server.url

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from payhub.asking import NOT_FOUND
+from payhub.accounts.config import duration, journal_key
 from payhub.cli import views
 from payhub.cli.accounts import Watch
 from payhub.cli.console import (
@@ -28,7 +28,6 @@ from payhub.cli.console import (
 )
 from payhub.cli.meant import known
 from payhub.cli.orders import AccountArgument
-from payhub.config import duration, journal_key
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, PayhubError
 from payhub.hub import Hub, Outcome
@@ -47,7 +46,8 @@ from payhub.journal.records import applied, givable
 from payhub.journal.states import NOTHING_MOVED, UNFINISHED, in_vain, status_of
 from payhub.models import Exchange, Kind, Phase, Status
 from payhub.money import Money
-from payhub.recording import payer_of
+from payhub.plans.create import payer_of
+from payhub.plans.fetch import NOT_FOUND
 from payhub.ticket.situations import contrary
 from payhub.ticket.wording import utc
 
@@ -349,8 +349,8 @@ def _forget(session: Session, opened: Journal, payer: str) -> None:
 
 def _migrated(opened: Any, action: str) -> tuple[str | None, str, bool]:
     """Look at the tables' version and upgrade them; only `init` makes new ones, for a prefix may be mistyped."""
-    from payhub.journal import migrate  # noqa: PLC0415 - needs the extra `sql`, which the journal has just used
-    from payhub.journal.tables import tables  # noqa: PLC0415 - the same
+    from payhub.journal.sql import migrate  # noqa: PLC0415 - needs the extra `sql`, which the journal has just used
+    from payhub.journal.sql.tables import tables  # noqa: PLC0415 - the same
 
     with _usable(), opened.engine.begin() as connection:
         before = migrate.version(connection, opened.prefix)

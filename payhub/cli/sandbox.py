@@ -14,11 +14,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from payhub.accounts.config import read_file
+from payhub.accounts.plugins import Plugins
 from payhub.cli.console import ConfigOption, JsonOption, Session, VerboseOption, listed, printable
-from payhub.config import read_file
 from payhub.driver import ProviderInfo, Sandbox
 from payhub.errors import ConfigurationError
-from payhub.plugins import Plugins
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from payhub.cli.console import ConfigOption, JsonOption, Session, VerboseOption,
 from payhub.cli.sweeps import Interrupts, sweep_once
 from payhub.errors import ConfigurationError
 from payhub.hub import Hub
-from payhub.notifications import asgi
+from payhub.receivers import asgi
 
 if TYPE_CHECKING:
-    from payhub.cli.server import Server
+    from payhub.receivers.server import Server
 
 PAUSE = 5.0
 """Seconds between two sweeps."""
@@ -59,7 +59,7 @@ def _server(hub: Hub, host: str, port: int) -> "Server":
         ConfigurationError: it cannot be taken, or the extra `server` is not installed.
     """
     try:
-        from payhub.cli.server import Server  # noqa: PLC0415 - needs the extra `server`
+        from payhub.receivers.server import Server  # noqa: PLC0415 - needs the extra `server`
     except ImportError as cause:
         needed = cause.name or "a library"
         raise ConfigurationError(f"receiving needs {needed}: pip install 'payhub[server]'") from cause

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from payhub.cli.console import cell, one_line, printable
 from payhub.journal import Facts, Noted, Record
+from payhub.masking.text import blot
 from payhub.models import Balance, Payment, Payout, Status
 from payhub.money import Money
-from payhub.redaction import blot
 from payhub.ticket.wording import utc
 
 STYLES: Mapping[Status, str] = {

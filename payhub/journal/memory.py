@@ -10,9 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from payhub import forks
 from payhub.driver import Schedule
-from payhub.journal import JournalFailed, Noticed, Opened
+from payhub.journal import JournalFailed, Noticed, Opened, forks
 from payhub.journal.records import (
     Entry,
     Facts,

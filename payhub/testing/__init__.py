@@ -15,7 +15,7 @@ import msgspec
 from payhub.driver import Call, Response
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
-from payhub.plan import Do, Pause
+from payhub.plans.plan import Do, Pause
 
 __all__ = ["Played", "answer", "play"]
 

@@ -21,15 +21,17 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from payhub import transcript
-from payhub.config import account_config, read_mapping
+from payhub.accounts.account import OpenAccount
+from payhub.accounts.config import account_config, read_mapping
+from payhub.accounts.plugins import OPERATIONS
+from payhub.accounts.registry import Registry
 from payhub.driver import Call, Creating, Response
 from payhub.errors import ConfigurationError, Declined, NotFound, Unavailable
+from payhub.exchanges.record import describe
+from payhub.exchanges.reply import Reply
 from payhub.journal.memory import MemoryJournal
 from payhub.models import Payment, PaymentOrder, Payout, PayoutOrder, Period, Phase, Ref, Status
-from payhub.plan import Plan, Reply
-from payhub.plugins import OPERATIONS
-from payhub.registry import OpenAccount, Registry
+from payhub.plans.plan import Plan
 from payhub.testing import answer, next_call
 
 __all__ = ["CHECKS", "Check", "Subject"]
@@ -434,7 +436,15 @@ def nothing_secret_is_shown(subject: Subject) -> None:
             for thing in (registry.settings, config, account.driver, case.order, ended.value, *ended.calls):
                 _require_hidden(hidden, f"{thing!r} {thing} {pprint.pformat(thing)}", type(thing).__name__)
             for call, reply in ended.exchanges:
-                exchange = transcript.record(case.start(), call, reply, dt.datetime.now(dt.UTC), 0.0)
+                exchange = describe(
+                    call,
+                    reply,
+                    account=account.name,
+                    provider=account.provider.info.name,
+                    software=None,
+                    started_at=dt.datetime.now(dt.UTC),
+                    duration=0.0,
+                )
                 _require_hidden(hidden, str(msgspec.to_builtins(exchange)), "the record of an exchange")
 
 

@@ -59,8 +59,7 @@ from payhub.driver import (
     insecure,
 )
 from payhub.masking import Clear, Email, Link, ProviderId, Shown, Truncated, Words
-from payhub.models import Kind, Period, Ref
-from payhub.notifications import LONGEST
+from payhub.models import LONGEST_DELIVERY, Kind, Period, Ref
 
 W = TypeVar("W", bound=msgspec.Struct)
 
@@ -274,7 +273,7 @@ def sign(secret: str, body: bytes) -> str:
 def verified(delivery: Delivery, secret: str, shape: type[W]) -> W:
     """Read what a genuine delivery tells; whatever else it is raises `BadNotification`."""
     given = delivery.headers.get(SIGNATURE, "")
-    short = len(delivery.body) <= LONGEST
+    short = len(delivery.body) <= LONGEST_DELIVERY
     if not (short and hmac.compare_digest(sign(secret, delivery.body), given if given.isascii() else "")):
         raise BadNotification(REFUSED)
     try:

@@ -1,7 +1,7 @@
 """Make a ticket of an order: what its provider's support needs to find out what became of it.
 
 A ticket has a short text, the exchanges with the provider, its notifications, and a manifest. All of
-it was masked before it was kept, and is searched once more before it leaves (see `payhub.scanner`).
+it was masked before it was kept, and is searched once more before it leaves (see `payhub.masking.leaks`).
 """
 
 import datetime as dt
@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from payhub.errors import ConfigurationError
+from payhub.exchanges.record import payhub_version
 from payhub.journal import Entry, Key, Noted, Record, State
 from payhub.journal.records import unknown_order
 from payhub.masking import Clear, Shown
@@ -24,7 +25,6 @@ from payhub.ticket.rendering import FORMATS, Format
 from payhub.ticket.situations import Situation, Story
 from payhub.ticket.texts import LANGS, STATEMENT, Lang
 from payhub.ticket.wording import Wording, plain
-from payhub.transcript import payhub_version
 
 __all__ = ["FORMATS", "LANGS", "VERSION", "Format", "Lang", "Manifest", "Situation", "Ticket", "form_of"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from payhub.errors import TicketRefused
-from payhub.scanner import findings
+from payhub.masking.leaks import findings
 from payhub.ticket import values
 from payhub.ticket.markdown import markdown
 

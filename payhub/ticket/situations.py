@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from payhub.asking import NOT_FOUND
 from payhub.journal import Entry, Evidence, Key, Noted, Record, Source, State, Verdict
 from payhub.masking import Mask, show
 from payhub.models import Exchange, Phase
+from payhub.plans.fetch import NOT_FOUND
 
 
 class Situation(enum.StrEnum):

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from payhub import Hub
-from payhub.config import JournalSettings, read_file
+from payhub.accounts.config import JournalSettings, read_file
 from payhub.masking import is_card_number
 from payhub_alikassa.sandbox import Sandbox
 from payhub_alikassa.signing import load_signer

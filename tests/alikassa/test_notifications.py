@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from payhub import BadNotification, ConfigurationError, Money, Status
 from payhub.masking import Mask
-from payhub.notifications import Delivery, Notification, ReturnedPayer
+from payhub.models import Delivery, Notification, ReturnedPayer
 from payhub_alikassa import models, notifications, php
 from payhub_alikassa.signing import BadSignature, Verifier, load_verifier
 

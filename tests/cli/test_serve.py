@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from payhub import Delivery
-from payhub.cli import server as serving
+from payhub.receivers import server as serving
 from payhub_alikassa.sandbox import Sandbox
 from tests.alikassa.sandbox.receiver import receiving
 
@@ -220,8 +220,8 @@ def test_an_address_that_is_none(payhub: Command, sandbox: Sandbox) -> None:
 
 def test_without_the_extra(payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra `server` it says which one to install."""
-    monkeypatch.delattr("payhub.cli.server")
-    monkeypatch.delitem(sys.modules, "payhub.cli.server")
+    monkeypatch.delattr("payhub.receivers.server")
+    monkeypatch.delitem(sys.modules, "payhub.receivers.server")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = payhub("serve", "--port", "0")
     assert (2, "payhub: receiving needs uvicorn: pip install 'payhub[server]'\n") == (done.code, done.err)

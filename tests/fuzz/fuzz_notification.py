@@ -22,7 +22,7 @@ import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(include=["payhub_alikassa", "payhub.money", "json", "urllib"]):
     from payhub import BadNotification
-    from payhub.notifications import Delivery
+    from payhub.models import Delivery
     from payhub_alikassa import notifications
     from payhub_alikassa.signing import Verifier, load_verifier
 

@@ -17,8 +17,8 @@ from payhub import hookimpl
 from payhub.driver import Schedule
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
-from payhub.journal.migrate import upgrade, version_table
 from payhub.journal.sql import SqlJournal
+from payhub.journal.sql.migrate import upgrade, version_table
 from payhub.testing import fake
 from tests.raw_server import Act, RawServer
 

@@ -10,9 +10,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from payhub.journal import JournalFailed, Source, State
-from payhub.journal.migrate import HEAD, configuration, upgrade, version, version_table
 from payhub.journal.sql import SqlJournal
-from payhub.journal.tables import tables
+from payhub.journal.sql.migrate import HEAD, configuration, upgrade, version, version_table
+from payhub.journal.sql.tables import tables
 
 from .conftest import Place, Server
 from .making import LATER, NOW, PREFIX, brought, facts, found, key

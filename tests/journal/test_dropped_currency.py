@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from payhub import Money, Status, ToCard
 from payhub.journal import Notice, Source, State, Wanted
 from payhub.journal.sql import SqlJournal
-from payhub.journal.tables import tables
+from payhub.journal.sql.tables import tables
 from payhub.money import as_written
 from tests.raw_server import answer
 from tests.samples import PAYOUT, known

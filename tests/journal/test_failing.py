@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 
 from payhub import ConfigurationError, NotSent, Status
 from payhub.journal import JournalFailed, Key, State, Wanted
-from payhub.journal.migrate import upgrade
 from payhub.journal.sql import SqlJournal
+from payhub.journal.sql.migrate import upgrade
 from tests.raw_server import answer
 from tests.samples import PAYOUT, known
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from payhub import ConfigurationError, Hub, Money, NotSent, Status
 from payhub.journal import Seal, State
 from payhub.journal.sql import SqlJournal
-from payhub.journal.tables import tables
+from payhub.journal.sql.tables import tables
 from payhub.testing import fake
 from tests.raw_server import answer, close
 from tests.samples import PAYMENT, PAYOUT, known

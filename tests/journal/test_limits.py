@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from payhub import AsyncHub, NotSent, Status, Unavailable
 from payhub.journal import JournalFailed
-from payhub.journal.migrate import upgrade
-from payhub.journal.tables import tables
+from payhub.journal.sql.migrate import upgrade
+from payhub.journal.sql.tables import tables
 from payhub.testing import fake
 from tests.raw_server import RawServer
 from tests.raw_server import answer as scripted

@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from payhub import ConfigurationError, Money, NotSent, OrderConflict, Payout, Status, hookimpl, plan, recording
+from payhub import ConfigurationError, Money, NotSent, OrderConflict, Payout, Status, hookimpl
 from payhub.driver import Call, Creating
+from payhub.exchanges.reply import Reply
 from payhub.journal import JournalFailed, State, Verdict, records, states
 from payhub.journal.memory import MemoryJournal
 from payhub.models import Phase
-from payhub.plan import Do, Reply, compared, creating, finished, unknown_payout
-from payhub.recording import Terms, facts, recorded
+from payhub.plans import create, plan
+from payhub.plans.create import Terms, facts, recorded
+from payhub.plans.plan import Do, compared, creating, finished, unknown_payout
 from payhub.testing import answer as answered
 from tests.raw_server import RawServer, answer, close
 from tests.samples import PAYOUT, known
@@ -48,7 +50,7 @@ def made() -> Any:
 class Interruption:
     """Raise at the n-th line that the plan runs, once its answer has come."""
 
-    FILES = frozenset(module.__file__ for module in (plan, recording, records, states))
+    FILES = frozenset(module.__file__ for module in (plan, create, records, states))
 
     def __init__(self, number: int) -> None:
         self.left = number

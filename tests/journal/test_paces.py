@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from payhub.journal import Journal
 from payhub.journal.sql import SqlJournal
-from payhub.journal.tables import tables
+from payhub.journal.sql.tables import tables
 
 from .conftest import Place, Server
 from .making import PREFIX

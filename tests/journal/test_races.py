@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from payhub import Money, Status
 from payhub.journal import Journal, Source, State
-from payhub.journal.migrate import HEAD, upgrade, version
 from payhub.journal.sql import SqlJournal
-from payhub.journal.tables import tables
+from payhub.journal.sql.migrate import HEAD, upgrade, version
+from payhub.journal.sql.tables import tables
 from tests.raw_server import Act, answer, close
 from tests.samples import PAYOUT, known
 

@@ -8,14 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from payhub import ConfigurationError, Money, NotFound, Status, Unavailable, UnknownAccount
+from payhub.accounts.registry import Registry
 from payhub.driver import Schedule
 from payhub.journal import Evidence, IllegalStep, Key, Record, Source, State
 from payhub.journal.records import next_check, past_schedule
 from payhub.journal.records import sending as taken
 from payhub.models import Ref
-from payhub.recording import facts
-from payhub.registry import Registry
-from payhub.resolver import _ref
+from payhub.plans.advance import _ref
+from payhub.plans.create import facts
 from tests.raw_server import answer, close
 from tests.samples import PAYMENT, PAYOUT, known
 

@@ -10,8 +10,8 @@ import pytest
 from payhub import Exchange, Money, Payer, PaymentOrder, PayoutOrder, ToBankAccount, ToCard, ToPhone
 from payhub.journal import Forgotten, Journal, Record, Source, State, Wanted
 from payhub.journal.sql import SqlJournal
-from payhub.recording import facts as facts_of
-from payhub.recording import payer_of
+from payhub.plans.create import facts as facts_of
+from payhub.plans.create import payer_of
 from tests.raw_server import answer
 from tests.samples import PAYMENT, PAYOUT, known
 

@@ -12,8 +12,8 @@ from payhub import Declined, Money, NotSent, OrderConflict, Payment, Payout, Sta
 from payhub.driver import Call, Creating
 from payhub.journal import Facts, Key, Source, State
 from payhub.journal.memory import MemoryJournal
-from payhub.plan import Do, Pause, Steps, creating, unknown_payout
-from payhub.recording import Terms, facts, recorded
+from payhub.plans.create import Terms, facts, recorded
+from payhub.plans.plan import Do, Pause, Steps, creating, unknown_payout
 from payhub.testing import fake, next_call
 from tests.raw_server import Act, RawServer, answer, close
 from tests.samples import PAYMENT, PAYOUT, known

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from payhub import Hub, Money, Payer, PaymentOrder, PayoutOrder, Recipient, ToBankAccount, ToCard, ToPhone
-from payhub.config import JournalSettings, journal_key, read_file, read_mapping
-from payhub.recording import facts
+from payhub.accounts.config import JournalSettings, journal_key, read_file, read_mapping
+from payhub.plans.create import facts
 from payhub.testing import fake
 from payhub_alikassa.sandbox import Sandbox
 from tests.raw_server import RawServer, answer

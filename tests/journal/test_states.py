@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from payhub import Money, Payout, Status
 from payhub.journal import Evidence, Source, State
 from payhub.journal.sql import SqlJournal
+from payhub.journal.sql.tables import tables
 from payhub.journal.states import EDGES, allowed, contradicts, evidence, state_of, status_of
-from payhub.journal.tables import tables
 
 from .making import PREFIX
 

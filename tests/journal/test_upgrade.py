@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from alembic import command
 
 from payhub.journal import JournalFailed, State
-from payhub.journal.migrate import HEAD, configuration, upgrade, version
 from payhub.journal.sql import SqlJournal
-from payhub.journal.tables import tables
+from payhub.journal.sql.migrate import HEAD, configuration, upgrade, version
+from payhub.journal.sql.tables import tables
 
 from .conftest import Place
 from .making import PREFIX, WAYS, facts, key

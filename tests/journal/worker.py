@@ -10,10 +10,10 @@ from pathlib import Path
 import structlog
 
 from payhub import ConfigurationError, Hub, Money
-from payhub.config import journal_key, open_journal, read_mapping
+from payhub.accounts.config import journal_key, open_journal, read_mapping
 from payhub.journal import Facts
-from payhub.journal.migrate import upgrade
 from payhub.journal.sql import SqlJournal
+from payhub.journal.sql.migrate import upgrade
 
 
 def opened(url: str, count: int) -> list[int]:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from payhub import BadNotification, ConfigurationError, Delivery, Money, Notification, ReturnedPayer, Status
-from payhub.notifications import LONGEST
+from payhub.models import LONGEST_DELIVERY
 from payhub.testing import fake
 
 SECRET = "sesame"
@@ -93,7 +93,7 @@ def test_authentic_nonsense_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(("spare", "expected"), [(0, False), (1, True)])
 def test_a_long_body_is_refused(spare: int, expected: bool) -> None:
     """What is too long is refused, whoever signed it."""
-    body = NOTICE.body.ljust(LONGEST + spare)
+    body = NOTICE.body.ljust(LONGEST_DELIVERY + spare)
     delivery = Delivery(method="POST", headers={fake.SIGNATURE: fake.sign(SECRET, body)}, body=body)
     assert refused(delivery) == expected
 

@@ -3,11 +3,11 @@ import re
 import pytest
 
 from payhub import Declined, NotSent, Payout, Phase, Status
-from payhub.config import read_mapping
+from payhub.accounts.config import read_mapping
+from payhub.accounts.registry import Registry
 from payhub.driver import Call, Flow, Response
+from payhub.exchanges.reply import Reply
 from payhub.models import Ref
-from payhub.plan import Reply
-from payhub.registry import Registry
 from payhub.testing import Played, answer, fake, play
 from tests.samples import PAYOUT, known
 

@@ -7,7 +7,7 @@ import pytest
 
 from payhub.journal import State
 from payhub.masking import Mask, show
-from payhub.redaction import LONGEST
+from payhub.masking.text import LONGEST
 from payhub.ticket import LANGS, Lang, Ticket
 from payhub.ticket.legend import PATTERNS, legend
 from payhub.ticket.texts import MASKS

@@ -24,7 +24,7 @@ import structlog
 from payhub import AsyncHub, ConfigurationError, Hub, TicketRefused, UnknownAccount
 from payhub.journal import Source, State
 from payhub.journal.memory import MemoryJournal
-from payhub.scanner import findings
+from payhub.masking.leaks import findings
 from payhub.ticket import FORMATS, Format, Ticket
 from payhub.ticket.wording import quoted
 from payhub_alikassa.sandbox import Sandbox

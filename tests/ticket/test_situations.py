@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from payhub import Exchange, Money, Phase, UnknownAccount
-from payhub.asking import NOT_FOUND
 from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, State, Verdict
+from payhub.plans.fetch import NOT_FOUND
 from payhub.ticket import LANGS, Lang, Situation, Ticket
 from payhub.ticket.situations import Doubt, Story
 from payhub.ticket.texts import LABELS

@@ -19,17 +19,19 @@ from unittest import mock
 import msgspec
 
 from payhub import Status
-from payhub.asking import NOT_FOUND, unanswered
 from payhub.driver import Call, Schedule
 from payhub.errors import PayhubError
-from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, sql
+from payhub.exchanges.reply import Reply
+from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State
 from payhub.journal.records import overdue_sender, sending
 from payhub.journal.sql import SqlJournal
+from payhub.journal.sql import journal as sql_journal
 from payhub.journal.states import allowed, evidence
 from payhub.models import Phase
-from payhub.plan import Do, Plan, Recorded, Reply
-from payhub.recording import Terms, Trail, result_of, watched
-from payhub.runner import Runner
+from payhub.plans.create import Terms, Trail, result_of, watched
+from payhub.plans.fetch import NOT_FOUND, unanswered
+from payhub.plans.plan import Do, Plan, Recorded
+from payhub.transport.runner import Runner
 from torture.experiments import answers, deaths, deliveries, kills, race
 from torture.experiments import evidence as sequences
 from torture.experiments.ways import WAYS
@@ -185,7 +187,7 @@ def _answered_and_forgotten(self: SqlJournal, notice: Notice, *_: object, **__: 
     return Noticed(1, self.find(notice.key), ask=False)
 
 
-_notified: Any = vars(sql)["notified"]
+_notified: Any = vars(sql_journal)["notified"]
 
 
 def _always_news(*arguments: Any, **_: Any) -> Any:
@@ -206,34 +208,42 @@ _notice: Any = vars(SqlJournal)["notice"]
 _PAID_TWICE = r"accepted \d+ times"
 
 BUILDS = (
-    Build("the journal is written after sending", {"payhub.registry.recorded": _sent_first}, _killed, _PAID_TWICE),
+    Build(
+        "the journal is written after sending", {"payhub.accounts.registry.recorded": _sent_first}, _killed, _PAID_TWICE
+    ),
     Build(
         "the journal is written after sending, and death at each line",
-        {"payhub.registry.recorded": _sent_first},
+        {"payhub.accounts.registry.recorded": _sent_first},
         _died,
         _PAID_TWICE,
     ),
     Build(
         "what is written before sending is not committed",
-        {"payhub.journal.sql.SqlJournal.open": _not_committed},
+        {"payhub.journal.sql.journal.SqlJournal.open": _not_committed},
         _killed,
         "sent without a row in the journal",
     ),
     Build(
-        "HTTP 500 is sent again", {"payhub.runner.Runner._once": _twice_on_500}, _answered, r"(sent|accepted) 2 times"
+        "HTTP 500 is sent again",
+        {"payhub.transport.runner.Runner._once": _twice_on_500},
+        _answered,
+        r"(sent|accepted) 2 times",
     ),
     Build(
         "HTTP 404 is a failure",
-        {"payhub.plan._unknown": _failed_on_404},
+        {"payhub.plans.plan._unknown": _failed_on_404},
         _answered,
         "the journal says failed after HTTP 4xx, to a create",
     ),
     Build(
-        "a cut connection counts as not sent", {"payhub.runner._Watch.failed": _cut_is_not_sent}, _answered, _PAID_TWICE
+        "a cut connection counts as not sent",
+        {"payhub.transport.runner._Watch.failed": _cut_is_not_sent},
+        _answered,
+        _PAID_TWICE,
     ),
     Build(
         "an order is given again when the lease ends",
-        {"payhub.journal.sql.SqlJournal._open": _given_twice},
+        {"payhub.journal.sql.journal.SqlJournal._open": _given_twice},
         _died,
         _PAID_TWICE,
     ),
@@ -245,41 +255,46 @@ BUILDS = (
     ),
     Build(
         "a status query's `not found` is a failure",
-        {"payhub.resolver.unanswered": _absent_is_failed},
+        {"payhub.plans.advance.unanswered": _absent_is_failed},
         _died,
         "never accepted, and the journal says failed",
     ),
     Build(
         "answers are not compared with the order",
-        {"payhub.registry.compared": _as_it_came},
+        {"payhub.accounts.registry.compared": _as_it_came},
         _answered,
         r"the journal says \w+ after another amount, to a create",
     ),
     Build(
         "answers are not compared with the record",
-        {"payhub.resolver.matched": _as_it_came},
+        {"payhub.plans.advance.matched": _as_it_came},
         _answered,
         "never accepted, and the journal says succeeded",
     ),
     Build(
         "a notification is answered and not kept",
-        {"payhub.journal.sql.SqlJournal.notice": _answered_and_forgotten},
+        {"payhub.journal.sql.journal.SqlJournal.notice": _answered_and_forgotten},
         _redelivered,
         r"and kept, and the journal has \[\]",
     ),
     Build(
         "every repeat is a reason to ask",
-        {"payhub.journal.sql.notified": _always_news},
+        {"payhub.journal.sql.journal.notified": _always_news},
         _replayed,
         r"the provider was asked \d+ times, \d+ are allowed",
     ),
     Build(
         "a notification is believed",
-        {"payhub.journal.sql.SqlJournal.notice": _believed},
+        {"payhub.journal.sql.journal.SqlJournal.notice": _believed},
         _replayed,
         "the order is succeeded",
     ),
-    Build("every caller is given the order", {"payhub.journal.sql.SqlJournal.open": _everybodys}, _raced, _PAID_TWICE),
+    Build(
+        "every caller is given the order",
+        {"payhub.journal.sql.journal.SqlJournal.open": _everybodys},
+        _raced,
+        _PAID_TWICE,
+    ),
 )
 
 SAMPLE = (

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from payhub import Hub
 from payhub.journal import Evidence, Noted, State, Verdict
 from payhub.journal.sql import SqlJournal
-from payhub.notifications import asgi
+from payhub.receivers import asgi
 from torture.claims import illegal_steps
 from torture.judge import Fault, Judge
 from torture.processes import KILLED, call, until

@@ -33,7 +33,7 @@ from payhub.errors import OrderConflict
 from payhub.journal import Evidence, Facts, IllegalStep, Journal, JournalFailed, Notice, Record, Source, State
 from payhub.journal.memory import MemoryJournal
 from payhub.journal.sql import SqlJournal
-from payhub.journal.tables import tables
+from payhub.journal.sql.tables import tables
 from torture.report import Bench, Finding, Found
 from torture.shop import ACCOUNT
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from payhub import BadNotification
-from payhub.notifications import Delivery, Notification
+from payhub.models import Delivery, Notification
 from payhub_alikassa import notifications
 from payhub_alikassa.signing import Digest, Verifier, load_verifier
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trustme
 
-from payhub.notifications import Delivery
+from payhub.models import Delivery
 from payhub_alikassa.sandbox import Sandbox, Sent
 from payhub_alikassa.sandbox.addresses import is_local
 from payhub_alikassa.sandbox.books import AlreadyFinal

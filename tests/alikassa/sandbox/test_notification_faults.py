@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import pytest
 
-from payhub.notifications import Delivery
+from payhub.models import Delivery
 from payhub_alikassa.sandbox import Sandbox
 from payhub_alikassa.sandbox.notification_faults import AnyNotificationFault
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from payhub import Money, Status
-from payhub.notifications import Delivery
+from payhub.models import Delivery
 from payhub_alikassa.sandbox import Sandbox, Settings
 from payhub_alikassa.sandbox.notifications import FieldName, notified, returned, signed
 from payhub_alikassa.sandbox.php import php_json, php_query

@@ -1,0 +1,1 @@
+"""Know who is asked: the configuration, the plugins, and each account opened once."""

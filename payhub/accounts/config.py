@@ -1,0 +1,294 @@
+"""Read payhub.toml: which accounts there are, and how each is opened.
+
+Paths are relative to the file, a text may come from the environment or another file, and an
+unknown key is refused with the nearest known name. No message quotes a configured value.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import structlog
+
+from payhub.driver import AccountConfig
+from payhub.errors import ConfigurationError
+from payhub.journal import Journal, JournalFailed, Seal
+from payhub.journal.memory import MemoryJournal
+from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, Shown, hide
+from payhub.transport.settings import Transport
+
+DEFAULT_FILE = "payhub.toml"
+FILE_VARIABLE = "PAYHUB_CONFIG"
+KEY_FILE = "payhub.key"
+
+_log = structlog.get_logger("payhub")
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+
+_DURATION = "[0-9]{1,6}[smhd]"
+_UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> float:
+    """Read a duration in seconds: a number and its unit, as 90s, 10m, 1h or 2d.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(_DURATION, text):
+        raise ValueError("not a duration, as 90s, 10m, 1h or 2d")
+    return float(text[:-1]) * _UNITS[text[-1]]
+
+
+class JournalSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say where orders are kept: `[journal]`.
+
+    Without `url` they are kept in memory, and forgotten when the process ends. `key` is the secret
+    that fingerprints are made with; without one it is made once, in a file beside the
+    configuration. `lease` is how long, in seconds, a sender is trusted to report. `keep_exchanges`
+    is for how long exchanges are kept, as `400d`: `payhub journal prune` deletes older ones of
+    closed orders, and with `0s` none is kept at all.
+    """
+
+    url: str | None = None
+    prefix: Clear[str] = "payhub_"
+    key: str | None = None
+    lease: Clear[Annotated[float, msgspec.Meta(gt=0)] | None] = None
+    keep_exchanges: Clear[Annotated[str, msgspec.Meta(pattern=rf"^({_DURATION})$")] | None] = None
+
+    @property
+    def keep_seconds(self) -> float | None:
+        """Return for how many seconds exchanges are kept, or `None` where for ever."""
+        return duration(self.keep_exchanges) if self.keep_exchanges else None
+
+
+class NotificationSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how notifications are taken: `[notifications]`.
+
+    `window` is for how many seconds the same message about an order, sent again, is no reason to
+    ask the provider again.
+    """
+
+    window: Clear[Annotated[float, msgspec.Meta(ge=1, le=86400)]] = 60.0
+
+
+class Settings(Shown, frozen=True, kw_only=True):
+    """Hold a configuration as written: the tables of the accounts are checked when one is opened."""
+
+    base: Clear[Path]
+    accounts: Mapping[str, Mapping[str, Any]]
+    transport: Clear[Transport]
+    journal: Clear[JournalSettings]
+    notifications: Clear[NotificationSettings] = NotificationSettings()
+
+
+def read_file(path: str | Path | None = None) -> Settings:
+    """Read a configuration file: the one given, else `PAYHUB_CONFIG`, else `payhub.toml` here.
+
+    Raises:
+        ConfigurationError: the file is missing, is not TOML, or has an unknown key.
+    """
+    chosen = Path(path or os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
+    try:
+        tables = HiddenFields(tomllib.loads(chosen.read_text("utf-8")))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{chosen}: no such file; write one, name it with --config or {FILE_VARIABLE}, "
+            "or make one to play with: payhub sandbox alikassa --dir sandbox"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        # Not chained: the frames of the parser, and an error of decoding, hold the whole file.
+        raise ConfigurationError(f"{chosen}: cannot be read: {cause}") from None
+    return read_mapping(tables, chosen.resolve().parent)
+
+
+def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
+    """Take a configuration from a mapping of the same form; paths are relative to `base`.
+
+    Raises:
+        ConfigurationError: a key is unknown, or a table is not one.
+    """
+    tables = HiddenFields(tables)
+    _refuse_unknown(tables, ("accounts", "journal", "notifications", "transport"), "the configuration")
+    accounts = hide(tables.get("accounts", {}))
+    if not isinstance(accounts, Mapping) or not all(isinstance(table, Mapping) for table in accounts.values()):
+        raise ConfigurationError("accounts: each account is a table [accounts.NAME]")
+    transport = _convert(tables.get("transport", {}), Transport, "transport", Path(base))
+    journal = _convert(tables.get("journal", {}), JournalSettings, "journal", Path(base))
+    for name in ("url", "key"):
+        if getattr(journal, name) is not None and not getattr(journal, name).strip():
+            raise ConfigurationError(f"journal.{name}: is empty; give one, or leave the key out")
+    if journal.lease is not None and journal.lease <= transport.deadline:
+        raise ConfigurationError(
+            f"journal.lease: must be longer than transport.deadline, which is {transport.deadline:g} s: "
+            "a call that is still under way when its lease ends is taken for a dead one's"
+        )
+    taken = _convert(tables.get("notifications", {}), NotificationSettings, "notifications", Path(base))
+    return Settings(base=Path(base), accounts=accounts, transport=transport, journal=journal, notifications=taken)
+
+
+def journal_key(settings: Settings) -> bytes:
+    """Return the secret of the fingerprints: the configured one, or the one kept beside the configuration.
+
+    Where the journal was begun with a key that is there no more, none is made in its place: it would only
+    look like the one to bring back.
+
+    Raises:
+        ConfigurationError: the file cannot be made or read, or is empty.
+    """
+    if settings.journal.key:
+        return HiddenBytes(settings.journal.key.encode())
+    if not settings.journal.url:
+        return HiddenBytes(secrets.token_bytes(32))
+    path = settings.base / KEY_FILE
+    try:
+        if not path.exists():
+            if _begun_with_a_key(settings):
+                return HiddenBytes(secrets.token_bytes(32))  # with which no order is taken
+            with contextlib.suppress(FileExistsError):
+                _write_once(path, secrets.token_hex(32))
+        key = HiddenBytes(path.read_bytes().rstrip(b"\r\n"))
+    except OSError as cause:
+        raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
+    if not key.strip():
+        raise ConfigurationError(f"journal.key: {path} is empty; bring back what was in it")
+    return key
+
+
+def _begun_with_a_key(settings: Settings) -> bool:
+    """Look into the journal; one that cannot be looked into is taken for new."""
+    try:
+        journal: Any = open_journal(settings)
+    except ConfigurationError:
+        return False
+    with contextlib.closing(journal):
+        sealed: bool = journal.sealed()
+        return sealed
+
+
+def _seal(settings: Settings) -> Seal:
+    """Make what stands for the key in a journal: from it the key is as hard to find as from a fingerprint."""
+    value = hmac.new(journal_key(settings), b"payhub journal", hashlib.sha256).hexdigest()
+    place = "[journal] key of the configuration" if settings.journal.key else str(settings.base / KEY_FILE)
+    return Seal(HiddenText(value), place)
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Make a file that only its owner may read, whole or not at all, and never over another one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
+    """Open the configured journal; SQLite's path is relative to the configuration.
+
+    Who only looks needs no key; `keyed` is it for whoever creates orders or forgets payers.
+
+    Raises:
+        ConfigurationError: the database cannot be used, or the extra `sql` is not installed.
+    """
+    url = hide(settings.journal.url)
+    if not url:
+        _log.warning("payhub.journal_in_memory", hint="orders are forgotten when the process ends; set [journal] url")
+        return MemoryJournal()
+    try:
+        from payhub.journal.sql import SqlJournal, placed  # noqa: PLC0415 - needs the extra `sql`
+    except ImportError as cause:
+        raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub[sql]'") from cause
+    try:
+        return SqlJournal(placed(url, settings.base), settings.journal.prefix, _seal(settings) if keyed else None)
+    except JournalFailed as cause:
+        raise ConfigurationError(str(cause)) from cause
+
+
+def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:
+    """Read one account's table into its driver's struct.
+
+    Raises:
+        ConfigurationError: a key is missing, unknown or of the wrong type.
+    """
+    table = HiddenFields(settings.accounts[name], name=name)
+    return _convert(table, shape, f"accounts.{name}", settings.base)
+
+
+def _convert(table: object, shape: type[C], where: str, base: Path) -> C:
+    table = hide(table)
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where}: must be a table")
+    known = tuple(f.name for f in msgspec.structs.fields(shape))
+    _refuse_unknown(table, known, where)
+    hints = typing.get_type_hints(shape)
+    values = HiddenFields({key: _resolved(hide(table[key]), hints[key], f"{where}.{key}", base) for key in table})
+    try:
+        return msgspec.convert(values, shape)
+    except msgspec.ValidationError as cause:
+        raise ConfigurationError(f"{where}{_without_value(str(cause))}") from None
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    known = tuple(known)
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            raise ConfigurationError(f"{where}: unknown key {key!r}{hint}")
+
+
+def _resolved(value: object, hint: Any, where: str, base: Path) -> object:
+    """Fetch a value given as `{ env = … }` or `{ file = … }`, and make paths absolute.
+
+    Where several paths may stand, one need not be in a list.
+    """
+    if hint == tuple[Path, ...]:
+        paths = value if isinstance(value, list | tuple) else (value,)
+        return [_resolved(path, Path, f"{where}[{number}]", base) for number, path in enumerate(map(hide, paths))]
+    match value:
+        case {"env": str(variable), **rest} if not rest:
+            if variable not in os.environ:
+                raise ConfigurationError(f"{where}: the environment variable {variable} is not set")
+            value = HiddenText(os.environ[variable])
+        case {"file": str(path), **rest} if not rest:
+            value = HiddenText(_text(base / path, where))
+    if not isinstance(value, str):
+        return value
+    return _path(value, where, base) if Path in (hint, *typing.get_args(hint)) else str(value)
+
+
+def _path(value: str, where: str, base: Path) -> Path:
+    if not {"\0", "\r", "\n"}.isdisjoint(value):
+        raise ConfigurationError(f"{where}: give the path of a file, not what is in it")
+    return base / value
+
+
+def _text(path: Path, where: str) -> str:
+    try:
+        return path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as cause:
+        raise ConfigurationError(f"{where}: {path} cannot be read: {type(cause).__name__}") from None
+
+
+def _without_value(message: str) -> str:
+    """Turn msgspec's message into `.key: what is wrong`, without the value it may quote."""
+    found = re.fullmatch(r"(?P<what>.*?)(?: - at `\$(?P<key>[^`]*)`)?", message, re.DOTALL)
+    what, key = (found["what"], found["key"] or "") if found else ("malformed", "")
+    if what.startswith("Invalid"):
+        what = "not one of the words allowed here"
+    return f"{key}: {what}"

@@ -1,0 +1,169 @@
+"""Find, load and register plugins; a broken one costs only itself and is named."""
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import msgspec
+import pluggy
+import structlog
+
+from payhub import hookspecs
+from payhub.driver import ProviderInfo
+from payhub.errors import BrokenPlugin, ConfigurationError, UnknownProvider
+from payhub.exchanges.events import Observer
+
+_log = structlog.get_logger("payhub")
+
+OPERATIONS = tuple(
+    name.removeprefix("payhub_")
+    for name in vars(hookspecs)
+    if name.startswith("payhub_") and name not in {"payhub_provider", "payhub_event"}
+)
+"""Every operation that a driver may have, named as the hub's methods are."""
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """Join what a driver says of itself with the plugin and the distribution it came from."""
+
+    info: ProviderInfo
+    plugin: Any
+    origin: str
+    version: str = ""
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """Name a plugin that could not be loaded, and why."""
+
+    name: str
+    origin: str
+    cause: BaseException
+
+    def __str__(self) -> str:
+        """Say which plugin of which distribution failed, and how."""
+        return f"{self.name} ({self.origin}): {type(self.cause).__name__}: {self.cause}"
+
+
+class Plugins:
+    """Hold the plugins of one hub; nothing is loaded at import, nothing is shared between hubs."""
+
+    def __init__(self, extra: Iterable[object] = ()) -> None:
+        """Load every entry point, then the application's own plugins.
+
+        Raises:
+            ConfigurationError: one of the application's own plugins is not usable.
+        """
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._found: list[Provider] = []
+        self.broken: list[Broken] = []
+        for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda p: (p.name, _origin(p))):
+            self._load(point)
+        for plugin in extra:
+            self._register_own(plugin)
+
+    def _load(self, point: EntryPoint) -> None:
+        origin = _origin(point)
+        try:
+            self._register(point.load(), f"{origin}:{point.name}", origin, point.dist.version if point.dist else "")
+        except (Exception, SystemExit) as cause:  # noqa: BLE001 - whatever a module does when imported
+            self.broken.append(Broken(name=point.name, origin=origin, cause=cause))
+            _log.warning("payhub.plugin_broken", plugin=point.name, distribution=origin, error=type(cause).__name__)
+
+    def _register_own(self, plugin: object) -> None:
+        name = getattr(plugin, "__name__", type(plugin).__name__)
+        if isinstance(plugin, type):
+            raise ConfigurationError(f"plugin {name}: give an object, not its class")
+        try:
+            self._register(plugin, f"{name}:{id(plugin)}", "the application", str(getattr(plugin, "__version__", "")))
+        except Exception as cause:
+            raise ConfigurationError(f"plugin {name}: {cause}") from cause
+
+    def _register(self, plugin: object, name: str, origin: str, version: str) -> None:
+        if self._manager.is_registered(plugin):  # the same object under a second name
+            return
+        try:
+            self._manager.register(plugin, name)
+            self._manager.check_pending()
+            self._refuse_useless(plugin)
+            self._refuse_stray_operations(plugin)
+            infos = self._introduce(plugin)
+            found = [Provider(info=info, plugin=plugin, origin=origin, version=version) for info in infos]
+        except BaseException:
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
+            raise
+        self._found.extend(found)
+
+    def _introduce(self, plugin: object) -> list[ProviderInfo]:
+        if not self._implements(plugin, "payhub_provider"):
+            return []
+        infos = list(self._only(plugin, "payhub_provider")())
+        if [type(info) for info in infos] != [ProviderInfo]:
+            raise ValueError("payhub_provider did not return a ProviderInfo")
+        return infos
+
+    def _refuse_useless(self, plugin: object) -> None:
+        if not self._manager.get_hookcallers(plugin):
+            raise ValueError("implements no hook; mark its functions with @payhub.hookimpl")
+
+    def _refuse_stray_operations(self, plugin: object) -> None:
+        """Refuse a plugin that would answer for every driver: it must be a driver, or wrap."""
+        if self._implements(plugin, "payhub_provider"):
+            return
+        for operation in OPERATIONS:
+            for impl in getattr(self._manager.hook, f"payhub_{operation}").get_hookimpls():
+                if impl.plugin is plugin and not (impl.wrapper or impl.hookwrapper):
+                    raise ValueError(f"payhub_{operation} without payhub_provider must be a wrapper (wrapper=True)")
+
+    def _implements(self, plugin: object, hook: str) -> bool:
+        return any(impl.plugin is plugin for impl in getattr(self._manager.hook, hook).get_hookimpls())
+
+    def _only(self, plugin: object, hook: str) -> pluggy.HookCaller:
+        others = [p for p in self._manager.get_plugins() if p is not plugin]
+        return self._manager.subset_hook_caller(hook, others)
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """Return every provider found, duplicates included, sorted by name."""
+        return tuple(sorted(self._found, key=lambda p: (p.info.name, p.origin)))
+
+    def provider(self, name: str) -> Provider:
+        """Return the one driver of a provider.
+
+        Raises:
+            UnknownProvider: nobody speaks to it; the known ones are listed.
+            BrokenPlugin: its plugin could not be loaded, or two distributions claim the name.
+        """
+        found = [p for p in self.providers if p.info.name == name]
+        if len(found) > 1:
+            owners = " and ".join(p.origin for p in found)
+            raise BrokenPlugin(f"provider {name!r} is claimed by {owners}; uninstall one of them")
+        if found:
+            return found[0]
+        for broken in self.broken:
+            if broken.name == name:
+                raise BrokenPlugin(f"the plugin of provider {name!r} cannot be loaded: {broken}") from broken.cause
+        raise UnknownProvider(self._unknown(name))
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(sorted({p.info.name for p in self.providers})) or "none"
+        broken = "".join(f"; broken plugin {b}" for b in self.broken)
+        return f"no installed driver speaks to {name!r}; known: {known}{broken}"
+
+    def caller(self, provider: Provider, operation: str) -> pluggy.HookCaller | None:
+        """Return a caller of one operation that reaches this driver and the wrappers, and no other driver."""
+        hook = f"payhub_{operation}"
+        if not self._implements(provider.plugin, hook):
+            return None
+        drivers = [p.plugin for p in self.providers if p.plugin is not provider.plugin]
+        return self._manager.subset_hook_caller(hook, drivers)
+
+    def observers(self) -> Iterator[Observer]:
+        """Return one caller for each observer, so that one cannot stop another."""
+        for impl in self._manager.hook.payhub_event.get_hookimpls():
+            yield impl.plugin_name, self._only(impl.plugin, "payhub_event")
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value

@@ -1,0 +1,172 @@
+"""Turn what was sent and answered into masked records, and log each as one event.
+
+A record never has a signature, a hash of a body or a header that may hold a secret: with the
+public key or a hash, whoever knows the rest of a body finds the hidden digits of a card in seconds.
+"""
+
+import datetime as dt
+import functools
+import platform
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from payhub.driver import Call
+from payhub.exchanges.reply import Reply
+from payhub.masking import Mask, masked, masked_part, provider_id, show, sweep
+from payhub.masking.text import LONGEST, beginning, blot, show_email
+from payhub.models import Exchange
+
+_log = structlog.get_logger("payhub")
+_json = msgspec.json.Decoder(float_hook=str)
+
+SHOWN_HEADERS = frozenset(
+    {
+        # what was sent, by what, in what form
+        *("user-agent", "content-type", "content-length", "content-encoding", "transfer-encoding"),
+        # who answered, the provider or somebody before it, and when
+        *("server", "via", "date", "age", "x-cache", "cf-cache-status"),
+        # what to do now
+        *("retry-after", "allow", "location", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"),
+        *("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+        # by what the provider finds the exchange in its own logs
+        *("request-id", "x-request-id", "x-correlation-id", "x-trace-id", "traceparent", "cf-ray"),
+        *("x-amzn-requestid", "x-amzn-trace-id", "x-amz-cf-id", "x-cloud-trace-context"),
+    }
+)
+"""Name the headers that are shown, of requests and answers, besides those that a call names."""
+
+SECRET_HEADERS = frozenset(
+    {
+        # who has them can act as the account, or as its user
+        *("authorization", "proxy-authorization", "authentication-info", "cookie", "set-cookie", "x-api-key"),
+        # who has them can try what is hidden in the body
+        *("sign", "signature", "x-sign", "x-signature", "signature-input"),
+        *("digest", "content-digest", "repr-digest", "content-md5", "etag"),
+    }
+)
+"""Name the headers that are never shown, whatever a driver wants."""
+
+BOUND = ("request_id", "user")
+"""Name what is taken over of what the application bound to its log.
+
+Not all of it: who binds a dict of personal data must not find it in what goes to a provider's support.
+"""
+
+_LONGEST_HEADER, _LONGEST_BOUND = 512, 128
+
+
+def describe(
+    call: Call,
+    reply: Reply,
+    *,
+    account: str,
+    provider: str,
+    software: str | None,
+    started_at: dt.datetime,
+    duration: float,
+) -> Exchange:
+    """Return the masked record of one exchange; `duration` is in seconds."""
+    came = reply.response or reply.part
+    request, _ = _body(call.body, call.asked)
+    response, known_as = _body(came.body, call.promised) if came else (None, None)
+    return Exchange(
+        account=account,
+        provider=provider,
+        operation=call.operation,
+        order_id=call.order_id and sweep(call.order_id),
+        provider_id=sweep(call.provider_id) if call.provider_id else known_as,
+        method=call.method,
+        url=str(show(call.url, Mask.LINK)),
+        phase=reply.phase,
+        status=came.status if came else None,
+        problem=reply.problem,
+        started_at=started_at,
+        duration=round(duration, 6),
+        server_time=_date(came.headers.get("date")) if came else None,
+        bytes_sent=len(call.body),
+        bytes_received=len(came.body) if came else 0,
+        request=request,
+        response=response,
+        request_headers=_headers(call.headers, call.shown_headers),
+        response_headers=_headers(came.headers, call.shown_headers) if came else {},
+        signed_with=call.signed_with,
+        software=software,
+        context=_context(),
+    )
+
+
+@functools.cache
+def software(driver: str, driver_version: str) -> str:
+    """Name the versions at work: payhub's, the driver's, Python's."""
+    own, theirs = (f" {text}" if text else "" for text in (payhub_version(), driver_version))
+    return f"payhub{own}, {driver}{theirs}, Python {platform.python_version()}"
+
+
+def payhub_version() -> str | None:
+    """Return payhub's own version, or `None` where it is run from its sources."""
+    try:
+        return version("payhub")
+    except PackageNotFoundError:
+        return None
+
+
+def _body(body: bytes, shape: type[msgspec.Struct] | None) -> tuple[object, str | None]:
+    """Return what is shown of a body, and the provider's id in it."""
+    if not body:
+        return None, None
+    try:
+        value = _json.decode(body)
+        return masked(value, shape), provider_id(value, shape)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return _text(body, shape), None
+
+
+def _text(body: bytes, shape: type[msgspec.Struct] | None) -> str:
+    """Show the beginning of what is not JSON: a proxy's page, a crash, half an answer."""
+    text = body[: 4 * (LONGEST + 1)].decode("utf-8", "replace")  # a character has four bytes at most
+    head = beginning(text)
+    said = masked_part(head, shape) if head.lstrip().startswith(("{", "[")) else head
+    cut = ", cut" if len(head) < len(text) else ""
+    return f"[not JSON, {len(body)} bytes{cut}] {blot(said)}"
+
+
+def _headers(headers: Mapping[str, str], more: frozenset[str]) -> dict[str, str]:
+    names = _shown_headers(more)
+    return {shown: _header(shown, value) for name, value in headers.items() if (shown := name.lower()) in names}
+
+
+@functools.cache
+def _shown_headers(more: frozenset[str]) -> frozenset[str]:
+    return SHOWN_HEADERS.union(map(str.lower, more)) - SECRET_HEADERS
+
+
+@functools.lru_cache(maxsize=256)  # most are the same with every exchange
+def _header(name: str, value: str) -> str:
+    text = str(show(value, Mask.LINK)) if name == "location" else sweep(value) if _ID.fullmatch(value) else blot(value)
+    return text[:_LONGEST_HEADER]
+
+
+_ID = re.compile(r"[\w.:/=-]{1,100}", re.ASCII)
+
+
+def _context() -> dict[str, str]:
+    bound = structlog.contextvars.get_contextvars()
+    return {name: _bound(bound[name]) for name in BOUND if isinstance(bound.get(name), str | int | UUID)}
+
+
+def _bound(value: object) -> str:
+    text = sweep(str(value))[:_LONGEST_BOUND]
+    return show_email(text) if "@" in text else text
+
+
+def _date(header: str | None) -> dt.datetime | None:
+    try:
+        return parsedate_to_datetime(header) if header else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,19 @@
+"""Hold how a call went, for the plan that wanted it made."""
+
+from payhub.driver import Response
+from payhub.masking import Clear, Shown
+from payhub.models import Exchange, Phase
+
+
+class Reply(Shown, frozen=True, kw_only=True):
+    """Tell a plan how a call went: how far it got, and the complete answer or what prevented it.
+
+    `part` is what came of an answer that did not come whole: nothing may be concluded from it.
+    `exchanges` has the masked record of every try, the last one being this.
+    """
+
+    phase: Clear[Phase]
+    response: Clear[Response | None] = None
+    part: Clear[Response | None] = None
+    problem: Clear[str | None] = None
+    exchanges: Clear[tuple[Exchange, ...]] = ()

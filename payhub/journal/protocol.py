@@ -1,0 +1,134 @@
+"""Remember orders durably: what is about to be done is written down before it is done."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from payhub.driver import Schedule
+from payhub.errors import PayhubError
+from payhub.journal.records import Entry, Facts, Forgotten, Key, Noted, Notice, Record, Wanted
+from payhub.journal.states import Evidence
+from payhub.models import Exchange
+
+
+class JournalFailed(PayhubError):
+    """Report that the journal could not read or write; the cause is chained."""
+
+
+class Seal(NamedTuple):
+    """Stand in a journal for the key of its fingerprints; `place` says where the key is looked for."""
+
+    value: str
+    place: str
+
+
+class Opened(NamedTuple):
+    """Tell what a journal knows of an order, and whether it is the caller's to send."""
+
+    record: Record
+    yours: bool
+
+
+class Noticed(NamedTuple):
+    """Tell how often a notification has come, what is known of its order, and whether to ask about it now."""
+
+    times: int
+    record: Record | None
+    ask: bool
+
+
+class Journal(Protocol):
+    """Keep orders; every method is one transaction, durable when it returns.
+
+    A method is called from any thread. Times are aware and UTC, pauses are seconds.
+
+    Raises:
+        JournalFailed: nothing was changed.
+    """
+
+    def open(self, facts: Facts, lease: float) -> Opened:
+        """Reserve an order and take it for sending; an order that is or was sent is not given twice.
+
+        Raises:
+            OrderConflict: the order_id stands for a different order.
+        """
+        ...
+
+    def settle(
+        self,
+        key: Key,
+        found: Evidence,
+        schedule: Schedule,
+        exchanges: Sequence[Exchange] = (),
+        *,
+        by: str | None = None,
+    ) -> Record:
+        """Keep evidence, and the exchanges it came with; apply it where the state machine allows it.
+
+        Raises:
+            IllegalStep: an operator wants a step that is not his to take; nothing is kept.
+        """
+        ...
+
+    def find(self, key: Key) -> Record | None:
+        """Return what is known of an order."""
+        ...
+
+    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
+        """Take orders that are due, or were at a time; each is due again when the lease ends, whatever happens."""
+        ...
+
+    def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
+        """Keep a notification; a message that is known only counts. It changes no state.
+
+        It makes the order due: now for the caller who is told to ask, and who has the lease for it;
+        for a repeat within the window, after it. What is said to be processed `anew` is no repeat.
+        """
+        ...
+
+    def pace(self, account: str, interval: float, patience: float) -> float | None:
+        """Reserve the next free instant of an account whose calls are an interval apart; return when it is.
+
+        It is some seconds from now, none if now is free. Where it would be later than `patience`
+        seconds from now, nothing is reserved and `None` returned.
+        """
+        ...
+
+    def weigh(self, key: Key, asked_at: dt.datetime) -> Record:
+        """Give the notifications that wait their verdict, by the answer that is now known; return the order.
+
+        What came after the question that was answered goes on waiting.
+        """
+        ...
+
+    def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+        """Return the orders that fit, the newest first."""
+        ...
+
+    def exchanges(self, limit: int, *, after: int | None = None) -> tuple[tuple[int, Entry], ...]:
+        """Return exchanges with their numbers, in order: the newest, or those after a number."""
+        ...
+
+    def prune(self, before: dt.datetime, limit: int) -> int:
+        """Delete exchanges from before a time, of orders that are closed, `limit` at most; return how many."""
+        ...
+
+    def forget(self, payer: str) -> Forgotten:
+        """Keep of a payer's closed orders nothing but the money facts; `payer` is what stands for him."""
+        ...
+
+    def notices(self, limit: int, *, order_id: str | None = None, number: int | None = None) -> tuple[Noted, ...]:
+        """Return notifications, the newest first: all, or those of an order_id, or the one with a number."""
+        ...
+
+    def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
+        """Return orders that wait for a person, see `records.waits`, and have not changed for some seconds."""
+        ...
+
+    def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
+        """Return every order with this order_id and all that happened to them, in order."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

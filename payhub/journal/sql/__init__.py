@@ -1,0 +1,6 @@
+"""Keep a journal in SQLite or PostgreSQL, in the application's own database."""
+
+from payhub.journal.sql.engine import placed
+from payhub.journal.sql.journal import SqlJournal
+
+__all__ = ["SqlJournal", "placed"]

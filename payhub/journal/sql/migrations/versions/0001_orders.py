@@ -1,0 +1,107 @@
+"""Create the tables of orders and of what happened to them."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context, op
+
+from payhub.journal.sql.tables import triggers
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_ENTRIES: dict[str, dict[str, type[sa.types.TypeEngine[Any]]]] = {
+    "attempts": {"number": sa.Integer, "lease_until": sa.BigInteger},
+    "exchanges": {"body": sa.Text},
+    "evidence": {"body": sa.Text, "contradicts": sa.Boolean, "times": sa.Integer, "last_at": sa.BigInteger},
+    "acts": {"by": sa.Text, "body": sa.Text},
+}
+_PARTS = {
+    "due_at": "due_at IS NOT NULL",
+    "provider_id": "provider_id IS NOT NULL",
+    "updated_at": "state IN ('needs_attention', 'unknown')",
+}
+_STATES = (
+    "'new', 'sending', 'not_sent', 'declined', 'pending', 'unknown', 'succeeded', 'failed', 'canceled', "
+    "'reversed', 'needs_attention'"
+)
+
+
+def upgrade() -> None:
+    """Create them, and the triggers that refuse illegal steps."""
+    prefix = context.config.attributes["prefix"]
+    orders = f"{prefix}orders"
+    op.create_table(
+        orders,
+        sa.Column("id", _ID),
+        sa.Column("account", sa.String(255), nullable=False),
+        sa.Column("provider", sa.String(255), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("order_id", sa.String(255), nullable=False),
+        sa.Column("method", sa.String(32), nullable=False),
+        sa.Column("amount", sa.String(64), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("tail", sa.String(4)),
+        sa.Column("payer", sa.String(64)),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("provider_id", sa.String(255)),
+        sa.Column("provider_status", sa.Text),
+        sa.Column("paid", sa.String(64)),
+        sa.Column("credited", sa.String(64)),
+        sa.Column("commission", sa.String(64)),
+        sa.Column("partial", sa.Boolean),
+        sa.Column("reason", sa.Text),
+        sa.Column("mismatches", sa.Text),
+        sa.Column("redirect_url", sa.Text),
+        sa.Column("contradicted", sa.Boolean, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("checks", sa.Integer, nullable=False),
+        sa.Column("sent_at", sa.BigInteger),
+        sa.Column("lease_until", sa.BigInteger),
+        sa.Column("due_at", sa.BigInteger),
+        sa.Column("notified", sa.Boolean, nullable=False),
+        sa.Column("quiet_until", sa.BigInteger),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=f"pk_{orders}"),
+        sa.UniqueConstraint("order_id", "account", "kind", name=f"uq_{orders}_order_id"),
+        sa.CheckConstraint(f"state IN ({_STATES})", name=op.f(f"ck_{orders}_state")),
+        sa.CheckConstraint("kind IN ('payment', 'payout')", name=op.f(f"ck_{orders}_kind")),
+    )
+    for name, part in _PARTS.items():
+        where = sa.text(part)
+        op.create_index(f"ix_{orders}_{name}", orders, [name], sqlite_where=where, postgresql_where=where)
+    for name, columns in _ENTRIES.items():
+        table = f"{prefix}{name}"
+        op.create_table(
+            table,
+            sa.Column("id", _ID),
+            sa.Column("order", _ID, sa.ForeignKey(f"{orders}.id", name=f"fk_{table}_order"), nullable=False),
+            sa.Column("at", sa.BigInteger, nullable=False),
+            *[sa.Column(column, kind, nullable=False) for column, kind in columns.items()],
+            sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
+        )
+        op.create_index(f"ix_{table}_order", table, ["order"])
+    notifications = f"{prefix}notifications"
+    op.create_table(
+        notifications,
+        sa.Column("id", _ID),
+        sa.Column("order_id", sa.String(255), nullable=False),
+        sa.Column("account", sa.String(255), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("verdict", sa.String(16), nullable=False),
+        sa.Column("times", sa.Integer, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("last_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=f"pk_{notifications}"),
+        sa.UniqueConstraint("digest", "account", name=f"uq_{notifications}_digest"),
+    )
+    op.create_index(f"ix_{notifications}_order_id", notifications, ["order_id"])
+    for statement in triggers(prefix, op.get_bind().dialect.name):
+        op.execute(statement)

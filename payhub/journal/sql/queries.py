@@ -1,0 +1,84 @@
+"""Look into the tables of a journal; nothing here changes them."""
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+
+from payhub.journal.records import Entry, Key, Noted, Record, Wanted
+from payhub.journal.sql import rows
+from payhub.journal.sql.tables import PARTS, Tables
+from payhub.journal.states import State
+
+_DAY = dt.timedelta(days=1)
+
+
+def unsettled(connection: sa.Connection, t: Tables, older: float, limit: int) -> tuple[Record, ...]:
+    """Return orders that wait for a person, those first that have not changed for longest."""
+    c, now = t.orders.c, dt.datetime.now(dt.UTC)
+    before = c.updated_at <= rows.micros(now - dt.timedelta(seconds=older))
+    given_up = (c.state == State.SENDING, c.due_at <= rows.micros(now), c.lease_until <= rows.micros(now))
+    found: list[Record] = []
+    for which in ((sa.text(PARTS["updated_at"]),), given_up):  # each has an index of its own
+        query = sa.select(t.orders).where(*which, before).order_by(c.updated_at).limit(limit)
+        found += map(rows.record, connection.execute(query))
+    return tuple(sorted(found, key=lambda record: record.updated_at)[:limit])
+
+
+def search(connection: sa.Connection, t: Tables, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+    """Return the orders that fit, the newest first."""
+    c = t.orders.c
+    fits = []
+    if wanted.provider_id is not None:
+        fits.append(c.provider_id == wanted.provider_id)
+    if wanted.tail is not None:
+        fits.append(c.tail == wanted.tail)
+    if wanted.amount is not None:
+        fits += [c.amount == rows.digits(wanted.amount), c.currency == wanted.amount.currency]
+    if wanted.day is not None:
+        start = dt.datetime.combine(wanted.day, dt.time(), dt.UTC)
+        fits.append(c.created_at.between(rows.micros(start), (rows.micros(start + _DAY) or 0) - 1))
+    query = sa.select(t.orders).where(*fits).order_by(c.id.desc()).limit(limit)
+    return tuple(map(rows.record, connection.execute(query)))
+
+
+def story(connection: sa.Connection, t: Tables, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
+    """Return every order with this order_id and all that happened to them, in order."""
+    found = connection.execute(sa.select(t.orders).where(t.orders.c.order_id == order_id)).all()
+    records = {row.id: rows.record(row) for row in found}
+    entries: list[Entry] = []
+    for table, read in (
+        (t.exchanges, rows.exchange),
+        (t.evidence, rows.evidence),
+        (t.acts, rows.act),
+        (t.attempts, rows.attempt),
+    ):
+        told = connection.execute(sa.select(table).where(table.c.order.in_(records)).order_by(table.c.id))
+        entries += [read(records[row.order].facts.key, row) for row in told]
+    entries += [noted.entry for noted in notices(connection, t, None, order_id, None)]
+    return tuple(records.values()), tuple(sorted(entries, key=lambda entry: entry.at))
+
+
+def exchanges(connection: sa.Connection, t: Tables, limit: int, after: int | None) -> tuple[tuple[int, Entry], ...]:
+    """Return exchanges with their numbers, in order: the newest, or those after a number."""
+    e, o = t.exchanges, t.orders
+    query = sa.select(e, o.c.account, o.c.kind, o.c.order_id).join(o, o.c.id == e.c.order)
+    if after is None:
+        found = connection.execute(query.order_by(e.c.id.desc()).limit(limit)).all()[::-1]
+    else:
+        found = connection.execute(query.where(e.c.id > after).order_by(e.c.id).limit(limit)).all()
+    return tuple((row.id, rows.exchange(_key(row), row)) for row in found)
+
+
+def _key(row: Any) -> Key:
+    return Key(row.account, row.kind, row.order_id)
+
+
+def notices(
+    connection: sa.Connection, t: Tables, limit: int | None, order_id: str | None, number: int | None
+) -> tuple[Noted, ...]:
+    """Return notifications, the newest first: all, or those of an order_id, or the one with a number."""
+    c = t.notifications.c
+    asked = [column == value for column, value in ((c.order_id, order_id), (c.id, number)) if value is not None]
+    query = sa.select(t.notifications).where(*asked).order_by(c.id.desc()).limit(limit)
+    return tuple(map(rows.noted, connection.execute(query)))

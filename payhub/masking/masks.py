@@ -1,0 +1,253 @@
+"""Decide what may be shown of a value: in a log, a repr, a message.
+
+Masking is an allow-list. A field of a struct is shown only as its annotation says (`Clear`, `Phone`,
+`Truncated` and the others here); a field without one, and every field that a struct does not
+declare, is hidden but named. What is shown is swept for card numbers all the same.
+"""
+
+import datetime as dt
+import enum
+import functools
+import re
+import typing
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from payhub.masking.text import (
+    HIDDEN,
+    LONGEST,
+    beginning,
+    blot,
+    is_card_number,
+    show_birth,
+    show_email,
+    show_ip,
+    show_link,
+    show_name,
+    show_phone,
+    sweep,
+    truncate,
+)
+
+_T = TypeVar("_T")
+
+
+class Mask(enum.Enum):
+    """Name how a field is shown."""
+
+    CLEAR = "Clear"
+    PROVIDER_ID = "ProviderId"
+    WORDS = "Words"
+    LINK = "Link"
+    TRUNCATED = "Truncated"
+    PHONE = "Phone"
+    NAME = "Name"
+    EMAIL = "Email"
+    BIRTH = "Birth"
+    IP = "Ip"
+    HIDDEN = "none"
+
+
+Clear = Annotated[_T, Mask.CLEAR]
+"""Show the value as it is: ids, amounts, statuses, times."""
+
+ProviderId = Annotated[_T, Mask.PROVIDER_ID]
+"""Show the value as it is, and know it for the provider's id of the payment or payout."""
+
+Words = Annotated[_T, Mask.WORDS]
+"""Show a text in somebody's words, such as an error's, without what it may quote; see `blot`."""
+
+Link = Annotated[_T, Mask.LINK]
+"""Show a URL without its query and user part."""
+
+Truncated = Annotated[_T, Mask.TRUNCATED]
+"""Show the first six and the last four characters at most: card, account and other numbers."""
+
+Phone = Annotated[_T, Mask.PHONE]
+"""Show a phone number's first digit and last four."""
+
+Name = Annotated[_T, Mask.NAME]
+"""Show the first letter of each word of a person's name."""
+
+Email = Annotated[_T, Mask.EMAIL]
+"""Show an e-mail address's first character and its domain."""
+
+Birth = Annotated[_T, Mask.BIRTH]
+"""Show the year of a date of birth."""
+
+Ip = Annotated[_T, Mask.IP]
+"""Show the first two groups of an IP address."""
+
+
+def _show_clear(value: object) -> object:
+    match value:
+        case str():
+            return sweep(value) if len(value) <= LONGEST else f"{sweep(beginning(value))} [{len(value)} characters]"
+        case int() if not isinstance(value, bool) and is_card_number(str(value)):
+            return truncate(str(value))
+        case dict():
+            return {sweep(str(k)): _show_clear(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_show_clear(item) for item in value]
+    return value
+
+
+def _show_words(value: object) -> object:
+    match value:
+        case str():
+            return blot(value)
+        case int() if not isinstance(value, bool):
+            shown = blot(str(value))
+            return value if shown == str(value) else shown
+        case dict():
+            return {blot(str(k)): _show_words(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_show_words(item) for item in value]
+    return value
+
+
+def _by(rule: Callable[[str], str]) -> Callable[[object], object]:
+    """Apply a rule to what can be what it is for, and hide everything else."""
+
+    def show_by_rule(value: object) -> object:
+        text = str(value) if isinstance(value, str | int | dt.date) else ""
+        return rule(text) if 0 < len(text) <= LONGEST else HIDDEN
+
+    return show_by_rule
+
+
+_RULES: dict[Mask, Callable[[object], object]] = {
+    Mask.CLEAR: _show_clear,
+    Mask.PROVIDER_ID: _show_clear,
+    Mask.WORDS: _show_words,
+    Mask.LINK: _by(show_link),
+    Mask.TRUNCATED: _by(truncate),
+    Mask.PHONE: _by(show_phone),
+    Mask.NAME: _by(show_name),
+    Mask.EMAIL: _by(show_email),
+    Mask.BIRTH: _by(show_birth),
+    Mask.IP: _by(show_ip),
+    Mask.HIDDEN: lambda _: HIDDEN,
+}
+
+
+def show(value: object, mask: Mask) -> object:
+    """Return what may be shown of a value under a mask; what is empty or not there hides nothing and stays."""
+    return value if value is None or value == "" or value is msgspec.UNSET else _RULES[mask](value)
+
+
+class _Field(typing.NamedTuple):
+    name: str
+    mask: Mask
+    shape: type[msgspec.Struct] | None
+
+
+@functools.cache
+def _fields(shape: type[msgspec.Struct]) -> dict[str, _Field]:
+    """Read a struct's masks once: its fields by the name they have on the wire."""
+    hints = typing.get_type_hints(shape, include_extras=True)
+    return {
+        f.encode_name: _Field(f.name, _mask_of(hints[f.name]), _struct_in(hints[f.name]))
+        for f in msgspec.structs.fields(shape)
+    }
+
+
+def _mask_of(hint: Any) -> Mask:
+    metadata = getattr(hint, "__metadata__", ())
+    return next((m for m in metadata if isinstance(m, Mask)), Mask.HIDDEN)
+
+
+def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint
+    return next(filter(None, map(_struct_in, typing.get_args(hint))), None)
+
+
+def masked(value: object, shape: type[msgspec.Struct] | None) -> object:
+    """Mask a decoded JSON value by the struct that declares it; without a struct, hide every value."""
+    match value:
+        case dict():
+            known = _fields(shape) if shape else {}
+            return {sweep(_short(str(k))): _masked_field(v, known.get(k)) for k, v in value.items()}
+        case list() | tuple():
+            return [masked(item, shape) for item in value]
+    return HIDDEN
+
+
+def masked_part(text: str, shape: type[msgspec.Struct] | None) -> str:
+    """Mask the beginning of a JSON text, which cannot be decoded: each value by the name before it."""
+    known = _fields(shape) if shape else {}
+
+    def hide(found: re.Match[str]) -> str:
+        value = _read(found["value"])
+        shown = HIDDEN if value is HIDDEN else _masked_field(value, known.get(found["name"]))
+        return f"{found['before']}{msgspec.json.encode(shown).decode()}"
+
+    return _PAIR.sub(hide, text)
+
+
+_PAIR = re.compile(
+    r"""(?P<before>"(?P<name>(?:[^"\\]|\\.){0,100})"\s*:\s*)"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"?|[^\s"\[\]{},]+)"""
+)
+
+
+def _read(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # it was cut
+        return HIDDEN
+
+
+_LONGEST_PLAIN = 100
+
+
+def _short(value: Any) -> Any:
+    """Blot long texts: they are no ids, amounts or times, whatever the provider calls them; he may repeat anything."""
+    match value:
+        case str():
+            return value if len(value) <= _LONGEST_PLAIN else blot(value)
+        case dict():
+            return {_short(str(k)): _short(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_short(item) for item in value]
+    return value
+
+
+def _masked_field(value: object, field: _Field | None) -> object:
+    if field is None:
+        return HIDDEN
+    if field.shape is not None and isinstance(value, dict | list | tuple):
+        return masked(value, field.shape)
+    return show(_short(value) if field.mask in {Mask.CLEAR, Mask.PROVIDER_ID} else value, field.mask)
+
+
+def provider_id(value: object, shape: type[msgspec.Struct] | None) -> str | None:
+    """Return the provider's id in a decoded answer, if its struct declares one with `ProviderId`."""
+    name = _id_of(shape) if shape else None
+    found = value.get(name) if name and isinstance(value, dict) else None
+    return str(show(found, Mask.PROVIDER_ID)) if found and isinstance(found, str | int) else None
+
+
+@functools.cache
+def _id_of(shape: type[msgspec.Struct]) -> str | None:
+    return next((name for name, field in _fields(shape).items() if field.mask is Mask.PROVIDER_ID), None)
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """Give a struct a repr that obeys the masks of its fields; rich and pprint follow it."""
+
+    def __repr__(self) -> str:
+        """Show the type and the fields, each by its mask."""
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._shown())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show rich the same as `repr` does."""
+        return list(self._shown())
+
+    def _shown(self) -> Iterator[tuple[str, object]]:
+        for field in _fields(type(self)).values():
+            value = getattr(self, field.name)
+            yield field.name, value if isinstance(value, Shown) else show(value, field.mask)

@@ -1,0 +1,1 @@
+"""Decide what happens to an order: the rules of money, the journal and the driver's flow in one plan."""

@@ -1,0 +1,131 @@
+"""Decide what a sender is answered, and whether to ask the provider then: the same for both receivers.
+
+Whoever sends forgeries learns nothing: an account that there is not, one that takes no
+notifications and a signature that is wrong are answered alike.
+"""
+
+import contextlib
+import threading
+import traceback
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+import structlog
+
+from payhub.errors import BadNotification, PayhubError, UnknownAccount, UnsupportedOperation
+from payhub.masking import sweep
+from payhub.models import LONGEST_DELIVERY, Notification, Received
+
+_log = structlog.get_logger("payhub")
+
+
+class Answer(NamedTuple):
+    """Say what a sender is answered; `unread` tells that his body was not read to its end."""
+
+    status: int
+    text: str
+    unread: bool = False
+
+    @property
+    def body(self) -> bytes:
+        """Return the body."""
+        return self.text.encode("ascii")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers."""
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(self.body))}
+        return headers | ({"Allow": ", ".join(METHODS)} if self.status == NOT_ALLOWED.status else {})
+
+
+METHODS = ("GET", "POST")
+
+TAKEN = Answer(200, "OK")
+REFUSED = Answer(400, "not a notification that is taken here")
+NOT_ALLOWED = Answer(405, "GET or POST", unread=True)
+TOO_SLOW = Answer(408, "the body did not come in time", unread=True)
+TOO_LARGE = Answer(413, "the body is too large", unread=True)
+TOO_LONG = Answer(414, "the query is too long", unread=True)
+AGAIN = Answer(503, "cannot be taken now, send it again")
+
+
+class Refusal(Exception):
+    """Refuse a request before anybody looks at what it says."""
+
+    def __init__(self, answer: Answer) -> None:
+        """Say what is answered."""
+        super().__init__(answer.text)
+        self.answer = answer
+
+
+def check_head(method: str, query: bytes, length: str | None) -> None:
+    """Refuse by the head what need not be read; `length` is the announced one of the body.
+
+    Raises:
+        Refusal: not a method of notifications, or too large.
+    """
+    if method not in METHODS:
+        raise Refusal(NOT_ALLOWED)
+    if len(query) > LONGEST_DELIVERY:
+        raise Refusal(TOO_LONG)
+    if announced(length) > LONGEST_DELIVERY:
+        raise Refusal(TOO_LARGE)
+
+
+def announced(length: str | None) -> int:
+    """Read how long a body is to be, in bytes; what is no number is too long."""
+    text = length or "0"
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else LONGEST_DELIVERY + 1
+
+
+_DIGITS = 19
+
+
+def failed(account: str, known: Collection[str], cause: Exception) -> Answer:
+    """Log what came instead of a notification that is kept, and return what the sender is answered.
+
+    A name that is not configured is the sender's own words, so it is not logged.
+    """
+    name = account if account in known else None
+    kind = type(cause).__name__
+    match cause:
+        case Refusal(answer=answer):
+            _log.info("payhub.notification_refused", account=name, status=answer.status)
+            return answer
+        case BadNotification() | UnknownAccount() | UnsupportedOperation():
+            log = _log.warning if name else _log.info  # the key may be a wrong one
+            log("payhub.notification_refused", account=name, status=REFUSED.status, error=kind)
+            return REFUSED
+    _log.error("payhub.notification_failed", account=name, status=AGAIN.status, error=kind, reason=_reason(cause))
+    return AGAIN
+
+
+def _reason(cause: Exception) -> str:
+    """Give payhub's own words, which quote no secret; of any other error the place, for its words may."""
+    if isinstance(cause, PayhubError):
+        return sweep(str(cause))
+    frame = traceback.extract_tb(cause.__traceback__)[-1]
+    return f"in {frame.name}, {frame.filename}:{frame.lineno}"
+
+
+class Questions:
+    """Let so many questions be asked at once on account of notifications; a sweep asks the others."""
+
+    def __init__(self, most: int) -> None:
+        """Begin with nothing asked."""
+        self._room = threading.BoundedSemaphore(most)
+
+    @contextlib.contextmanager
+    def about(self, received: Received | None) -> Iterator[Notification | None]:
+        """Give the notification to ask about now, if it is; what fails then is logged, for a sweep asks again."""
+        if received is None or not received.ask or not self._room.acquire(blocking=False):
+            yield None
+            return
+        told = received.notification
+        try:
+            yield told
+        except Exception as cause:  # noqa: BLE001 - it is kept and answered, and its order is due
+            kind, reason = type(cause).__name__, _reason(cause)
+            _log.error("payhub.question_failed", account=told.account, kind=told.kind, error=kind, reason=reason)
+        finally:
+            self._room.release()

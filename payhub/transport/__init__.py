@@ -1,0 +1,1 @@
+"""Carry bytes to a provider and back."""

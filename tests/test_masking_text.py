@@ -1,0 +1,249 @@
+import base64
+import hashlib
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from payhub.masking import leaks
+from payhub.masking.text import (
+    HIDDEN,
+    LONGEST,
+    beginning,
+    blot,
+    show_birth,
+    show_email,
+    show_ip,
+    show_link,
+    show_name,
+    show_phone,
+)
+from tests.test_masking import CARDS, cards
+
+SIGNATURE = base64.b64encode(hashlib.shake_256(b"payhub").digest(256)).decode()
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIE\nvQIB\n-----END PRIVATE KEY-----"
+
+# Values that have a rule
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("79031112233", "7******2233"),
+        ("+79031112233", "+7******2233"),
+        ("+7 (903) 111-22-33", "+7 (***) ***-22-33"),
+        ("+380441234567", "+3*******4567"),
+        ("123456789", "1****6789"),
+        ("12345678", "********"),
+        ("ivan@shop.example", "*********.*******"),
+        ("4111111111111111", "4***********1111"),
+    ],
+)
+def test_phones(number: str, expected: str) -> None:
+    """Of a phone number the first digit, the last four and its writing stay; of what is none, nothing does."""
+    assert expected == show_phone(number)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("IVAN IVANOV", "I*** I*****"),
+        ("Иванов-Петров Иван", "И*****-П***** И***"),
+        ("O'Brien, J.", "O'B****, J."),
+        ("王小明", "王**"),
+        ("a b c d e f", "a b c d * *"),
+        ("4111111111111111", "****************"),
+        ("4 1 1 1", "* * * *"),
+        (" ", " "),
+    ],
+)
+def test_names(name: str, expected: str) -> None:
+    """Of a name the first letter of each word stays, of four words at most, and no digit."""
+    assert expected == show_name(name)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("ivan@shop.example", "i***@shop.example"),
+        ("ivan+x@mail.shop.example", "i*****@mail.shop.example"),
+        ('"a@b"@shop.example', '"****@shop.example'),
+        ("ivan@79031112233.example", "i***@*******2233.example"),
+        ("ivan@79031112233", HIDDEN),
+        ("@shop.example", HIDDEN),
+        ("ivan", HIDDEN),
+        ("ivan@", HIDDEN),
+    ],
+)
+def test_emails(address: str, expected: str) -> None:
+    """Of an e-mail address the first character and the domain stay; what is none is hidden."""
+    assert expected == show_email(address)
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("1990-01-31", "1990-**-**"),
+        ("31.01.1990", "**.**.1990"),
+        ("31 January 1990", "** ******* 1990"),
+        ("19900131", HIDDEN),
+        ("31.01.90", HIDDEN),
+    ],
+)
+def test_births(date: str, expected: str) -> None:
+    """Of a date of birth the year stays, however it is written; what has none is hidden."""
+    assert expected == show_birth(date)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("203.0.113.24", "203.0.*.*"),
+        ("127.0.0.1", "127.0.*.*"),
+        ("2001:db8::1", "2001:0db8::*"),
+        ("::ffff:203.0.113.24", "0000:0000::*"),
+        ("203.0.113", HIDDEN),
+        ("fe80::1%4111111111111111", "fe80:0000::*"),
+    ],
+)
+def test_ips(address: str, expected: str) -> None:
+    """Of an IP address the first two groups stay: enough to see that it is a local one."""
+    assert expected == show_ip(address)
+
+
+@given(st.text(max_size=40))
+def test_a_rule_shows_no_other_letters_than_it_says(text: str) -> None:
+    """Whatever is given to a rule, no more than its own few characters come through."""
+    digits = sum(character.isdigit() for character in show_phone(text))
+    letters = sum(character.isalnum() for character in show_name(text))
+    assert (True, True) == (digits <= 5, letters <= 4)
+
+
+# Texts of no known shape
+
+NGINX = (
+    "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
+    "<hr><center>nginx/1.18.0 (Ubuntu)</center>\r\n</body>\r\n</html>\r\n"
+)
+CLOUDFLARE = (
+    "<title>api-merchant.alikassa.com | 522: Connection timed out</title> <span>2026-01-02 03:04:05 UTC</span> "
+    "Cloudflare Ray ID: <strong>8f3b2c1d4e567890</strong> &bull; Your IP: 203.0.113.24 "
+    "see https://www.cloudflare.com/5xx-error-landing and /usr/share/nginx/html/error-pages/some/long/directory/index"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (NGINX, NGINX.replace("\r", " ")),
+        (CLOUDFLARE, CLOUDFLARE.replace("&bull;", "•")),
+        ("upstream request timeout", "upstream request timeout"),
+        ("X-Request-Id: 93d5df06-996c-48c3-9847-348d6b580b80", "X-Request-Id: 93d5df06-996c-48c3-9847-348d6b580b80"),
+        ("request d41d8cd98f00b204e9800998ecf8427e failed", "request d41d8cd98f00b204e9800998ecf8427e failed"),
+        ("id req_93d5df06-996c-48c3-9847-348d6b580b80!", "id req_93d5df06-996c-48c3-9847-348d6b580b80!"),
+        ("at /v1/merchant/payouts/create_with/words.php:42", "at /v1/merchant/payouts/create_with/words.php:42"),
+        ("-" * 60, "-" * 60),
+        ("The design: blue, 12345678 of 2026-01-02", "The design: blue, 12345678 of 2026-01-02"),
+    ],
+)  # fmt: skip
+def test_what_support_needs_stays_readable(text: str, expected: str) -> None:
+    """A page of a proxy stays readable: its words, times, short numbers, addresses of files and request ids."""
+    assert expected == blot(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"number":"4111111111111111","', '{"number":"411111******1111","'),
+        ("4111+1111+1111+1111", "4111+11**+****+1111"),
+        ("4111&nbsp;1111&#160;1111 1111", "4111 11** **** 1111"),
+        ("4111%201111%201111%201111", "4111 11** **** 1111"),
+        ("4111\u00a01111\u20111111\u20131111", "4111 11**\u2011****\u20131111"),
+        ("phone 79031112233, account 40817120273018899310", "phone *******2233, account 408171**********9310"),
+        ("call +7 (903) 111-22-33 or 8(903)1112233", "call +7 (***) ***-22-33 or 8(***)***2233"),
+        ("ivan@shop.example is taken", "i***@shop.example is taken"),
+        ("ivan%40shop.example ivan&#64;shop.example", "i***@shop.example i***@shop.example"),
+        (f"before {PEM} after", f"before {HIDDEN} after"),
+        (f"before {PEM[:40]}", f"before {HIDDEN}"),
+        (f"Sign: {SIGNATURE}", f"Sign: {HIDDEN}"),
+        (f"the text {SIGNATURE} signed", f"the text {HIDDEN} signed"),
+        (f'"x":"{SIGNATURE.replace("/", chr(92) + "/")}"', f'"x":"{HIDDEN}"'),
+        (f"x={SIGNATURE.replace('+', '%2B').replace('/', '%2F').replace('=', '%3D')}&y", f"x={HIDDEN}&y"),
+        ("sha1 da39a3ee5e6b4b0d3255bfef95601890afd80709", f"sha1 {HIDDEN}"),
+        ("password=sesame&a=1", f"password={HIDDEN}&a=1"),
+        ('{"client_secret": "open sesame", "a": 1', f'{{"client_secret": "{HIDDEN}", "a": 1'),
+        (r"{\"api_key\":\"sesame\",", f'{{"api_key":"{HIDDEN}",'),
+        ("'token' => 'ses ame'", f"'token' => '{HIDDEN}'"),
+        ("<password>sesame</password>", f"<password>{HIDDEN}</password>"),
+        ("<th>Secret</th>\n <td class='x'>sesame</td>", f"<th>Secret</th>\n <td class='x'>{HIDDEN}</td>"),
+        ("Authorization: Bearer sesame\nA: 1", f"Authorization: {HIDDEN}\nA: 1"),
+        ("Set-Cookie: a=sesame; b=sesame\nA: 1", f"Set-Cookie: {HIDDEN}\nA: 1"),
+        ("X-Sign: sesame", f"X-Sign: {HIDDEN}"),
+        ("cvv=123 cvc2: 123", f"cvv={HIDDEN} cvc2: {HIDDEN}"),
+        ("postgresql://u:sesame@host/db?x=sesame", f"postgresql://host/db?{HIDDEN}"),
+        ("see https://pay.example/x?t=a%20sesame.", f"see https://pay.example/x?{HIDDEN}"),
+        ("\x1b[31mred\x07 \u202e", "\ufffd[31mred\ufffd \ufffd"),
+    ],
+)  # fmt: skip
+def test_what_must_not_be_shown_is_hidden(text: str, expected: str) -> None:
+    """In a text of no known shape, what patterns know is masked where it stands, however it is escaped."""
+    assert expected == blot(text)
+
+
+@given(st.text(st.sampled_from(" .-+abc:\n\u00a0")), cards, st.sampled_from(["", " ", "-", "\u00a0", "+"]), st.text())
+@example(before="a", card="4111111111111111", separator="-", after="")
+def test_rule_11_no_card_number_survives_blotting(before: str, card: str, separator: str, after: str) -> None:
+    """Rule 11: whatever stands around a card number in a text of no known shape, it is not shown whole."""
+    written = separator.join(re.findall("....?", card))
+    shown = re.sub(r"[ +-]", "", blot(f"{before} {written}\n{after}"))
+    assert card not in shown
+
+
+@given(st.text(max_size=300))
+def test_blotting_takes_any_text(text: str) -> None:
+    """Any text is taken, and what comes out prints."""
+    assert all(character.isprintable() or character == "\n" for character in blot(text))
+
+
+@pytest.mark.parametrize("planted", ["4111 1111 1111 1111", SIGNATURE, PEM, "password: sesame", "Cookie: sesame"])
+def test_the_scanner_finds_nothing_in_what_is_blotted(planted: str) -> None:
+    """The second look at what leaves finds what is planted, and nothing once it is blotted."""
+    text = f"<p>an error</p>\n{planted}\n<p>502</p>"
+    assert (True, ()) == (leaks.findings(text) != (), leaks.findings(blot(text)))
+
+
+def test_a_long_text_is_cut() -> None:
+    """Of a long text the beginning is shown, and how long it is."""
+    assert f"{'no, ' * 2047}no, [9000 characters]" == blot("no, " * 2250)
+
+
+@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("shift", range(1, 13))
+def test_no_part_of_a_number_stands_at_the_cut(card: str, shift: int) -> None:
+    """Where a text is cut within a number, nothing of the number is left: nobody would know it for one."""
+    for written in (card, " ".join(re.findall("....?", card))):
+        text = "no, " * 2048
+        head = beginning(text[: LONGEST - shift] + written + " yes" * 100)
+        assert not re.search(r"\d", head)
+
+
+HOSTILE = ["a.", "a", "1 ", "+1", "password", "a@", "-", "a-", "sign:", "<td>", "x@a.a.a.", r"\u00", "%41", "&amp", "a://",
+           "11111111 ", "-----BEGIN ", "f" * 31 + " ", "password</td>", "1" * 8, "token=\"'"]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", HOSTILE)
+def test_no_text_takes_long(pattern: str) -> None:
+    """A text made to keep patterns busy costs some milliseconds, however long it is."""
+    started = time.process_time()
+    blot(pattern * (1024 * 1024 // len(pattern)))
+    assert time.process_time() - started < 1.0
+
+
+@pytest.mark.parametrize("url", ["http://[", "https://u:p@pay.example/4111111111111111?a#b"])
+def test_links(url: str) -> None:
+    """Of a link scheme, host and path stay, without a card number; what is none is hidden."""
+    shown: Any = {"http://[": HIDDEN}.get(url, f"https://pay.example/411111******1111?{HIDDEN}")
+    assert shown == show_link(url)

@@ -138,6 +138,6 @@ def test_a_clock_that_was_set_back_gives_no_burst(kept: SqlJournal) -> None:
 def test_machines_agree_by_the_clock_of_postgresql(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """On PostgreSQL the server's clock counts; where this machine's says something else, nothing changes."""
     journal = SqlJournal(server.emptied().url, PREFIX)
-    monkeypatch.delattr("payhub.journal.sql._now")
+    monkeypatch.delattr("payhub.journal.sql.journal._now")
     assert [0, 1, 2] == places([journal.pace("shop", SLOWLY, LONG) for _ in range(3)])
     journal.close()

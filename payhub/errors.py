@@ -8,6 +8,9 @@
         * `UnsupportedOperation`
     * `InvalidOrder`: refused here, before anything was sent
     * `OrderConflict`: this order_id already stands for a different order
+    * `UnknownOrder`: the journal has no such order
+    * `IllegalStep`: an operator may not do that to this order
+    * `JournalFailed`: the journal cannot be read or written; nothing was sent
     * `NotSent`: nothing left this machine; safe to repeat, here or elsewhere
     * `Declined`: the provider refused for good; nothing moved
     * `NotFound`: (reads) the provider does not know it; proves nothing about money
@@ -67,6 +70,18 @@ class InvalidOrder(PayhubError):
 
 class OrderConflict(PayhubError):
     """Report an order_id that already stands for a different order; no value is quoted."""
+
+
+class UnknownOrder(PayhubError):
+    """An order that the journal does not have: another id, kind or account was meant, or it was never created."""
+
+
+class IllegalStep(PayhubError):
+    """A decision that an operator may not take on an order in its present state; nothing was changed."""
+
+
+class JournalFailed(PayhubError):
+    """A journal that could not be read or written; nothing was changed and nothing was sent. The cause is chained."""
 
 
 class NotSent(PayhubError):

@@ -177,7 +177,7 @@ class Hub(_Hub):
         Safe to call at any time, any number of times, from any process.
 
         Raises:
-            UnknownAccount: the journal does not know the order.
+            UnknownOrder: the journal does not know the order.
         """
         return self._runner.run(self.registry.account(account).advance(kind, order_id))
 
@@ -190,7 +190,7 @@ class Hub(_Hub):
         attention can be settled so.
 
         Raises:
-            UnknownAccount: the journal does not know the order.
+            UnknownOrder: the journal does not know the order.
             IllegalStep: the order is in another state; nothing is changed.
         """
         return self._runner.run(self.registry.resolve(Key(account, kind, order_id), State(outcome), reason, by))
@@ -228,7 +228,7 @@ class Hub(_Hub):
         An `internal` ticket also tells what happened on our side, and is not for the provider.
 
         Raises:
-            UnknownAccount: the journal does not know the order.
+            UnknownOrder: the journal does not know the order.
         """
         told = self.journal.story(order_id)
         return Ticket.of(Key(account, kind, order_id), *told, lang=lang, internal=internal)

@@ -1,6 +1,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
 
@@ -40,6 +41,21 @@ def test_every_error_is_public() -> None:
     """Every error that may reach an application can be imported from `payhub`."""
     raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert set() == raised - set(payhub.__all__)
+
+
+def named_errors(documented: object) -> set[str]:
+    """Return the classes that a docstring names under `Raises:`."""
+    _, _, raises = (inspect.getdoc(documented) or "").partition("\nRaises:\n")
+    section, _, _ = raises.partition("\n\n")
+    return set(re.findall(r"^    (\w+): ", section, re.MULTILINE))
+
+
+def test_every_error_that_the_hubs_name_is_public() -> None:
+    """Every exception class that the hubs' docstrings name is in `payhub.errors`, and can be imported from `payhub`."""
+    documented = [member for hub in (payhub.Hub, payhub.AsyncHub) for _, member in inspect.getmembers(hub, callable)]
+    names = named_errors(payhub.Hub).union(named_errors(payhub.AsyncHub), *map(named_errors, documented))
+    assert {"IllegalStep", "JournalFailed", "UnknownOrder"} <= names
+    assert [] == [name for name in names if not hasattr(errors, name) or name not in payhub.__all__]
 
 
 @pytest.mark.parametrize("name", payhub.__all__)

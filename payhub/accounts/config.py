@@ -21,8 +21,8 @@ import msgspec
 import structlog
 
 from payhub.driver import AccountConfig
-from payhub.errors import ConfigurationError
-from payhub.journal import Journal, JournalFailed, Seal
+from payhub.errors import ConfigurationError, JournalFailed
+from payhub.journal import Journal, Seal
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, Shown, hide
 from payhub.transport.settings import Transport

@@ -12,7 +12,7 @@ import typer
 
 from payhub.cli import accounts, demo, journal, notifications, orders, sandbox, serve, story, sweeps, ticket
 from payhub.cli.console import ExitCode, OutcomeUnknown, UsageError, one_line, write_json
-from payhub.errors import ConfigurationError, Declined, InvalidOrder, PayhubError
+from payhub.errors import ConfigurationError, Declined, InvalidOrder, PayhubError, UnknownOrder
 
 DESCRIPTION = """Take payments and make payouts with many payment providers.
 
@@ -27,6 +27,7 @@ EXIT_CODES: Mapping[type[BaseException], ExitCode] = {
     typer.TyperException: ExitCode.USAGE,
     UsageError: ExitCode.USAGE,
     ConfigurationError: ExitCode.USAGE,
+    UnknownOrder: ExitCode.USAGE,
     PayhubError: ExitCode.REFUSED,
     OutcomeUnknown: ExitCode.UNKNOWN,
 }

@@ -29,19 +29,9 @@ from payhub.cli.console import (
 from payhub.cli.meant import known
 from payhub.cli.orders import AccountArgument
 from payhub.driver import Schedule
-from payhub.errors import ConfigurationError, PayhubError
+from payhub.errors import ConfigurationError, IllegalStep, JournalFailed, PayhubError
 from payhub.hub import Hub, Outcome
-from payhub.journal import (
-    Entry,
-    Evidence,
-    IllegalStep,
-    Journal,
-    JournalFailed,
-    Key,
-    Record,
-    Source,
-    State,
-)
+from payhub.journal import Entry, Evidence, Journal, Key, Record, Source, State
 from payhub.journal.records import applied, givable
 from payhub.journal.states import NOTHING_MOVED, UNFINISHED, in_vain, status_of
 from payhub.models import Exchange, Kind, Phase, Status

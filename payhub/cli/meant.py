@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from payhub.cli.console import listed
-from payhub.errors import NotFound, UnknownAccount
+from payhub.errors import NotFound, UnknownOrder
 from payhub.journal import Journal, Key, Record, Wanted
 from payhub.journal.records import unknown_order
 
@@ -13,11 +13,11 @@ def known(journal: Journal, key: Key) -> Record:
     """Return what is known of an order.
 
     Raises:
-        UnknownAccount: the journal does not know it; those that may be meant are named.
+        UnknownOrder: the journal does not know it; those that may be meant are named.
     """
     record = journal.find(key)
     if record is None:
-        raise UnknownAccount("; ".join((str(unknown_order(key)), *_meant(journal, key.order_id))))
+        raise UnknownOrder("; ".join((str(unknown_order(key)), *_meant(journal, key.order_id))))
     return record
 
 

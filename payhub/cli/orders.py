@@ -14,8 +14,8 @@ from payhub.cli import views
 from payhub.cli.accounts import Watch
 from payhub.cli.console import ConfigOption, ExitCode, JsonOption, Session, UsageError, VerboseOption, cell, one_line
 from payhub.cli.fields import Given, money, payment_order, payout_order
-from payhub.errors import NotFound, PayhubError, Unavailable
-from payhub.journal import Journal, JournalFailed, Key
+from payhub.errors import JournalFailed, NotFound, PayhubError, Unavailable
+from payhub.journal import Journal, Key
 from payhub.journal.states import status_of
 from payhub.models import (
     Destination,

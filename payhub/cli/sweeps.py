@@ -24,8 +24,8 @@ from payhub.cli.console import (
     printable,
     stdout,
 )
+from payhub.errors import JournalFailed
 from payhub.hub import Hub
-from payhub.journal import JournalFailed
 from payhub.models import Payment, Payout, Status
 
 _NAP = 0.2  # seconds; a signal is noticed within

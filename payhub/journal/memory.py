@@ -11,7 +11,8 @@ from typing import Literal
 import msgspec
 
 from payhub.driver import Schedule
-from payhub.journal import JournalFailed, Noticed, Opened, forks
+from payhub.errors import JournalFailed
+from payhub.journal import Noticed, Opened, forks
 from payhub.journal.records import (
     Entry,
     Facts,

@@ -5,14 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from payhub.driver import Schedule
-from payhub.errors import PayhubError
 from payhub.journal.records import Entry, Facts, Forgotten, Key, Noted, Notice, Record, Wanted
 from payhub.journal.states import Evidence
 from payhub.models import Exchange
-
-
-class JournalFailed(PayhubError):
-    """Report that the journal could not read or write; the cause is chained."""
 
 
 class Seal(NamedTuple):

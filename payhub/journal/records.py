@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from payhub.driver import Schedule
-from payhub.errors import OrderConflict, UnknownAccount
+from payhub.errors import IllegalStep, OrderConflict, UnknownOrder
 from payhub.journal.states import (
     EDGES,
     OPEN,
@@ -17,7 +17,6 @@ from payhub.journal.states import (
     UNFINISHED,
     UNSETTLED,
     Evidence,
-    IllegalStep,
     Source,
     State,
     allowed,
@@ -183,9 +182,9 @@ def conflict(key: Key) -> OrderConflict:
     return OrderConflict(f"account {key.account!r}: this order_id already stands for a different {key.kind}")
 
 
-def unknown_order(key: Key) -> UnknownAccount:
+def unknown_order(key: Key) -> UnknownOrder:
     """Say that the journal does not know an order."""
-    return UnknownAccount(f"the journal of account {key.account!r} has no {key.kind} {sweep(key.order_id)!r}")
+    return UnknownOrder(f"the journal of account {key.account!r} has no {key.kind} {sweep(key.order_id)!r}")
 
 
 def givable(record: Record) -> bool:

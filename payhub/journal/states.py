@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from payhub.errors import PayhubError
 from payhub.masking import Clear, Link, Shown, blot
 from payhub.models import Payment, Payout, Status
 from payhub.money import Money
@@ -206,10 +205,6 @@ _CONFIRMED = {
     State.SUCCEEDED: frozenset({State.SUCCEEDED}),
     State.FAILED: NOTHING_MOVED | {State.REVERSED},
 }
-
-
-class IllegalStep(PayhubError):
-    """Report that an operator may not take an order from its state to the one he named."""
 
 
 def contradicts(now: State, found: Evidence) -> bool:

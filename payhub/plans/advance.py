@@ -37,7 +37,7 @@ def advancing(key: Key, asking: Asking, terms: Terms) -> Recorded[Record]:
     """Take one order as far as it can go now, and return what is known then.
 
     Raises:
-        UnknownAccount: the journal does not know the order.
+        UnknownOrder: the journal does not know the order.
         ConfigurationError: it was made with another provider than the account's.
     """
     record: Record | None = yield Do(lambda journal: journal.find(key))
@@ -78,7 +78,7 @@ def resolving(key: Key, state: State, reason: str, by: str, terms: Terms) -> Rec
     """Write down what a person found out about an order that nobody else can settle; it is kept with the name.
 
     Raises:
-        UnknownAccount: the journal does not know the order.
+        UnknownOrder: the journal does not know the order.
         IllegalStep: the order is neither unknown nor in need of attention.
     """
     if (yield Do(lambda journal: journal.find(key))) is None:

@@ -15,9 +15,9 @@ import msgspec
 import structlog
 
 from payhub.driver import Call, Schedule
-from payhub.errors import Declined, NotSent, PayhubError
+from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
 from payhub.exchanges.reply import Reply
-from payhub.journal import Evidence, Facts, JournalFailed, Key, Opened, Record, Source, State
+from payhub.journal import Evidence, Facts, Key, Opened, Record, Source, State
 from payhub.journal.records import conflict, contrary, givable, overdue_sender
 from payhub.journal.states import NOTHING_MOVED, UNFINISHED, evidence, status_of
 from payhub.masking import sweep, truncate

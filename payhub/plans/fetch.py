@@ -11,9 +11,9 @@ import msgspec
 import structlog
 
 from payhub.driver import Call
-from payhub.errors import NotFound, PayhubError
+from payhub.errors import JournalFailed, NotFound, PayhubError
 from payhub.exchanges.reply import Reply
-from payhub.journal import Evidence, JournalFailed, Key, Record, Source, State
+from payhub.journal import Evidence, Key, Record, Source, State
 from payhub.journal.records import past_schedule
 from payhub.journal.states import evidence
 from payhub.models import Kind, Payment, Payout, Ref

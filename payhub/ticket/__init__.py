@@ -99,7 +99,7 @@ class Ticket(Shown, frozen=True, kw_only=True):
         The same story and the same time make the same ticket, and the same ticket the same bytes.
 
         Raises:
-            UnknownAccount: the journal does not know the order.
+            UnknownOrder: the journal does not know the order.
             ConfigurationError: there are no texts in this language; the known ones are listed.
         """
         story = Story.of(key, records, entries)

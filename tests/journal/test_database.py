@@ -9,7 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from payhub.journal import JournalFailed, Source, State
+from payhub.errors import JournalFailed
+from payhub.journal import Source, State
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.migrate import HEAD, configuration, upgrade, version, version_table
 from payhub.journal.sql.tables import tables

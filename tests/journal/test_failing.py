@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from payhub import ConfigurationError, NotSent, Status
-from payhub.journal import JournalFailed, Key, State, Wanted
+from payhub.errors import JournalFailed
+from payhub.journal import Key, State, Wanted
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.migrate import upgrade
 from tests.raw_server import answer

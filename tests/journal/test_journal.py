@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from payhub import Money, OrderConflict
-from payhub.journal import Evidence, IllegalStep, Journal, JournalFailed, Key, Record, Source, State
+from payhub.errors import IllegalStep, JournalFailed
+from payhub.journal import Evidence, Journal, Key, Record, Source, State
 from payhub.journal.states import NOTHING_MOVED
 from payhub.masking import blot
 from payhub.models import Exchange, Phase

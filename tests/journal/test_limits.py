@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from payhub import AsyncHub, NotSent, Status, Unavailable
-from payhub.journal import JournalFailed
+from payhub.errors import JournalFailed
 from payhub.journal.sql.migrate import upgrade
 from payhub.journal.sql.tables import tables
 from payhub.testing import fake

@@ -12,8 +12,9 @@ import pytest
 
 from payhub import ConfigurationError, Money, NotSent, OrderConflict, Payout, Status, hookimpl
 from payhub.driver import Call, Creating
+from payhub.errors import JournalFailed
 from payhub.exchanges.reply import Reply
-from payhub.journal import JournalFailed, State, Verdict, records, states
+from payhub.journal import State, Verdict, records, states
 from payhub.journal.memory import MemoryJournal
 from payhub.models import Phase
 from payhub.plans import create, plan

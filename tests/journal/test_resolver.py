@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from payhub import ConfigurationError, Money, NotFound, Status, Unavailable, UnknownAccount
+from payhub import ConfigurationError, Money, NotFound, Status, Unavailable, UnknownAccount, UnknownOrder
 from payhub.accounts.registry import Registry
 from payhub.driver import Schedule
-from payhub.journal import Evidence, IllegalStep, Key, Record, Source, State
+from payhub.errors import IllegalStep
+from payhub.journal import Evidence, Key, Record, Source, State
 from payhub.journal.records import next_check, past_schedule
 from payhub.journal.records import sending as taken
 from payhub.models import Ref
@@ -91,11 +92,19 @@ def test_a_settled_order_is_not_asked_about(open_shop: OpenShop) -> None:
 
 
 def test_an_order_that_nobody_knows_cannot_be_advanced(open_shop: OpenShop) -> None:
-    """Advancing what was never created is the program's mistake; nothing is asked."""
+    """Advancing what was never created names the order, or the account if that is unknown; nothing is asked."""
     shop = open_shop(DONE)
-    with pytest.raises(UnknownAccount, match=r"^the journal of account 'shop' has no payout 'po-1'$"):
+    with pytest.raises(UnknownOrder, match=r"^the journal of account 'shop' has no payout 'po-1'$"):
         shop.hub.advance("shop", "payout", "po-1")
+    with pytest.raises(UnknownAccount, match=r"^no account 'shpo' in the configuration; known: shop$"):
+        shop.hub.advance("shpo", "payout", "po-1")
     assert [] == shop.sent
+
+
+def test_an_order_that_nobody_knows_cannot_be_resolved(open_shop: OpenShop) -> None:
+    """An operator decides nothing about an order that the journal does not have."""
+    with pytest.raises(UnknownOrder, match=r"^the journal of account 'shop' has no payout 'po-1'$"):
+        open_shop(DONE).hub.resolve("shop", "payout", "po-1", "failed", reason="by phone", by="ann")
 
 
 def test_a_mistyped_kind_is_told(open_shop: OpenShop) -> None:

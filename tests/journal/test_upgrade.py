@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from payhub.journal import JournalFailed, State
+from payhub.errors import JournalFailed
+from payhub.journal import State
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.migrate import HEAD, configuration, upgrade, version
 from payhub.journal.sql.tables import tables

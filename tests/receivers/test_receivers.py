@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from payhub import Delivery, Status
-from payhub.journal import JournalFailed, State
+from payhub.errors import JournalFailed
+from payhub.journal import State
 from payhub.journal.sql import SqlJournal
 from payhub.models import LONGEST_DELIVERY
 from payhub.testing import fake

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 import structlog
 
-from payhub import AsyncHub, ConfigurationError, Hub, TicketRefused, UnknownAccount
+from payhub import AsyncHub, ConfigurationError, Hub, TicketRefused, UnknownOrder
 from payhub.journal import Source, State
 from payhub.journal.memory import MemoryJournal
 from payhub.masking.leaks import findings
@@ -386,7 +386,7 @@ def test_a_hub_makes_tickets(sandbox: Sandbox, open_hub: Callable[..., Any], mod
     assert ("settled", "108465371", 2) == (ticket.situation, ticket.provider_id, len(ticket.exchanges))
     assert ticket.text.startswith("# Выплата po-1, 500.00 RUB: успешно, ")
     assert sent == sandbox.requests("/v1/payout/status")
-    with pytest.raises(UnknownAccount, match="has no payment 'po-1'"):
+    with pytest.raises(UnknownOrder, match="has no payment 'po-1'"):
         opened.ticket(ACCOUNT, "payment", "po-1")
     with pytest.raises(ConfigurationError, match=r"^no texts in language 'de'; known: en, ru$"):
         opened.ticket(ACCOUNT, "payout", "po-1", lang="de")
@@ -416,7 +416,7 @@ def test_a_slow_journal_does_not_stop_the_event_loop() -> None:
                 journal.go.set()  # nobody would, if the loop stood still
 
     async def expect_none(hub: AsyncHub) -> None:
-        with pytest.raises(UnknownAccount):
+        with pytest.raises(UnknownOrder):
             await hub.ticket("shop", "payout", "po-1")
 
     anyio.run(main)

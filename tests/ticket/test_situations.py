@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from payhub import Exchange, Money, Phase, UnknownAccount
+from payhub import Exchange, Money, Phase, UnknownOrder
 from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, State, Verdict
 from payhub.plans.fetch import NOT_FOUND
 from payhub.ticket import LANGS, Lang, Situation, Ticket
@@ -278,7 +278,7 @@ def test_only_its_own_order_and_provider() -> None:
 
 def test_an_unknown_order() -> None:
     """An order that the journal does not know has no ticket."""
-    with pytest.raises(UnknownAccount, match=r"^the journal of account 'shop' has no payout 'po-2'$"):
+    with pytest.raises(UnknownOrder, match=r"^the journal of account 'shop' has no payout 'po-2'$"):
         Ticket.of(key("po-2"), [record(State.UNKNOWN)], [])
 
 

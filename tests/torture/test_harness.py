@@ -195,7 +195,10 @@ def test_sequences_notice_what_changes_when_it_is_final(tmp_path: Path) -> None:
             after = msgspec.structs.replace(after, paid=found.paid)
         return after, contrary
 
-    with mock.patch("payhub.journal.memory.applied", applied), mock.patch("payhub.journal.sql.journal.applied", applied):
+    with (
+        mock.patch("payhub.journal.memory.applied", applied),
+        mock.patch("payhub.journal.sql.journal.applied", applied),
+    ):
         (failure,) = played(tmp_path)
     assert "paid of what is" in failure or "paid taken over" in failure
 

@@ -29,8 +29,8 @@ from hypothesis.stateful import (
 
 from payhub import Money
 from payhub.driver import Schedule
-from payhub.errors import OrderConflict
-from payhub.journal import Evidence, Facts, IllegalStep, Journal, JournalFailed, Notice, Record, Source, State
+from payhub.errors import IllegalStep, JournalFailed, OrderConflict
+from payhub.journal import Evidence, Facts, Journal, Notice, Record, Source, State
 from payhub.journal.memory import MemoryJournal
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.tables import tables

@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.driver import Schedule
-from payhub.errors import ConfigurationError
-from payhub.journal import JournalFailed, Noticed, Opened, Seal, forks
+from payhub.errors import ConfigurationError, JournalFailed
+from payhub.journal import Noticed, Opened, Seal, forks
 from payhub.journal.records import (
     Entry,
     Facts,

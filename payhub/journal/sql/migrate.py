@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from payhub.journal import JournalFailed
+from payhub.errors import JournalFailed
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -18,6 +18,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WHEEL := build/wheel
 
+# Uninstalled before payhub is installed: the name payhub on PyPI is another company's, and was this project's own once.
+# Left in an environment, it would be a second distribution with the same command and the same driver.
+OTHER := payhub
+
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 export NO_MKDOCS_2_WARNING = 1
@@ -81,10 +85,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing payhub and what it needs ..."
+	@$(BIN)/pip uninstall -qq --yes $(OTHER)
 	@$(BIN)/pip install -qq --editable '.[cli,server,sql]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing payhub and what its development needs ..."
+	@$(BIN)/pip uninstall -qq --yes $(OTHER)
 	@$(BIN)/pip install -qq --editable '.[dev]'
 	@touch $(VENV)/.installed $@

@@ -204,7 +204,7 @@ def test_a_long_header_is_cut() -> None:
 @pytest.mark.parametrize(("driver", "version", "expected"), [("alikassa", "2.1", "alikassa 2.1"), ("mine", "", "mine")])
 def test_software(driver: str, version: str, expected: str) -> None:
     """The versions of payhub, the driver and Python are named; that of a driver that has none is left out."""
-    ours, python = importlib.metadata.version("payhub"), platform.python_version()
+    ours, python = importlib.metadata.version("payhub-core"), platform.python_version()
     assert f"payhub {ours}, {expected}, Python {python}" == record.software(driver, version)
 
 

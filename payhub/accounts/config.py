@@ -212,7 +212,7 @@ def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
     try:
         from payhub.journal.sql import SqlJournal, placed  # noqa: PLC0415 - needs the extra `sql`
     except ImportError as cause:
-        raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub[sql]'") from cause
+        raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub-core[sql]'") from cause
     try:
         return SqlJournal(placed(url, settings.base), settings.journal.prefix, _seal(settings) if keyed else None)
     except JournalFailed as cause:

@@ -13,6 +13,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         library = (missing.name or "").partition(".")[0]
         if library not in {"rich", "typer"}:
             raise
-        sys.stderr.write(f"payhub: {library} is not installed: pip install 'payhub[cli]'\n")
+        sys.stderr.write(f"payhub: {library} is not installed: pip install 'payhub-core[cli]'\n")
         sys.exit(2)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))

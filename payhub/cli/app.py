@@ -35,7 +35,7 @@ EXIT_CODES: Mapping[type[BaseException], ExitCode] = {
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
-        typer.echo(f"payhub {importlib.metadata.version('payhub')}")
+        typer.echo(f"payhub {importlib.metadata.version('payhub-core')}")
         raise typer.Exit
 
 

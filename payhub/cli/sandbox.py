@@ -37,7 +37,7 @@ def started(provider: str, directory: Path, port: int) -> Iterator[tuple[Provide
         sandbox = info.sandbox(directory, port)
     except ImportError as cause:
         needed = cause.name or "a library"
-        raise ConfigurationError(f"the sandbox needs {needed}: pip install 'payhub[server]'") from cause
+        raise ConfigurationError(f"the sandbox needs {needed}: pip install 'payhub-core[server]'") from cause
     try:
         sandbox.__enter__()
     except OSError as cause:

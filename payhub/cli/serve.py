@@ -62,7 +62,7 @@ def _server(hub: Hub, host: str, port: int) -> "Server":
         from payhub.receivers.server import Server  # noqa: PLC0415 - needs the extra `server`
     except ImportError as cause:
         needed = cause.name or "a library"
-        raise ConfigurationError(f"receiving needs {needed}: pip install 'payhub[server]'") from cause
+        raise ConfigurationError(f"receiving needs {needed}: pip install 'payhub-core[server]'") from cause
     try:
         return Server(asgi(hub), host, port)
     except OSError as cause:

@@ -111,7 +111,7 @@ def software(driver: str, driver_version: str) -> str:
 def payhub_version() -> str | None:
     """Return payhub's own version, or `None` where it is run from its sources."""
     try:
-        return version("payhub")
+        return version("payhub-core")
     except PackageNotFoundError:
         return None
 

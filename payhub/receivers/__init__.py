@@ -26,7 +26,7 @@ def asgi(hub: "AsyncHub | Hub", *, ask: bool = True, questions: int = 8, body_ti
     try:
         from payhub.receivers import asgi_app  # noqa: PLC0415 - needs the extra `server`
     except ImportError as cause:
-        raise ConfigurationError("receiving by ASGI needs Starlette: pip install 'payhub[server]'") from cause
+        raise ConfigurationError("receiving by ASGI needs Starlette: pip install 'payhub-core[server]'") from cause
     from payhub.receivers.answers import Questions  # noqa: PLC0415 - `import payhub` stays light
 
     return asgi_app.application(hub, Questions(questions), body_timeout, ask=ask)

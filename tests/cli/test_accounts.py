@@ -18,7 +18,7 @@ def test_providers(payhub: Command) -> None:
     done = payhub("providers", "--json")
     (alikassa,) = [row for row in done.json["providers"] if row["name"] == "alikassa"]
     assert alikassa["title"] == "AliKassa"
-    assert alikassa["distribution"].startswith("payhub ")
+    assert alikassa["distribution"].startswith("payhub-core ")
     assert "create_payout" in alikassa["operations"]
     assert "service" in alikassa["payment_fields"]
     assert alikassa["sandbox"] is True

@@ -264,7 +264,7 @@ def test_without_the_extra(missing: str) -> None:
     """Without the extra the command says which one to install: exit 2."""
     done = without(missing)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"payhub: {missing} is not installed: pip install 'payhub[cli]'\n"
+    assert done.stderr == f"payhub: {missing} is not installed: pip install 'payhub-core[cli]'\n"
 
 
 def test_another_missing_module_is_not_hidden() -> None:

@@ -108,7 +108,7 @@ def test_without_the_extra(payhub: Command, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = payhub("sandbox", "alikassa", "--dir", "sb")
-    assert (done.code, done.err) == (2, "payhub: the sandbox needs uvicorn: pip install 'payhub[server]'\n")
+    assert (done.code, done.err) == (2, "payhub: the sandbox needs uvicorn: pip install 'payhub-core[server]'\n")
 
 
 def test_port_in_use(payhub: Command) -> None:

@@ -224,7 +224,7 @@ def test_without_the_extra(payhub: Command, sandbox: Sandbox, monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "payhub.receivers.server")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = payhub("serve", "--port", "0")
-    assert (2, "payhub: receiving needs uvicorn: pip install 'payhub[server]'\n") == (done.code, done.err)
+    assert (2, "payhub: receiving needs uvicorn: pip install 'payhub-core[server]'\n") == (done.code, done.err)
 
 
 async def nothing(_scope: object, _receive: object, send: Callable[..., object]) -> None:

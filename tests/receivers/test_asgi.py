@@ -201,5 +201,5 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "payhub.receivers.asgi_app", raising=False)
     monkeypatch.setitem(sys.modules, "starlette.requests", None)
     made: Callable[[Any], Any] = asgi
-    with pytest.raises(ConfigurationError, match=r"pip install 'payhub\[server\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'payhub-core\[server\]'"):
         made(None)

@@ -24,7 +24,7 @@ is not an error: it is returned, with `status=UNKNOWN`.
 
 from collections.abc import Mapping
 
-from payhub.masking import blot
+from payhub.masking import mask_text
 
 
 class PayhubError(Exception):
@@ -92,15 +92,15 @@ class Declined(PayhubError):
     """Report that the provider refused for good and nothing moved.
 
     `code` is the provider's code or the HTTP status, `text` its words, `errors` its complaints
-    by field; what they quote is masked (see `payhub.masking.blot`).
+    by field; what they quote is masked (see `payhub.masking.mask_text`).
     """
 
     def __init__(self, text: str, *, code: str = "", errors: Mapping[str, tuple[str, ...]] | None = None) -> None:
         """Keep what the provider said."""
-        self.text = blot(text)
+        self.text = mask_text(text)
         super().__init__(self.text)
         self.code = code
-        self.errors = {blot(name): tuple(map(blot, texts)) for name, texts in (errors or {}).items()}
+        self.errors = {mask_text(name): tuple(map(mask_text, texts)) for name, texts in (errors or {}).items()}
 
     def __str__(self) -> str:
         """Show the provider's text and its complaints by field."""

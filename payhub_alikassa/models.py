@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from payhub.masking import Birth, Clear, Email, Ip, Link, Name, Phone, ProviderId, Shown, Truncated, Words, masked
+from payhub.masking import Birth, Clear, Email, Ip, Link, Name, Phone, ProviderId, Shown, Truncated, Words, mask_json
 
 
 def _text(longest: int) -> Meta:
@@ -128,7 +128,7 @@ class _Said(Shown, frozen=True, kw_only=True):
 
     def _shown(self) -> Iterator[tuple[str, object]]:
         """Show an answer in `repr` as a log shows it: what is long is no amount and no id, whatever it is called."""
-        shown: Any = masked(msgspec.to_builtins(self), type(self))
+        shown: Any = mask_json(msgspec.to_builtins(self), type(self))
         return iter(shown.items())
 
 

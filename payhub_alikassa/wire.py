@@ -9,7 +9,7 @@ import msgspec
 
 from payhub import Declined, NotFound
 from payhub.driver import Response, Unreadable
-from payhub.masking import HiddenFields, Shown, blot, hide
+from payhub.masking import HiddenFields, Shown, hide, mask_text
 
 A = TypeVar("A", bound=Shown)
 
@@ -74,7 +74,7 @@ def _refusal(status: int, fields: Mapping[str, Any]) -> Exception:
 
 
 def _said(text: object) -> str:
-    return blot(str(text))[:_LONGEST_TEXT] if text else ""
+    return mask_text(str(text))[:_LONGEST_TEXT] if text else ""
 
 
 def _errors(errors: object) -> dict[str, tuple[str, ...]]:

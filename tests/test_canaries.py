@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from payhub import Hub
-from payhub.masking.text import show_birth, show_email, show_link, show_name, show_phone, sweep, truncate
+from payhub.masking.text import mask_birth, mask_cards, mask_email, mask_link, mask_name, mask_phone, truncate
 from tests import aviary
 from tests.aviary import opened
 from tests.canaries import Canary, card, date, leaks, noise, pem, phone, words
@@ -98,9 +98,10 @@ def test_more_digits_than_a_mask_shows_are_found() -> None:
 def test_what_is_masked_is_not_found() -> None:
     """Of what payhub's masks show nothing is taken for a leak."""
     shown = [
-        *map(truncate, [*aviary.NUMBERS.values(), aviary.BANK_ACCOUNT, aviary.PAYER_ID]), show_phone(aviary.PHONE),
-        *map(show_name, [aviary.NAME, aviary.SURNAME]), show_email(aviary.EMAIL), show_birth(str(aviary.BIRTH)),
-        show_link(aviary.LINK), sweep(" ".join(aviary.NUMBERS.values())), repr(aviary.PAYER), repr(aviary.RECIPIENT),
+        *map(truncate, [*aviary.NUMBERS.values(), aviary.BANK_ACCOUNT, aviary.PAYER_ID]), mask_phone(aviary.PHONE),
+        *map(mask_name, [aviary.NAME, aviary.SURNAME]), mask_email(aviary.EMAIL), mask_birth(str(aviary.BIRTH)),
+        mask_link(aviary.LINK), mask_cards(" ".join(aviary.NUMBERS.values())),
+        repr(aviary.PAYER), repr(aviary.RECIPIENT),
     ]  # fmt: skip
     assert [] == [found for text in shown for found in leaks(text, aviary.PLANTED)]
 

@@ -103,7 +103,7 @@ def test_record_without_an_answer() -> None:
     ],
 )  # fmt: skip
 def test_bodies(body: bytes, expected: object) -> None:
-    """A body is shown as masked JSON; one that is not is blotted, cut at 8192 characters, its bytes counted."""
+    """A body is shown as masked JSON; another is masked as a text, cut at 8192 characters, its bytes counted."""
     assert expected == recorded(Reply(phase=Phase.ANSWERED, response=answer(body))).response
 
 

@@ -9,7 +9,7 @@ from rich.pretty import pretty_repr
 
 from payhub import ConfigurationError, Money
 from payhub.driver import Response
-from payhub.masking import HIDDEN, Clear, Name, Shown, hide, masked, masked_part
+from payhub.masking import HIDDEN, Clear, Name, Shown, hide, mask_json, mask_json_part
 from payhub.masking.hidden import HiddenText
 from payhub_alikassa.account import AliKassaAccount
 from tests.alikassa.orders import config
@@ -62,16 +62,16 @@ class Told(Shown, frozen=True):
 )
 def test_half_a_json_text_is_masked_by_its_names(text: str, expected: str) -> None:
     """Of an answer that was cut, each value is shown as that of a whole one would be; the cut one is hidden."""
-    assert expected == masked_part(text, Told)
+    assert expected == mask_json_part(text, Told)
 
 
 def test_a_long_text_is_no_id() -> None:
     """A clear field shows ids and amounts; what is longer is somebody's words, and may quote anything."""
     said = f"{'x ' * 50} phone 79031112233, Sign: {'aB3' * 100}"
-    shown: Any = masked({"id": said, said: 1, "holder": ""}, Told)
+    shown: Any = mask_json({"id": said, said: 1, "holder": ""}, Told)
     assert "79031112233" not in json.dumps(shown)
     assert "aB3aB3" not in json.dumps(shown)
-    assert {"id": "x" * 100} == masked({"id": "x" * 100}, Told)
+    assert {"id": "x" * 100} == mask_json({"id": "x" * 100}, Told)
 
 
 # What is half made when a traceback shows it.

@@ -9,7 +9,7 @@ import structlog
 import payhub
 from payhub import masking
 from payhub.exchanges import record
-from payhub.masking import Mask, show
+from payhub.masking import Mask, mask_value
 from payhub.models import Exchange
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ def test_every_mask_has_its_row_and_does_what_it_says() -> None:
     masks = [Mask(cells[0].strip("`").partition(",")[0]) for cells in rows]
     assert list(Mask) == masks
     for mask, (*_, value, shown) in zip(masks, rows, strict=True):
-        assert str(show(value.strip("`"), mask)) == shown.strip("`")
+        assert str(mask_value(value.strip("`"), mask)) == shown.strip("`")
 
 
 def test_every_mask_can_be_imported_by_its_name() -> None:

@@ -17,11 +17,11 @@ from payhub.masking import (
     ProviderId,
     Shown,
     Truncated,
+    find_provider_id,
     is_card_number,
-    masked,
-    provider_id,
-    show,
-    sweep,
+    mask_cards,
+    mask_json,
+    mask_value,
     truncate,
 )
 
@@ -106,7 +106,7 @@ def test_other_numbers_are_not(number: str) -> None:
 )
 def test_sweep(text: str, expected: str) -> None:
     """Rule 11: card numbers in free text are truncated where they stand, and nothing else changes."""
-    assert expected == sweep(text)
+    assert expected == mask_cards(text)
 
 
 def hidden_everywhere(shown: str, card: str) -> bool:
@@ -130,30 +130,31 @@ def test_rule_11_no_card_number_survives_a_sweep(
     written = separator.join(card[place : place + width] for place in range(0, len(card), width))
     if after[:1].isdigit():
         after = f" / {after}"
-    shown = sweep(f"{before}{written}{after}")
+    shown = mask_cards(f"{before}{written}{after}")
     mine = shown[len(before) : len(before) + len(written)]
     assert "*" * (len(card) - 10) in mine.replace(" ", "").replace("-", "").replace(".", "")
 
 
 @given(st.text(st.sampled_from("0123456789 -.ab"), max_size=200))
 def test_sweep_changes_digits_only(text: str) -> None:
-    """A sweep replaces digits by stars in place, and changes nothing else."""
+    """Masking card numbers replaces digits by stars in place, and changes nothing else."""
     assert all(
-        before == after or (before.isdigit() and after == "*") for before, after in zip(text, sweep(text), strict=True)
+        before == after or (before.isdigit() and after == "*")
+        for before, after in zip(text, mask_cards(text), strict=True)
     )
 
 
 @given(st.text(st.sampled_from("0123456789 -."), max_size=120))
-def test_a_swept_text_has_no_card_number(text: str) -> None:
-    """A swept text can be swept again without a change."""
-    once = sweep(text)
-    assert once == sweep(once)
+def test_a_masked_text_has_no_card_number(text: str) -> None:
+    """A masked text can be masked again without a change."""
+    once = mask_cards(text)
+    assert once == mask_cards(once)
 
 
 @pytest.mark.parametrize("text", ["1 " * 500_000, "4111111111111111 " * 20_000, "4" * 1_000_000, "4-" * 100_000])
 def test_sweep_of_the_largest_answer_ends(text: str) -> None:
-    """A provider that fills a whole answer with digits neither blocks the sweep nor breaks it."""
-    assert len(text) == len(sweep(text))
+    """A provider that fills a whole answer with digits neither blocks the search nor breaks it."""
+    assert len(text) == len(mask_cards(text))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_sweep_of_the_largest_answer_ends(text: str) -> None:
 )  # fmt: skip
 def test_show(mask: Mask, value: object, expected: object) -> None:
     """Each mask shows what it says; nothing hides an empty value, because it has nothing to hide."""
-    assert expected == show(value, mask)
+    assert expected == mask_value(value, mask)
 
 
 EXAMPLES = [
@@ -207,8 +208,8 @@ EXAMPLES = [
 @pytest.mark.parametrize("value", EXAMPLES)
 def test_what_is_masked_can_be_masked_again(mask: Mask, value: str) -> None:
     """What is masked already stays as it is: a cassette and a ticket mask once more."""
-    once = show(value, mask)
-    assert once == show(once, mask)
+    once = mask_value(value, mask)
+    assert once == mask_value(once, mask)
 
 
 def test_every_mask_is_tried_here() -> None:
@@ -228,7 +229,7 @@ def test_rule_11_no_mask_shows_a_card_number(mask: Mask, card: str, around: str)
         [card],
         {card: card},
     ):
-        assert card not in json.dumps(show(value, mask))
+        assert card not in json.dumps(mask_value(value, mask))
 
 
 class Inner(msgspec.Struct):
@@ -270,7 +271,7 @@ class Answer(msgspec.Struct, rename={"number": "ID"}):
 )
 def test_the_providers_id_is_found(value: object, shape: type[msgspec.Struct] | None, expected: str | None) -> None:
     """The field that is declared as the provider's id is found in an answer, whatever the answer is."""
-    assert expected == provider_id(value, shape)
+    assert expected == find_provider_id(value, shape)
 
 
 def test_json_is_masked_by_its_struct() -> None:
@@ -292,13 +293,13 @@ def test_json_is_masked_by_its_struct() -> None:
         "unknown": HIDDEN,
         "password2": HIDDEN,
     }
-    assert expected == masked(value, Outer)
+    assert expected == mask_json(value, Outer)
 
 
 @pytest.mark.parametrize("value", ["text", 1, None, [1, "a"], {"a": {"b": 1}}])
 def test_without_a_struct_every_value_is_hidden(value: object) -> None:
     """Without a struct that declares it, no value is shown; only the names of fields are."""
-    shown = json.dumps(masked(value, None))
+    shown = json.dumps(mask_json(value, None))
     assert (True, False) == ("hidden" in shown, any(each in shown for each in ("text", "1", '"a": {')))
 
 
@@ -312,7 +313,7 @@ json_values = st.recursive(
 @given(json_values, st.sampled_from([None, Outer, Inner]))
 def test_rule_11_no_card_number_in_masked_json(value: object, shape: type[msgspec.Struct] | None) -> None:
     """Rule 11: whatever JSON comes, and wherever a card number stands in it, none is shown whole."""
-    shown = json.dumps(masked(value, shape))
+    shown = json.dumps(mask_json(value, shape))
     assert [] == [card for card in CARDS if card in shown]
 
 
@@ -352,4 +353,4 @@ def test_repr_obeys_the_masks(printed: Any) -> None:
 def test_a_very_long_text_is_cut_and_not_within_a_number() -> None:
     """A text that nobody reads to its end is shown by its beginning; no part of a number stands at the cut."""
     text = "x" * 8180 + " 4111111111111111 " + "y" * 10_000
-    assert "x" * 8180 + " [18198 characters]" == show(text, Mask.CLEAR)
+    assert "x" * 8180 + " [18198 characters]" == mask_value(text, Mask.CLEAR)

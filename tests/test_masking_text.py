@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from payhub.masking import leaks
 from payhub.masking.text import (
     HIDDEN,
-    LONGEST,
-    beginning,
-    blot,
-    show_birth,
-    show_email,
-    show_ip,
-    show_link,
-    show_name,
-    show_phone,
+    MAX_SHOWN,
+    excerpt,
+    mask_birth,
+    mask_email,
+    mask_ip,
+    mask_link,
+    mask_name,
+    mask_phone,
+    mask_text,
 )
 from tests.test_masking import CARDS, cards
 
@@ -44,7 +44,7 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMIIE\nvQIB\n-----END PRIVATE KEY-----"
 )
 def test_phones(number: str, expected: str) -> None:
     """Of a phone number the first digit, the last four and its writing stay; of what is none, nothing does."""
-    assert expected == show_phone(number)
+    assert expected == mask_phone(number)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_phones(number: str, expected: str) -> None:
 )
 def test_names(name: str, expected: str) -> None:
     """Of a name the first letter of each word stays, of four words at most, and no digit."""
-    assert expected == show_name(name)
+    assert expected == mask_name(name)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_names(name: str, expected: str) -> None:
 )
 def test_emails(address: str, expected: str) -> None:
     """Of an e-mail address the first character and the domain stay; what is none is hidden."""
-    assert expected == show_email(address)
+    assert expected == mask_email(address)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_emails(address: str, expected: str) -> None:
 )
 def test_births(date: str, expected: str) -> None:
     """Of a date of birth the year stays, however it is written; what has none is hidden."""
-    assert expected == show_birth(date)
+    assert expected == mask_birth(date)
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_births(date: str, expected: str) -> None:
 )
 def test_ips(address: str, expected: str) -> None:
     """Of an IP address the first two groups stay: enough to see that it is a local one."""
-    assert expected == show_ip(address)
+    assert expected == mask_ip(address)
 
 
 @given(st.text(max_size=40))
 def test_a_rule_shows_no_other_letters_than_it_says(text: str) -> None:
     """Whatever is given to a rule, no more than its own few characters come through."""
-    digits = sum(character.isdigit() for character in show_phone(text))
-    letters = sum(character.isalnum() for character in show_name(text))
+    digits = sum(character.isdigit() for character in mask_phone(text))
+    letters = sum(character.isalnum() for character in mask_name(text))
     assert (True, True) == (digits <= 5, letters <= 4)
 
 
@@ -151,7 +151,7 @@ CLOUDFLARE = (
 )  # fmt: skip
 def test_what_support_needs_stays_readable(text: str, expected: str) -> None:
     """A page of a proxy stays readable: its words, times, short numbers, addresses of files and request ids."""
-    assert expected == blot(text)
+    assert expected == mask_text(text)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_what_support_needs_stays_readable(text: str, expected: str) -> None:
 )  # fmt: skip
 def test_what_must_not_be_shown_is_hidden(text: str, expected: str) -> None:
     """In a text of no known shape, what patterns know is masked where it stands, however it is escaped."""
-    assert expected == blot(text)
+    assert expected == mask_text(text)
 
 
 @given(st.text(st.sampled_from(" .-+abc:\n\u00a0")), cards, st.sampled_from(["", " ", "-", "\u00a0", "+"]), st.text())
@@ -198,26 +198,26 @@ def test_what_must_not_be_shown_is_hidden(text: str, expected: str) -> None:
 def test_rule_11_no_card_number_survives_blotting(before: str, card: str, separator: str, after: str) -> None:
     """Rule 11: whatever stands around a card number in a text of no known shape, it is not shown whole."""
     written = separator.join(re.findall("....?", card))
-    shown = re.sub(r"[ +-]", "", blot(f"{before} {written}\n{after}"))
+    shown = re.sub(r"[ +-]", "", mask_text(f"{before} {written}\n{after}"))
     assert card not in shown
 
 
 @given(st.text(max_size=300))
 def test_blotting_takes_any_text(text: str) -> None:
     """Any text is taken, and what comes out prints."""
-    assert all(character.isprintable() or character == "\n" for character in blot(text))
+    assert all(character.isprintable() or character == "\n" for character in mask_text(text))
 
 
 @pytest.mark.parametrize("planted", ["4111 1111 1111 1111", SIGNATURE, PEM, "password: sesame", "Cookie: sesame"])
 def test_the_scanner_finds_nothing_in_what_is_blotted(planted: str) -> None:
-    """The second look at what leaves finds what is planted, and nothing once it is blotted."""
+    """The second look at what leaves finds what is planted, and nothing once it is masked."""
     text = f"<p>an error</p>\n{planted}\n<p>502</p>"
-    assert (True, ()) == (leaks.findings(text) != (), leaks.findings(blot(text)))
+    assert (True, ()) == (leaks.findings(text) != (), leaks.findings(mask_text(text)))
 
 
 def test_a_long_text_is_cut() -> None:
     """Of a long text the beginning is shown, and how long it is."""
-    assert f"{'no, ' * 2047}no, [9000 characters]" == blot("no, " * 2250)
+    assert f"{'no, ' * 2047}no, [9000 characters]" == mask_text("no, " * 2250)
 
 
 @pytest.mark.parametrize("card", CARDS)
@@ -226,7 +226,7 @@ def test_no_part_of_a_number_stands_at_the_cut(card: str, shift: int) -> None:
     """Where a text is cut within a number, nothing of the number is left: nobody would know it for one."""
     for written in (card, " ".join(re.findall("....?", card))):
         text = "no, " * 2048
-        head = beginning(text[: LONGEST - shift] + written + " yes" * 100)
+        head = excerpt(text[: MAX_SHOWN - shift] + written + " yes" * 100)
         assert not re.search(r"\d", head)
 
 
@@ -238,7 +238,7 @@ HOSTILE = ["a.", "a", "1 ", "+1", "password", "a@", "-", "a-", "sign:", "<td>", 
 def test_no_text_takes_long(pattern: str) -> None:
     """A text made to keep patterns busy costs some milliseconds, however long it is."""
     started = time.process_time()
-    blot(pattern * (1024 * 1024 // len(pattern)))
+    mask_text(pattern * (1024 * 1024 // len(pattern)))
     assert time.process_time() - started < 1.0
 
 
@@ -246,4 +246,4 @@ def test_no_text_takes_long(pattern: str) -> None:
 def test_links(url: str) -> None:
     """Of a link scheme, host and path stay, without a card number; what is none is hidden."""
     shown: Any = {"http://[": HIDDEN}.get(url, f"https://pay.example/411111******1111?{HIDDEN}")
-    assert shown == show_link(url)
+    assert shown == mask_link(url)

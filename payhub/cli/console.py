@@ -21,7 +21,7 @@ from payhub.accounts.config import JournalSettings, Settings, open_journal, read
 from payhub.errors import ConfigurationError, PayhubError
 from payhub.hub import Hub
 from payhub.journal import Journal
-from payhub.masking import sweep
+from payhub.masking import mask_cards
 
 WIDTH = 100
 """The columns of output that does not go to a terminal."""
@@ -230,7 +230,7 @@ def cell(value: object, style: str = "") -> Text:
 
 def one_line(text: str) -> str:
     """Make text fit for an error: one line, no card number, nothing that steers a terminal."""
-    return sweep(printable(" ".join(text.split())))
+    return mask_cards(printable(" ".join(text.split())))
 
 
 def listed(words: Iterable[Any]) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from payhub.cli.console import cell, one_line, printable
 from payhub.journal import Facts, Noted, Record
-from payhub.masking.text import blot
+from payhub.masking.text import mask_text
 from payhub.models import Balance, Payment, Payout, Status
 from payhub.money import Money
 from payhub.ticket.wording import utc
@@ -103,7 +103,7 @@ def kind(result: Payment | Payout) -> str:
 
 
 def _reason(result: Payment | Payout) -> str | None:
-    return one_line(blot(result.reason)) if result.reason else None
+    return one_line(mask_text(result.reason)) if result.reason else None
 
 
 def status(result: Payment | Payout) -> Text:

@@ -18,8 +18,8 @@ import structlog
 
 from payhub.driver import Call
 from payhub.exchanges.reply import Reply
-from payhub.masking import Mask, masked, masked_part, provider_id, show, sweep
-from payhub.masking.text import LONGEST, beginning, blot, show_email
+from payhub.masking import Mask, find_provider_id, mask_cards, mask_json, mask_json_part, mask_value
+from payhub.masking.text import MAX_SHOWN, excerpt, mask_email, mask_text
 from payhub.models import Exchange
 
 _log = structlog.get_logger("payhub")
@@ -79,10 +79,10 @@ def describe(
         account=account,
         provider=provider,
         operation=call.operation,
-        order_id=call.order_id and sweep(call.order_id),
-        provider_id=sweep(call.provider_id) if call.provider_id else known_as,
+        order_id=call.order_id and mask_cards(call.order_id),
+        provider_id=mask_cards(call.provider_id) if call.provider_id else known_as,
         method=call.method,
-        url=str(show(call.url, Mask.LINK)),
+        url=str(mask_value(call.url, Mask.LINK)),
         phase=reply.phase,
         status=came.status if came else None,
         problem=reply.problem,
@@ -122,18 +122,18 @@ def _body(body: bytes, shape: type[msgspec.Struct] | None) -> tuple[object, str 
         return None, None
     try:
         value = _json.decode(body)
-        return masked(value, shape), provider_id(value, shape)
+        return mask_json(value, shape), find_provider_id(value, shape)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return _text(body, shape), None
 
 
 def _text(body: bytes, shape: type[msgspec.Struct] | None) -> str:
     """Show the beginning of what is not JSON: a proxy's page, a crash, half an answer."""
-    text = body[: 4 * (LONGEST + 1)].decode("utf-8", "replace")  # a character has four bytes at most
-    head = beginning(text)
-    said = masked_part(head, shape) if head.lstrip().startswith(("{", "[")) else head
+    text = body[: 4 * (MAX_SHOWN + 1)].decode("utf-8", "replace")  # a character has four bytes at most
+    head = excerpt(text)
+    said = mask_json_part(head, shape) if head.lstrip().startswith(("{", "[")) else head
     cut = ", cut" if len(head) < len(text) else ""
-    return f"[not JSON, {len(body)} bytes{cut}] {blot(said)}"
+    return f"[not JSON, {len(body)} bytes{cut}] {mask_text(said)}"
 
 
 def _headers(headers: Mapping[str, str], more: frozenset[str]) -> dict[str, str]:
@@ -148,7 +148,10 @@ def _shown_headers(more: frozenset[str]) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=256)  # most are the same with every exchange
 def _header(name: str, value: str) -> str:
-    text = str(show(value, Mask.LINK)) if name == "location" else sweep(value) if _ID.fullmatch(value) else blot(value)
+    if name == "location":
+        text = str(mask_value(value, Mask.LINK))
+    else:
+        text = mask_cards(value) if _ID.fullmatch(value) else mask_text(value)
     return text[:_LONGEST_HEADER]
 
 
@@ -161,8 +164,8 @@ def _context() -> dict[str, str]:
 
 
 def _bound(value: object) -> str:
-    text = sweep(str(value))[:_LONGEST_BOUND]
-    return show_email(text) if "@" in text else text
+    text = mask_cards(str(value))[:_LONGEST_BOUND]
+    return mask_email(text) if "@" in text else text
 
 
 def _date(header: str | None) -> dt.datetime | None:

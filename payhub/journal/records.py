@@ -24,7 +24,7 @@ from payhub.journal.states import (
     contradicts,
     in_vain,
 )
-from payhub.masking import Clear, Link, Shown, sweep
+from payhub.masking import Clear, Link, Shown, mask_cards
 from payhub.models import Exchange, Kind
 from payhub.money import Money
 
@@ -184,7 +184,7 @@ def conflict(key: Key) -> OrderConflict:
 
 def unknown_order(key: Key) -> UnknownOrder:
     """Say that the journal does not know an order."""
-    return UnknownOrder(f"the journal of account {key.account!r} has no {key.kind} {sweep(key.order_id)!r}")
+    return UnknownOrder(f"the journal of account {key.account!r} has no {key.kind} {mask_cards(key.order_id)!r}")
 
 
 def givable(record: Record) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from payhub.masking import Clear, Link, Shown, blot
+from payhub.masking import Clear, Link, Shown, mask_text
 from payhub.models import Payment, Payout, Status
 from payhub.money import Money
 
@@ -160,7 +160,7 @@ class Evidence(Shown, frozen=True, kw_only=True):
             if text := getattr(self, name):
                 msgspec.structs.force_setattr(self, name, clean(text.replace("\0", "\ufffd")))
         if self.reason and self.source is not Source.OPERATOR:
-            msgspec.structs.force_setattr(self, "reason", blot(self.reason))
+            msgspec.structs.force_setattr(self, "reason", mask_text(self.reason))
 
 
 def _id(text: str) -> str | None:
@@ -170,8 +170,8 @@ def _id(text: str) -> str | None:
 LONGEST_ID = 255
 _CLEAN: Mapping[str, Callable[[str], str | None]] = {
     "provider_id": _id,
-    "provider_status": blot,
-    "reason": blot,
+    "provider_status": mask_text,
+    "reason": mask_text,
     "redirect_url": str,
 }
 

@@ -19,12 +19,12 @@ from payhub.masking.masks import (
     Shown,
     Truncated,
     Words,
-    masked,
-    masked_part,
-    provider_id,
-    show,
+    find_provider_id,
+    mask_json,
+    mask_json_part,
+    mask_value,
 )
-from payhub.masking.text import HIDDEN, blot, is_card_number, sweep, truncate
+from payhub.masking.text import HIDDEN, is_card_number, mask_cards, mask_text, truncate
 
 __all__ = [
     "HIDDEN",
@@ -43,13 +43,13 @@ __all__ = [
     "Shown",
     "Truncated",
     "Words",
-    "blot",
+    "find_provider_id",
     "hide",
     "is_card_number",
-    "masked",
-    "masked_part",
-    "provider_id",
-    "show",
-    "sweep",
+    "mask_cards",
+    "mask_json",
+    "mask_json_part",
+    "mask_text",
+    "mask_value",
     "truncate",
 ]

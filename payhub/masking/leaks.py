@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus
 
-from payhub.masking import sweep
+from payhub.masking import mask_cards
 
 Leak = Literal["card number", "key", "signature", "secret"]
 
@@ -31,7 +31,7 @@ def findings(text: str | bytes) -> tuple[Finding, ...]:
     """List what must never be shown: one finding a line (the first is 1) and kind of leak.
 
     * `card number`: 13 to 19 digits with a scheme's prefix and the right check digit, plain, spaced,
-      dotted or dashed. A number that `masking.sweep` has truncated is none.
+      dotted or dashed. A number that `masking.mask_cards` has truncated is none.
     * `key`: the first line of a PEM block that holds a key.
     * `signature`: Base64 or hexadecimal of 128 bytes or more that look random.
     * `secret`: a name as `password`, `token` or `Sign` with a value that is not masked.
@@ -77,7 +77,7 @@ _ID = re.compile(
 
 def _has_card_number(text: str) -> bool:
     rest = _ID.sub("#", text)
-    return sweep(rest) != rest
+    return mask_cards(rest) != rest
 
 
 _KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*KEY-----")

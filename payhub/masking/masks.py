@@ -2,7 +2,7 @@
 
 Masking is an allow-list. A field of a struct is shown only as its annotation says (`Clear`, `Phone`,
 `Truncated` and the others here); a field without one, and every field that a struct does not
-declare, is hidden but named. What is shown is swept for card numbers all the same.
+declare, is hidden but named. Card numbers are masked in what is shown all the same.
 """
 
 import datetime as dt
@@ -17,17 +17,17 @@ import msgspec
 
 from payhub.masking.text import (
     HIDDEN,
-    LONGEST,
-    beginning,
-    blot,
+    MAX_SHOWN,
+    excerpt,
     is_card_number,
-    show_birth,
-    show_email,
-    show_ip,
-    show_link,
-    show_name,
-    show_phone,
-    sweep,
+    mask_birth,
+    mask_cards,
+    mask_email,
+    mask_ip,
+    mask_link,
+    mask_name,
+    mask_phone,
+    mask_text,
     truncate,
 )
 
@@ -57,7 +57,7 @@ ProviderId = Annotated[_T, Mask.PROVIDER_ID]
 """Show the value as it is, and know it for the provider's id of the payment or payout."""
 
 Words = Annotated[_T, Mask.WORDS]
-"""Show a text in somebody's words, such as an error's, without what it may quote; see `blot`."""
+"""Show a text in somebody's words, such as an error's, without what it may quote; see `mask_text`."""
 
 Link = Annotated[_T, Mask.LINK]
 """Show a URL without its query and user part."""
@@ -81,30 +81,34 @@ Ip = Annotated[_T, Mask.IP]
 """Show the first two groups of an IP address."""
 
 
-def _show_clear(value: object) -> object:
+def _mask_clear(value: object) -> object:
     match value:
         case str():
-            return sweep(value) if len(value) <= LONGEST else f"{sweep(beginning(value))} [{len(value)} characters]"
+            return (
+                mask_cards(value)
+                if len(value) <= MAX_SHOWN
+                else f"{mask_cards(excerpt(value))} [{len(value)} characters]"
+            )
         case int() if not isinstance(value, bool) and is_card_number(str(value)):
             return truncate(str(value))
         case dict():
-            return {sweep(str(k)): _show_clear(v) for k, v in value.items()}
+            return {mask_cards(str(k)): _mask_clear(v) for k, v in value.items()}
         case list() | tuple():
-            return [_show_clear(item) for item in value]
+            return [_mask_clear(item) for item in value]
     return value
 
 
-def _show_words(value: object) -> object:
+def _mask_words(value: object) -> object:
     match value:
         case str():
-            return blot(value)
+            return mask_text(value)
         case int() if not isinstance(value, bool):
-            shown = blot(str(value))
+            shown = mask_text(str(value))
             return value if shown == str(value) else shown
         case dict():
-            return {blot(str(k)): _show_words(v) for k, v in value.items()}
+            return {mask_text(str(k)): _mask_words(v) for k, v in value.items()}
         case list() | tuple():
-            return [_show_words(item) for item in value]
+            return [_mask_words(item) for item in value]
     return value
 
 
@@ -113,27 +117,27 @@ def _by(rule: Callable[[str], str]) -> Callable[[object], object]:
 
     def show_by_rule(value: object) -> object:
         text = str(value) if isinstance(value, str | int | dt.date) else ""
-        return rule(text) if 0 < len(text) <= LONGEST else HIDDEN
+        return rule(text) if 0 < len(text) <= MAX_SHOWN else HIDDEN
 
     return show_by_rule
 
 
 _RULES: dict[Mask, Callable[[object], object]] = {
-    Mask.CLEAR: _show_clear,
-    Mask.PROVIDER_ID: _show_clear,
-    Mask.WORDS: _show_words,
-    Mask.LINK: _by(show_link),
+    Mask.CLEAR: _mask_clear,
+    Mask.PROVIDER_ID: _mask_clear,
+    Mask.WORDS: _mask_words,
+    Mask.LINK: _by(mask_link),
     Mask.TRUNCATED: _by(truncate),
-    Mask.PHONE: _by(show_phone),
-    Mask.NAME: _by(show_name),
-    Mask.EMAIL: _by(show_email),
-    Mask.BIRTH: _by(show_birth),
-    Mask.IP: _by(show_ip),
+    Mask.PHONE: _by(mask_phone),
+    Mask.NAME: _by(mask_name),
+    Mask.EMAIL: _by(mask_email),
+    Mask.BIRTH: _by(mask_birth),
+    Mask.IP: _by(mask_ip),
     Mask.HIDDEN: lambda _: HIDDEN,
 }
 
 
-def show(value: object, mask: Mask) -> object:
+def mask_value(value: object, mask: Mask) -> object:
     """Return what may be shown of a value under a mask; what is empty or not there hides nothing and stays."""
     return value if value is None or value == "" or value is msgspec.UNSET else _RULES[mask](value)
 
@@ -165,24 +169,24 @@ def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
     return next(filter(None, map(_struct_in, typing.get_args(hint))), None)
 
 
-def masked(value: object, shape: type[msgspec.Struct] | None) -> object:
+def mask_json(value: object, shape: type[msgspec.Struct] | None) -> object:
     """Mask a decoded JSON value by the struct that declares it; without a struct, hide every value."""
     match value:
         case dict():
             known = _fields(shape) if shape else {}
-            return {sweep(_short(str(k))): _masked_field(v, known.get(k)) for k, v in value.items()}
+            return {mask_cards(_short(str(k))): _mask_field(v, known.get(k)) for k, v in value.items()}
         case list() | tuple():
-            return [masked(item, shape) for item in value]
+            return [mask_json(item, shape) for item in value]
     return HIDDEN
 
 
-def masked_part(text: str, shape: type[msgspec.Struct] | None) -> str:
+def mask_json_part(text: str, shape: type[msgspec.Struct] | None) -> str:
     """Mask the beginning of a JSON text, which cannot be decoded: each value by the name before it."""
     known = _fields(shape) if shape else {}
 
     def hide(found: re.Match[str]) -> str:
         value = _read(found["value"])
-        shown = HIDDEN if value is HIDDEN else _masked_field(value, known.get(found["name"]))
+        shown = HIDDEN if value is HIDDEN else _mask_field(value, known.get(found["name"]))
         return f"{found['before']}{msgspec.json.encode(shown).decode()}"
 
     return _PAIR.sub(hide, text)
@@ -205,10 +209,10 @@ _LONGEST_PLAIN = 100
 
 
 def _short(value: Any) -> Any:
-    """Blot long texts: they are no ids, amounts or times, whatever the provider calls them; he may repeat anything."""
+    """Mask long texts: they are no ids, amounts or times, whatever they are called; a provider may repeat anything."""
     match value:
         case str():
-            return value if len(value) <= _LONGEST_PLAIN else blot(value)
+            return value if len(value) <= _LONGEST_PLAIN else mask_text(value)
         case dict():
             return {_short(str(k)): _short(v) for k, v in value.items()}
         case list() | tuple():
@@ -216,19 +220,19 @@ def _short(value: Any) -> Any:
     return value
 
 
-def _masked_field(value: object, field: _Field | None) -> object:
+def _mask_field(value: object, field: _Field | None) -> object:
     if field is None:
         return HIDDEN
     if field.shape is not None and isinstance(value, dict | list | tuple):
-        return masked(value, field.shape)
-    return show(_short(value) if field.mask in {Mask.CLEAR, Mask.PROVIDER_ID} else value, field.mask)
+        return mask_json(value, field.shape)
+    return mask_value(_short(value) if field.mask in {Mask.CLEAR, Mask.PROVIDER_ID} else value, field.mask)
 
 
-def provider_id(value: object, shape: type[msgspec.Struct] | None) -> str | None:
+def find_provider_id(value: object, shape: type[msgspec.Struct] | None) -> str | None:
     """Return the provider's id in a decoded answer, if its struct declares one with `ProviderId`."""
     name = _id_of(shape) if shape else None
     found = value.get(name) if name and isinstance(value, dict) else None
-    return str(show(found, Mask.PROVIDER_ID)) if found and isinstance(found, str | int) else None
+    return str(mask_value(found, Mask.PROVIDER_ID)) if found and isinstance(found, str | int) else None
 
 
 @functools.cache
@@ -250,4 +254,4 @@ class Shown(msgspec.Struct, frozen=True):
     def _shown(self) -> Iterator[tuple[str, object]]:
         for field in _fields(type(self)).values():
             value = getattr(self, field.name)
-            yield field.name, value if isinstance(value, Shown) else show(value, field.mask)
+            yield field.name, value if isinstance(value, Shown) else mask_value(value, field.mask)

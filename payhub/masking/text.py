@@ -1,8 +1,8 @@
 """Hide in texts what must not be shown: in place, with stars, so that the rest can be read.
 
 Two kinds of texts come here. Of a value whose meaning is declared (a phone, a name, a link) one rule
-tells what stays. A text of no known shape, such as a proxy's page of HTML, is *blotted*: what
-patterns tell to be personal or secret is hidden, and the rest stays.
+tells what stays. A text of no known shape, such as a proxy's page of HTML, is searched:
+what patterns find to be personal or secret is hidden, and the rest stays.
 """
 
 import html
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 HIDDEN = "[hidden]"
 
-LONGEST = 8192
+MAX_SHOWN = 8192
 """Characters of one text that are shown."""
 
 _LONG, _SHORT = 13, 9
@@ -31,7 +31,7 @@ def truncate(number: str) -> str:
     return "*" * (len(number) - 4) + number[-4:] if len(number) >= _SHORT else "*" * len(number)
 
 
-def show_phone(number: str) -> str:
+def mask_phone(number: str) -> str:
     """Keep a phone number's first digit, its last four, and how it is written; of fewer than 9 digits none."""
     places = [place for place, character in enumerate(number) if character not in _WRITTEN]
     shown = {*places[:1], *places[-4:]} if len(places) >= _SHORT else set()
@@ -42,7 +42,7 @@ _WRITTEN = frozenset("+ ()-./")
 _DIGITS = frozenset("0123456789")
 
 
-def show_name(name: str) -> str:
+def mask_name(name: str) -> str:
     """Keep the first letter of each word, of the first four."""
     initials = itertools.chain([1] * 4, itertools.repeat(0))
     return _WORD.sub(lambda word: _initial(word.group(), next(initials)), name)
@@ -56,7 +56,7 @@ def _initial(word: str, kept: int) -> str:
     return shown + "*" * (len(word) - len(shown))
 
 
-def show_email(address: str) -> str:
+def mask_email(address: str) -> str:
     """Keep an e-mail address's first character and its domain."""
     local, _, domain = address.rpartition("@")
     if not local or not _DOMAIN.fullmatch(domain):
@@ -67,7 +67,7 @@ def show_email(address: str) -> str:
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,63}")
 
 
-def show_birth(date: str) -> str:
+def mask_birth(date: str) -> str:
     """Keep the year of a date of birth."""
     year = _YEAR.search(date)
     if year is None:
@@ -83,7 +83,7 @@ def _around(text: str, found: re.Match[str]) -> tuple[str, str]:
     return text[: found.start()], text[found.end() :]
 
 
-def show_ip(address: str) -> str:
+def mask_ip(address: str) -> str:
     """Keep the network of an IP address: the first two groups."""
     try:
         ip = ip_address(address.partition("%")[0].replace("*", "0"))  # without the zone; it may be masked already
@@ -93,7 +93,7 @@ def show_ip(address: str) -> str:
     return mark.join(ip.exploded.split(mark)[:2]) + rest
 
 
-def show_link(url: str) -> str:
+def mask_link(url: str) -> str:
     """Keep a URL without its user part, query and fragment."""
     try:
         parts = urlsplit(url)
@@ -103,7 +103,7 @@ def show_link(url: str) -> str:
         return HIDDEN
     host = parts.netloc.rpartition("@")[2]
     query = HIDDEN if parts.query else ""
-    return sweep(urlunsplit((parts.scheme, host, parts.path, query, "")))
+    return mask_cards(urlunsplit((parts.scheme, host, parts.path, query, "")))
 
 
 # How a number is grouped: spaces, dashes and dots of all kinds, and what stands for a byte that is no text.
@@ -126,12 +126,12 @@ def _luhn(digits: str) -> bool:
     return (sum(summed.encode()) - len(summed) * ord("0")) % 10 == 0
 
 
-def sweep(text: str) -> str:
+def mask_cards(text: str) -> str:
     """Truncate every card number found in free text, plain, spaced, dotted or dashed."""
-    return _RUN.sub(lambda run: _sweep_run(run.group()), text)
+    return _RUN.sub(lambda run: _mask_run(run.group()), text)
 
 
-def _sweep_run(run: str) -> str:
+def _mask_run(run: str) -> str:
     """Hide, in place, every digit that any card number in the run hides."""
     shown = list(run)
     for places in _card_numbers(run):
@@ -153,20 +153,20 @@ def _card_numbers(run: str) -> Iterator[list[int]]:
                     yield places[start:end]
 
 
-def beginning(text: str) -> str:
+def excerpt(text: str) -> str:
     """Cut a text to what is shown of it, and not within a word or number, whose part would not be known again."""
-    if len(text) <= LONGEST:
+    if len(text) <= MAX_SHOWN:
         return text
-    head = text[:LONGEST]
-    border = max(head.rfind(mark, LONGEST - _LONGEST_WORD) for mark in " \n\t\"'<>,;&")
-    return head[: border if border > 0 else LONGEST].rstrip(_ENDS)
+    head = text[:MAX_SHOWN]
+    border = max(head.rfind(mark, MAX_SHOWN - _LONGEST_WORD) for mark in " \n\t\"'<>,;&")
+    return head[: border if border > 0 else MAX_SHOWN].rstrip(_ENDS)
 
 
 _LONGEST_WORD = 256
 _ENDS = "0123456789" + _SEPARATORS
 
 
-def blot(text: str) -> str:
+def mask_text(text: str) -> str:
     """Hide what patterns tell to be personal or secret in a text of no known shape; the rest stays readable.
 
     Hidden are keys in PEM form, the queries of links, values after names such as `password`, `token`
@@ -176,11 +176,11 @@ def blot(text: str) -> str:
     """
     if _HARMLESS.fullmatch(text):
         return text
-    head = _LINK.sub(lambda found: show_link(found.group()), _unescaped(beginning(text)))
+    head = _LINK.sub(lambda found: mask_link(found.group()), _unescaped(excerpt(text)))
     head = _printable(unquote(head))
     for pattern, hide in _PATTERNS:
         head = pattern.sub(hide, head)
-    return head if len(text) <= LONGEST else f"{head} [{len(text)} characters]"
+    return head if len(text) <= MAX_SHOWN else f"{head} [{len(text)} characters]"
 
 
 _HARMLESS = re.compile(r"[A-Za-z ,.!?'()/-]{0,39}")
@@ -243,11 +243,11 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     (re.compile(rf"((?:authorization|cookie){_BETWEEN})(?:{_QUOTED}|[^\n<]+)", re.IGNORECASE), _hide_value),
     (re.compile(rf"({_NAMED}{_BETWEEN})(?:{_QUOTED}|[^\s\"'&,;<>]+)", re.IGNORECASE), _hide_value),
     (re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}"), _hide_run),
-    (re.compile(rf"[\w.+-]{{1,64}}@{_DOMAIN.pattern}"), lambda found: show_email(found.group())),
-    (_RUN, lambda run: _sweep_run(run.group())),
+    (re.compile(rf"[\w.+-]{{1,64}}@{_DOMAIN.pattern}"), lambda found: mask_email(found.group())),
+    (_RUN, lambda run: _mask_run(run.group())),
     (
         re.compile(r"\+\d[\d ()-]{7,20}\d|\b[78] ?\(\d{3}\) ?\d{3}[ -]?\d\d[ -]?\d\d", re.ASCII),
-        lambda found: show_phone(found.group()),
+        lambda found: mask_phone(found.group()),
     ),
     (_NUMBER, _hide_number),
 )

@@ -20,7 +20,7 @@ from payhub.exchanges.reply import Reply
 from payhub.journal import Evidence, Facts, Key, Opened, Record, Source, State
 from payhub.journal.records import conflict, contrary, givable, overdue_sender
 from payhub.journal.states import NOTHING_MOVED, UNFINISHED, evidence, status_of
-from payhub.masking import sweep, truncate
+from payhub.masking import mask_cards, truncate
 from payhub.models import Exchange, Payment, PaymentOrder, Payout, PayoutOrder, Phase, Status
 from payhub.plans.identity import fingerprinted
 from payhub.plans.plan import Do, Pause, Recorded, Steps
@@ -229,7 +229,7 @@ def settled(key: Key, came: Evidence, terms: Terms, trail: Trail | None = None) 
 
 def in_log(key: Key) -> dict[str, str]:
     """Name an order in a log event."""
-    return {"account": key.account, "kind": key.kind, "order_id": sweep(key.order_id)}
+    return {"account": key.account, "kind": key.kind, "order_id": mask_cards(key.order_id)}
 
 
 def found(key: Key) -> Recorded[Record | None]:

@@ -6,7 +6,7 @@ import structlog
 
 from payhub.journal import Notice, Noticed
 from payhub.journal.states import LONGEST_ID, state_named
-from payhub.masking import masked, sweep
+from payhub.masking import mask_cards, mask_json
 from payhub.models import Notification, Received
 from payhub.plans.create import Terms, keyed
 from payhub.plans.plan import Do, Recorded
@@ -34,9 +34,9 @@ def receiving(notification: Notification, terms: Terms, key: bytes, *, ask: bool
         account=kept.account,
         provider=kept.provider,
         kind=kept.kind,
-        order_id=sweep(kept.order_id),
-        provider_id=sweep(kept.provider_id),
-        provider_status=sweep(kept.provider_status),
+        order_id=mask_cards(kept.order_id),
+        provider_id=mask_cards(kept.provider_id),
+        provider_status=mask_cards(kept.provider_status),
         times=received.times,
         known=received.known,
         ask=received.ask,
@@ -45,7 +45,7 @@ def receiving(notification: Notification, terms: Terms, key: bytes, *, ask: bool
 
 
 def _notice(notification: Notification, digest: str) -> Notice:
-    fields: Any = masked(dict(notification.fields), notification.shape)
+    fields: Any = mask_json(dict(notification.fields), notification.shape)
     return Notice(
         account=notification.account,
         provider=notification.provider,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 
 from payhub.errors import BadNotification, PayhubError, UnknownAccount, UnsupportedOperation
-from payhub.masking import sweep
+from payhub.masking import mask_cards
 from payhub.models import LONGEST_DELIVERY, Notification, Received
 
 _log = structlog.get_logger("payhub")
@@ -103,7 +103,7 @@ def failed(account: str, known: Collection[str], cause: Exception) -> Answer:
 def _reason(cause: Exception) -> str:
     """Give payhub's own words, which quote no secret; of any other error the place, for its words may."""
     if isinstance(cause, PayhubError):
-        return sweep(str(cause))
+        return mask_cards(str(cause))
     frame = traceback.extract_tb(cause.__traceback__)[-1]
     return f"in {frame.name}, {frame.filename}:{frame.lineno}"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from payhub.journal import Entry, Evidence, Key, Noted, Record, Source, State, Verdict
-from payhub.masking import Mask, show
+from payhub.masking import Mask, mask_value
 from payhub.models import Exchange, Phase
 from payhub.plans.fetch import NOT_FOUND
 
@@ -169,7 +169,7 @@ def _shown(entry: Entry) -> Entry:
         fields = {**dict(entry.exchange.__rich_repr__()), "phase": entry.exchange.phase}
         return msgspec.structs.replace(entry, exchange=msgspec.structs.replace(entry.exchange, **fields))
     if entry.noted:
-        fields = {"fields": show(dict(entry.noted.notice.fields), Mask.CLEAR)}
+        fields = {"fields": mask_value(dict(entry.noted.notice.fields), Mask.CLEAR)}
         notice = msgspec.structs.replace(entry.noted.notice, **fields)
         return msgspec.structs.replace(entry, noted=msgspec.structs.replace(entry.noted, notice=notice))
     if entry.evidence:

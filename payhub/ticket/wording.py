@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from payhub.journal import Entry, Noted, Verdict
-from payhub.masking import Mask, show, sweep
+from payhub.masking import Mask, mask_cards, mask_value
 from payhub.models import Exchange, Phase
 from payhub.ticket.situations import Situation, Story, contrary
 from payhub.ticket.texts import (
@@ -47,7 +47,7 @@ def printable(line: str) -> str:
 
 def plain(text: object) -> str:
     """Make one harmless line of what others wrote, without a card number."""
-    return sweep(printable(" ".join(str(text).splitlines())))
+    return mask_cards(printable(" ".join(str(text).splitlines())))
 
 
 def quoted(text: object) -> str:
@@ -156,14 +156,14 @@ class Wording:
         """Say what came of the create; the reason is the provider's own words, or what prevented them."""
         create, answer = self._story.create, self._story.answer
         if create is None:
-            return quoted(show(answer.reason, Mask.WORDS)) if answer and answer.reason else None
+            return quoted(mask_value(answer.reason, Mask.WORDS)) if answer and answer.reason else None
         if create.phase is not Phase.ANSWERED:
             return self._unanswered(create)
         http = f"HTTP {create.status}"
         reason = (answer.reason or "").removeprefix(f"{http}: ") if answer else ""
         word = answer.provider_status if answer else None
         said = (
-            f": {quoted(show(reason, Mask.WORDS))}"
+            f": {quoted(mask_value(reason, Mask.WORDS))}"
             if reason
             else f", {self._say('your_word')}: {quoted(word)}"
             if word

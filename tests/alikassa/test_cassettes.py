@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from payhub import Declined, Money, NotFound, Status
-from payhub.masking import is_card_number, masked
+from payhub.masking import is_card_number, mask_json
 from payhub_alikassa import AliKassaPayment, models
 from payhub_alikassa.sandbox import Sandbox
 from tests.alikassa.conftest import ACCOUNT, open_hub
@@ -38,7 +38,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = tuple(answer for _, answer in SHAPES
 def _mask_request(request: Any) -> Any:
     """Keep of a request what a log may show; this masked form is also what is matched."""
     asked, _ = SHAPES[request.path]
-    request.body = json.dumps(masked(json.loads(request.body), asked)).encode()
+    request.body = json.dumps(mask_json(json.loads(request.body), asked)).encode()
     request.headers = {"Content-Type": "application/json"}
     request.uri = f"http://sandbox.invalid{request.path}"
     return request
@@ -48,7 +48,7 @@ def _mask_response(response: Any) -> Any:
     """Keep of an answer what a log may show, by the struct that declares the most of its fields."""
     fields = json.loads(response["body"]["string"])
     shape = max(ANSWERS, key=lambda s: len({f.encode_name for f in msgspec.structs.fields(s)} & set(fields)))
-    body = json.dumps(masked(fields, shape)).encode()
+    body = json.dumps(mask_json(fields, shape)).encode()
     return {**response, "headers": {"Content-Type": ["application/json"]}, "body": {"string": body}}
 
 

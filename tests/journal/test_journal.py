@@ -10,7 +10,7 @@ from payhub import Money, OrderConflict
 from payhub.errors import IllegalStep, JournalFailed
 from payhub.journal import Evidence, Journal, Key, Record, Source, State
 from payhub.journal.states import NOTHING_MOVED
-from payhub.masking import blot
+from payhub.masking import mask_text
 from payhub.models import Exchange, Phase
 
 from .making import LATER, NOW, WAYS, brought, facts, found, key
@@ -156,7 +156,7 @@ def test_any_text_of_a_provider_can_be_kept(journal: Journal, text: str) -> None
     brought(journal, State.SENDING)
     said = {"provider_id": text, "provider_status": text, "reason": text, "redirect_url": text}
     record = journal.settle(key(), found(State.PENDING, Source.ANSWER, **said), LATER)
-    assert (State.PENDING, blot(text.replace("\0", "\ufffd"))) == (record.state, record.reason)
+    assert (State.PENDING, mask_text(text.replace("\0", "\ufffd"))) == (record.state, record.reason)
     assert record == journal.find(key())
 
 

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from payhub.journal import State
-from payhub.masking import Mask, show
-from payhub.masking.text import LONGEST
+from payhub.masking import Mask, mask_value
+from payhub.masking.text import MAX_SHOWN
 from payhub.ticket import LANGS, Lang, Ticket
 from payhub.ticket.legend import PATTERNS, legend
 from payhub.ticket.texts import MASKS
@@ -41,7 +41,7 @@ MADE: list[tuple[Mask, str, set[str]]] = [
     (Mask.LINK, "https://pay.example/x?token=1", {HIDDEN}),
     (Mask.HIDDEN, "sesame", {HIDDEN}),
     (Mask.CLEAR, "card 4111 1111 1111 1111 was declined", {NUMBER}),
-    (Mask.CLEAR, "a " * LONGEST, {LONG}),
+    (Mask.CLEAR, "a " * MAX_SHOWN, {LONG}),
     (Mask.WORDS, "Number 79031112233 is invalid", {TAIL}),
     (Mask.WORDS, "Number +7 903 111-22-33 is invalid", {PHONE}),
     (Mask.WORDS, "ivan@shop.example has card 4111111111111111, password=x", {EMAIL, NUMBER, HIDDEN}),
@@ -52,7 +52,7 @@ MADE: list[tuple[Mask, str, set[str]]] = [
 @pytest.mark.parametrize(("mask", "value", "samples"), MADE)
 def test_every_form_that_is_made_is_explained(mask: Mask, value: str, samples: set[str]) -> None:
     """Whatever a mask makes of a value is known for what it is, and for nothing else."""
-    assert samples == set(legend(json.dumps({"x": show(value, mask)}, ensure_ascii=False), "en"))
+    assert samples == set(legend(json.dumps({"x": mask_value(value, mask)}, ensure_ascii=False), "en"))
 
 
 @pytest.mark.parametrize("mask", MASKS)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payhub.errors import InvalidOrder
-from payhub.masking import Clear, Link, Shown
+from payhub.masking import Clear, Link, MaskedStruct
 from payhub.models import Method, Presentation, Service
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
-class Call(Shown, frozen=True, kw_only=True):
+class Call(MaskedStruct, frozen=True, kw_only=True):
     """Describe one HTTP request that a driver wants made, and what the core must know about it.
 
     `body` is sent as it is, byte for byte. `moves_money` is true for a call that may start a
@@ -62,7 +62,7 @@ class Call(Shown, frozen=True, kw_only=True):
                 raise ValueError(f"header {name}: the value is empty or has characters that a header cannot hold")
 
 
-class Response(Shown, frozen=True, kw_only=True):
+class Response(MaskedStruct, frozen=True, kw_only=True):
     """Hold a complete answer; header names are in lower case."""
 
     status: Clear[int]
@@ -108,7 +108,7 @@ def _invalid(message: str, names: Mapping[str, str]) -> InvalidOrder:
     return InvalidOrder(names.get(field, field), f"{what}{known_as}")
 
 
-class Offer(Shown, frozen=True, kw_only=True):
+class Offer(MaskedStruct, frozen=True, kw_only=True):
     """Name one way to pay or be paid that a provider offers, and in which currencies.
 
     `presentation` is `None` for payouts, whose `method` is the tag of the destination (`card`,
@@ -120,7 +120,7 @@ class Offer(Shown, frozen=True, kw_only=True):
     currencies: Clear[frozenset[str]]
 
 
-class Creating(Shown, frozen=True, kw_only=True):
+class Creating(MaskedStruct, frozen=True, kw_only=True):
     """Say how a provider creates payments or payouts.
 
     `refusals` are the HTTP statuses after which certainly nothing moves. `repeated_order_id` says
@@ -132,7 +132,7 @@ class Creating(Shown, frozen=True, kw_only=True):
     repeated_order_id: Clear[Literal["unknown", "refused", "returned", "duplicated"]] = "unknown"
 
 
-class Schedule(Shown, frozen=True, kw_only=True):
+class Schedule(MaskedStruct, frozen=True, kw_only=True):
     """Say when an open order is asked for: after `first` seconds, then after growing pauses.
 
     No pause is longer than `longest`; when the order is older than `until`, a person has to look.
@@ -144,14 +144,14 @@ class Schedule(Shown, frozen=True, kw_only=True):
     until: Clear[float] = 7 * 24 * 3600.0
 
 
-class Asking(Shown, frozen=True, kw_only=True):
+class Asking(MaskedStruct, frozen=True, kw_only=True):
     """Say how a provider can be asked for a status, and whether "not found" proves absence."""
 
     by: Clear[frozenset[Literal["order_id", "provider_id"]]]
     absence_proven: Clear[bool] = False
 
 
-class Capabilities(Shown, frozen=True, kw_only=True):
+class Capabilities(MaskedStruct, frozen=True, kw_only=True):
     """Say what a provider can do, per operation; what is not said is not supported.
 
     `exponents` gives the digits of a currency where the provider departs from ISO 4217.
@@ -170,7 +170,7 @@ class Capabilities(Shown, frozen=True, kw_only=True):
     schedule: Clear[Schedule] = Schedule()
 
 
-class AccountConfig(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AccountConfig(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Begin a driver's configuration: one table `[accounts.NAME]` of payhub.toml.
 
     A driver's own struct adds its fields. A `pathlib.Path` is taken relative to the file; a text
@@ -219,7 +219,7 @@ class Sandbox(Protocol):
         ...
 
 
-class ProviderInfo(Shown, frozen=True, kw_only=True):
+class ProviderInfo(MaskedStruct, frozen=True, kw_only=True):
     """Introduce a provider: its name, its configuration, what it can do, how to open an account.
 
     `connect` loads the keys, once, and raises `ConfigurationError` if they cannot be used.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from payhub.masking import Birth, Clear, Email, Ip, Link, Name, Phone, Shown, Truncated, Words
+from payhub.masking import Birth, Clear, Email, Ip, Link, MaskedStruct, Name, Phone, Truncated, Words
 from payhub.money import Money
 
 Method = Literal["card", "sbp", "sberpay", "bank_account", "wallet"]
@@ -38,7 +38,7 @@ class Status(enum.StrEnum):
         return self not in {Status.PENDING, Status.UNKNOWN}
 
 
-class Browser(Shown, frozen=True, kw_only=True):
+class Browser(MaskedStruct, frozen=True, kw_only=True):
     """Describe the payer's browser, for providers that check 3-D Secure or fraud by it."""
 
     user_agent: Clear[str | None] = None
@@ -49,7 +49,7 @@ class Browser(Shown, frozen=True, kw_only=True):
     screen_width: Clear[int | None] = None
 
 
-class Payer(Shown, frozen=True, kw_only=True):
+class Payer(MaskedStruct, frozen=True, kw_only=True):
     """Describe who pays; which fields are needed depends on the provider's service."""
 
     id: Truncated[str | None] = None
@@ -65,7 +65,7 @@ class Payer(Shown, frozen=True, kw_only=True):
     browser: Clear[Browser | None] = None
 
 
-class Recipient(Shown, frozen=True, kw_only=True):
+class Recipient(MaskedStruct, frozen=True, kw_only=True):
     """Describe who is paid, for providers that ask; `country` is ISO 3166-1 alpha-3."""
 
     email: Email[str | None] = None
@@ -75,7 +75,7 @@ class Recipient(Shown, frozen=True, kw_only=True):
     country: Clear[str | None] = None
 
 
-class ToCard(Shown, frozen=True, tag="card"):
+class ToCard(MaskedStruct, frozen=True, tag="card"):
     """Pay to a card; what follows the number is needed for some currencies only.
 
     `exp_year` and `exp_month` have two digits each, `country` is ISO 3166-1 alpha-2.
@@ -89,14 +89,14 @@ class ToCard(Shown, frozen=True, tag="card"):
     birth_date: Birth[dt.date | None] = None
 
 
-class ToPhone(Shown, frozen=True, tag="phone"):
+class ToPhone(MaskedStruct, frozen=True, tag="phone"):
     """Pay to a bank account found by its owner's phone number; `bank_code` is the provider's."""
 
     number: Phone[str]
     bank_code: Clear[str | None] = None
 
 
-class ToBankAccount(Shown, frozen=True, tag="bank_account"):
+class ToBankAccount(MaskedStruct, frozen=True, tag="bank_account"):
     """Pay to a bank account; `bic` is the bank's BIC, `bank_code` the provider's own code for it."""
 
     number: Truncated[str]
@@ -104,7 +104,7 @@ class ToBankAccount(Shown, frozen=True, tag="bank_account"):
     bank_code: Clear[str | None] = None
 
 
-class ToWallet(Shown, frozen=True, tag="wallet"):
+class ToWallet(MaskedStruct, frozen=True, tag="wallet"):
     """Pay to an electronic wallet."""
 
     number: Truncated[str]
@@ -113,7 +113,7 @@ class ToWallet(Shown, frozen=True, tag="wallet"):
 Destination = ToCard | ToPhone | ToBankAccount | ToWallet
 
 
-class PaymentOrder(Shown, frozen=True, kw_only=True):
+class PaymentOrder(MaskedStruct, frozen=True, kw_only=True):
     """Ask for a payment: what the application wants, in no provider's words.
 
     `order_id` is yours and unique within the account. `extra` takes the driver's own struct for
@@ -133,7 +133,7 @@ class PaymentOrder(Shown, frozen=True, kw_only=True):
     extra: Any = None
 
 
-class PayoutOrder(Shown, frozen=True, kw_only=True):
+class PayoutOrder(MaskedStruct, frozen=True, kw_only=True):
     """Ask for a payout: what the application wants, in no provider's words.
 
     `order_id` is yours and unique within the account. `extra` takes the driver's own struct for
@@ -148,7 +148,7 @@ class PayoutOrder(Shown, frozen=True, kw_only=True):
     extra: Any = None
 
 
-class Ref(Shown, frozen=True, kw_only=True):
+class Ref(MaskedStruct, frozen=True, kw_only=True):
     """Name an existing payment or payout: by your `order_id`, or by the provider's id.
 
     With `amount`, the answer is compared with what was ordered.
@@ -159,14 +159,14 @@ class Ref(Shown, frozen=True, kw_only=True):
     amount: Clear[Money | None] = None
 
 
-class Period(Shown, frozen=True, kw_only=True):
+class Period(MaskedStruct, frozen=True, kw_only=True):
     """Name the days of a report, both included."""
 
     first: Clear[dt.date]
     last: Clear[dt.date]
 
 
-class Requisites(Shown, frozen=True, kw_only=True):
+class Requisites(MaskedStruct, frozen=True, kw_only=True):
     """Say where the payer has to send the money; show it on your own page."""
 
     kind: Clear[Literal["card", "phone", "bank_account"]]
@@ -176,7 +176,7 @@ class Requisites(Shown, frozen=True, kw_only=True):
     bic: Clear[str | None] = None
 
 
-class _Result(Shown, frozen=True, kw_only=True):
+class _Result(MaskedStruct, frozen=True, kw_only=True):
     """Hold what payments and payouts have in common.
 
     `requested` is what was asked, `paid` what was really paid, `credited` what your balance
@@ -217,7 +217,7 @@ class Payout(_Result, frozen=True, kw_only=True):
     """Say what is known of a payout."""
 
 
-class Balance(Shown, frozen=True, kw_only=True):
+class Balance(MaskedStruct, frozen=True, kw_only=True):
     """Say what an account has with the provider: free, held back, and on its way out."""
 
     account: Clear[str] = ""
@@ -236,7 +236,7 @@ class Phase(enum.StrEnum):
     ANSWERED = "answered"
 
 
-class Exchange(Shown, frozen=True, kw_only=True):
+class Exchange(MaskedStruct, frozen=True, kw_only=True):
     """Keep one request and its answer, masked, as support needs them.
 
     `duration` is in seconds, sizes are bytes of the bodies, `problem` says what went wrong on the
@@ -274,7 +274,7 @@ class Exchange(Shown, frozen=True, kw_only=True):
     context: Clear[Mapping[str, str]] = msgspec.field(default_factory=dict)
 
 
-class Service(Shown, frozen=True, kw_only=True):
+class Service(MaskedStruct, frozen=True, kw_only=True):
     """Name one service that the provider offers to an account."""
 
     kind: Clear[Kind]
@@ -284,7 +284,7 @@ class Service(Shown, frozen=True, kw_only=True):
     active: Clear[bool]
 
 
-class AccountInfo(Shown, frozen=True, kw_only=True):
+class AccountInfo(MaskedStruct, frozen=True, kw_only=True):
     """Say what the provider allows an account to do."""
 
     account: Clear[str] = ""
@@ -298,7 +298,7 @@ LONGEST_DELIVERY = 64 * 1024
 """The bytes that a query or a body of a delivery may have; drivers and receivers refuse more."""
 
 
-class Delivery(Shown, frozen=True, kw_only=True):
+class Delivery(MaskedStruct, frozen=True, kw_only=True):
     """Hold one HTTP request that claims to be a notification, as it came: query and body are raw bytes.
 
     Header names are in lower case.
@@ -311,7 +311,7 @@ class Delivery(Shown, frozen=True, kw_only=True):
     body: bytes = b""
 
 
-class Notification(Shown, frozen=True, kw_only=True):
+class Notification(MaskedStruct, frozen=True, kw_only=True):
     """Say what an authentic notification says; every field is covered by its signature.
 
     `fields` has the signed fields under the provider's names; `shape` is the wire struct whose masks
@@ -340,7 +340,7 @@ class Notification(Shown, frozen=True, kw_only=True):
     shape: type[msgspec.Struct] | None = None
 
 
-class Received(Shown, frozen=True, kw_only=True):
+class Received(MaskedStruct, frozen=True, kw_only=True):
     """Say what became of a notification that was received and kept.
 
     `times` counts how often this message has come, `known` tells whether the journal has the
@@ -353,7 +353,7 @@ class Received(Shown, frozen=True, kw_only=True):
     ask: Clear[bool]
 
 
-class ReturnedPayer(Shown, frozen=True, kw_only=True):
+class ReturnedPayer(MaskedStruct, frozen=True, kw_only=True):
     """Say which payer's browser came back, authentically; it says nothing about money.
 
     `reference` is the provider's, as it stands in the signed form.

@@ -8,7 +8,7 @@ import msgspec
 
 from payhub import ConfigurationError, Service
 from payhub.driver import Call
-from payhub.masking import Shown, hide
+from payhub.masking import MaskedStruct, hide
 from payhub_alikassa import wire
 from payhub_alikassa.config import AliKassaConfig
 from payhub_alikassa.signing import Digest, Signer, Verifier, load_signer, load_verifier
@@ -96,8 +96,8 @@ class AliKassaAccount:
     def call(
         self,
         path: str,
-        request: Shown,
-        promised: type[Shown],
+        request: MaskedStruct,
+        promised: type[MaskedStruct],
         *,
         operation: str,
         moves_money: bool = False,

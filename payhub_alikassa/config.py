@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payhub.driver import AccountConfig, insecure
-from payhub.masking import Clear, Link, Shown
+from payhub.masking import Clear, Link, MaskedStruct
 from payhub_alikassa.signing import Digest
 
 Uuid = Annotated[
@@ -16,7 +16,7 @@ Uuid = Annotated[
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
 
 
-class PaymentServices(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PaymentServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Name the service code for a way to pay, where the account's differs from the documented one."""
 
     card_hosted: Clear[Code | None] = None
@@ -31,7 +31,7 @@ class PaymentServices(Shown, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     wallet_direct: Clear[Code | None] = None
 
 
-class PayoutServices(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PayoutServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Name the service code for a payout's destination, where it differs from the documented one."""
 
     card: Clear[Code | None] = None

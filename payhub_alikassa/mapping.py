@@ -36,12 +36,12 @@ from payhub import (
     ToWallet,
 )
 from payhub.driver import Offer, Unreadable, exact
-from payhub.masking import Clear, HiddenFields, HiddenText, Link, Shown, Truncated, hide, is_card_number
+from payhub.masking import Clear, HiddenFields, HiddenText, Link, MaskedStruct, Truncated, hide, is_card_number
 from payhub.models import Destination
 from payhub_alikassa import models, wire
 from payhub_alikassa.config import AliKassaConfig
 
-E = TypeVar("E", bound=Shown)
+E = TypeVar("E", bound=MaskedStruct)
 V = TypeVar("V")
 
 # https://doc-merchant.alikassa.com/payment/check/status
@@ -58,7 +58,7 @@ def status(word: str) -> Status:
     return STATUSES.get(word, Status.PENDING)
 
 
-class AliKassaPayment(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AliKassaPayment(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Add to a payment order what only AliKassa has; `lifetime` is in seconds, 900 to 3600."""
 
     service: Clear[str | None] = None
@@ -70,7 +70,7 @@ class AliKassaPayment(Shown, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     notification_endpoint_id: Clear[int | None] = None
 
 
-class AliKassaPayout(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AliKassaPayout(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Add to a payout order what only AliKassa has."""
 
     service: Clear[str | None] = None
@@ -376,7 +376,7 @@ def _check_service_currency(code: str, expected: str, currency: str) -> None:
         raise InvalidOrder("extra.service", f"{code} is for {expected}, the order is in {currency}")
 
 
-def _require(request: Shown, required: tuple[str, ...], code: str, names: Mapping[str, str]) -> None:
+def _require(request: MaskedStruct, required: tuple[str, ...], code: str, names: Mapping[str, str]) -> None:
     for field in required:
         value: Any = request
         for part in field.split("."):

@@ -9,7 +9,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from payhub.masking import Birth, Clear, Email, Ip, Link, Name, Phone, ProviderId, Shown, Truncated, Words, mask_json
+from payhub.masking import (
+    Birth,
+    Clear,
+    Email,
+    Ip,
+    Link,
+    MaskedStruct,
+    Name,
+    Phone,
+    ProviderId,
+    Truncated,
+    Words,
+    mask_json,
+)
 
 
 def _text(longest: int) -> Meta:
@@ -35,7 +48,7 @@ ServiceCode = Annotated[str, _text(100)]
 
 
 # https://doc-merchant.alikassa.com/payment/create and https://doc-merchant.alikassa.com/provider/ps4rub
-class PaymentRequest(Shown, frozen=True, kw_only=True):
+class PaymentRequest(MaskedStruct, frozen=True, kw_only=True):
     """Ask for a payment: `POST v1/payment`."""
 
     amount: Clear[Amount]
@@ -70,7 +83,7 @@ class PaymentRequest(Shown, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/payout/create
-class CardExtra(Shown, frozen=True, kw_only=True):
+class CardExtra(MaskedStruct, frozen=True, kw_only=True):
     """Describe the card and its holder, for payouts in EUR."""
 
     card_exp_year: Annotated[str, Meta(pattern="^[0-9]{2}$")] | UnsetType = UNSET
@@ -81,7 +94,7 @@ class CardExtra(Shown, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/payout/create and https://doc-merchant.alikassa.com/provider/ps4rub
-class PayoutRequest(Shown, frozen=True, kw_only=True):
+class PayoutRequest(MaskedStruct, frozen=True, kw_only=True):
     """Ask for a payout: `POST v1/payout`."""
 
     amount: Clear[Amount]
@@ -102,7 +115,7 @@ class PayoutRequest(Shown, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/payment/check/status and https://doc-merchant.alikassa.com/payout/check/status
-class StatusRequest(Shown, frozen=True, kw_only=True):
+class StatusRequest(MaskedStruct, frozen=True, kw_only=True):
     """Ask for a status by your order_id or by AliKassa's id."""
 
     order_id: Clear[Text128] = UNSET
@@ -110,7 +123,7 @@ class StatusRequest(Shown, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/payment/check/history
-class HistoryRequest(Shown, frozen=True, kw_only=True):
+class HistoryRequest(MaskedStruct, frozen=True, kw_only=True):
     """Ask for one page of the payments of some days."""
 
     date_from: Clear[str]
@@ -119,11 +132,11 @@ class HistoryRequest(Shown, frozen=True, kw_only=True):
     paginate: Clear[int]
 
 
-class NoFields(Shown, frozen=True, kw_only=True):
+class NoFields(MaskedStruct, frozen=True, kw_only=True):
     """Ask without any field; PHP writes that as `[]`."""
 
 
-class _Said(Shown, frozen=True, kw_only=True):
+class _Said(MaskedStruct, frozen=True, kw_only=True):
     """Hold what the provider said."""
 
     def _shown(self) -> Iterator[tuple[str, object]]:

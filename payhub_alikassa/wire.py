@@ -9,9 +9,9 @@ import msgspec
 
 from payhub import Declined, NotFound
 from payhub.driver import Response, Unreadable
-from payhub.masking import HiddenFields, Shown, hide, mask_text
+from payhub.masking import HiddenFields, MaskedStruct, hide, mask_text
 
-A = TypeVar("A", bound=Shown)
+A = TypeVar("A", bound=MaskedStruct)
 
 _json = msgspec.json.Decoder(float_hook=Decimal)
 _NOT_FOUND = re.compile(r"\bnot found\b", re.IGNORECASE)
@@ -20,7 +20,7 @@ _INVALID = 400
 _LONGEST_TEXT = 500
 
 
-def write(request: Shown) -> bytes:
+def write(request: MaskedStruct) -> bytes:
     """Return the body: compact JSON in the documented order, `[]` where there are no fields.
 
     These bytes are signed and sent; nothing serialises the request a second time. See

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from payhub.masking.leaks import findings
+from payhub.masking.leaks import find_leaks
 from tests.canaries import card_number
 from tests.samples import CARD
 
@@ -39,7 +39,7 @@ class Watch:
         if any(number in text for number in PLANTED):
             self.leaks.append(f"{where}: a number that was planted")
         elif any(search(text) for search in _WORTH_A_LOOK):
-            self.leaks += [f"{where}: {found}" for found in findings(text) if found.leak in _LEAKS]
+            self.leaks += [f"{where}: {found}" for found in find_leaks(text) if found.leak in _LEAKS]
 
     def check(self, item: pytest.Item) -> None:
         """Fail a test in which something leaked, unless it says that it does so on purpose."""

@@ -9,7 +9,7 @@ from rich.pretty import pretty_repr
 
 from payhub import ConfigurationError, Money
 from payhub.driver import Response
-from payhub.masking import HIDDEN, Clear, Name, Shown, hide, mask_json, mask_json_part
+from payhub.masking import HIDDEN, Clear, MaskedStruct, Name, hide, mask_json, mask_json_part
 from payhub.masking.hidden import HiddenText
 from payhub_alikassa.account import AliKassaAccount
 from tests.alikassa.orders import config
@@ -45,7 +45,7 @@ def test_a_plain_text_is_made_again() -> None:
     assert (str, "sesame") == (type(str(HiddenText("sesame"))), str(HiddenText("sesame")))
 
 
-class Told(Shown, frozen=True):
+class Told(MaskedStruct, frozen=True):
     id: Clear[str] = ""
     holder: Name[str] = ""
 

@@ -7,19 +7,19 @@ import msgspec
 import pytest
 
 from payhub import Money, Payer, PaymentOrder, PayoutOrder, ToBankAccount, ToCard, ToPhone, ToWallet
-from payhub.masking import Shown
+from payhub.masking import MaskedStruct
 from payhub.plans.identity import fingerprinted
 from tests.samples import PAYMENT, PAYOUT
 
 
-class Extra(Shown, frozen=True, kw_only=True):
+class Extra(MaskedStruct, frozen=True, kw_only=True):
     """Stand for a driver's own fields, as they are now."""
 
     service: str | None = None
     inner: Any = None
 
 
-class Later(Shown, frozen=True, kw_only=True):
+class Later(MaskedStruct, frozen=True, kw_only=True):
     """Stand for the same ones of a later driver."""
 
     service: str | None = None

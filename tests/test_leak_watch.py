@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 import structlog
 
-from payhub.masking.leaks import Finding, findings
+from payhub.masking.leaks import Finding, find_leaks
 from tests.canaries import card_number
 from tests.leak_watch import WATCH
 from tests.samples import CARD
@@ -90,7 +90,7 @@ ALLOWED = frozenset({"card number", "secret"})
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.name)
 def test_what_is_published_has_no_secret(path: Path) -> None:
     """Cassettes and golden tickets have nothing that must not be shown; docs have public test numbers at most."""
-    found = findings(path.read_bytes())
+    found = find_leaks(path.read_bytes())
     allowed = ALLOWED if path.suffix == ".md" and "golden" not in path.parts else frozenset[str]()
     assert () == tuple(finding for finding in found if finding.leak not in allowed)
 
@@ -99,5 +99,5 @@ def test_what_is_published_has_no_secret(path: Path) -> None:
 def test_the_search_of_what_is_published_can_fail(leak: str) -> None:
     """Planted in a cassette, each is found."""
     cassette = next(path for path in PUBLISHED if path.suffix == ".yaml").read_text("utf-8")
-    found: tuple[Finding, ...] = findings(f"{cassette}\n    body: '{LEAKS[leak]}'\n")
+    found: tuple[Finding, ...] = find_leaks(f"{cassette}\n    body: '{LEAKS[leak]}'\n")
     assert leak in {finding.leak.partition(" ")[0] for finding in found}

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from payhub.masking import mask_cards
-from payhub.masking.leaks import Finding, findings
+from payhub.masking.leaks import Finding, find_leaks
 
 CARD = "4111111111111111"
 SPACED = "4111 1111 1111 1111"
@@ -21,7 +21,7 @@ SIGNATURE = base64.b64encode(NOISE.randbytes(256)).decode()
 
 def leaks(text: str | bytes) -> set[str]:
     """Name the kinds of leaks that are found."""
-    return {finding.leak for finding in findings(text)}
+    return {finding.leak for finding in find_leaks(text)}
 
 
 def percent(text: str) -> str:
@@ -187,7 +187,7 @@ HARMLESS = {
 @pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
 def test_no_false_alarm(text: str) -> None:
     """What is masked, absent, or only looks like a secret is left alone."""
-    assert () == findings(text)
+    assert () == find_leaks(text)
 
 
 def test_no_false_alarm_by_chance() -> None:
@@ -204,7 +204,7 @@ def test_no_false_alarm_by_chance() -> None:
             "txid": NOISE.randbytes(64).hex(),
             "at": 1_700_000_000_000 + number * 7_777_777,
         })  # fmt: skip
-        found += findings(text)
+        found += find_leaks(text)
     assert [] == found
 
 
@@ -216,16 +216,16 @@ def test_the_place_is_told_and_not_the_value() -> None:
         Finding("card number", 3, "Base64"),
         Finding("card number", 5),
         Finding("secret", 5),
-    ) == findings(text)
-    assert ["card number in line 2", "card number in line 3 (Base64)"] == [str(each) for each in findings(text)[:2]]
+    ) == find_leaks(text)
+    assert ["card number in line 2", "card number in line 3 (Base64)"] == [str(each) for each in find_leaks(text)[:2]]
 
 
 def test_several_encodings_are_named_from_the_inside() -> None:
     """Of what was encoded more than once every step is named."""
-    assert (Finding("card number", 1, "hexadecimal in Base64"),) == findings(b64(CARD.encode().hex()))
+    assert (Finding("card number", 1, "hexadecimal in Base64"),) == find_leaks(b64(CARD.encode().hex()))
 
 
 def test_a_large_text_is_no_matter() -> None:
     """Every line of a text of many is looked at."""
     lines = [json.dumps({"id": number, "uuid": str(uuid.UUID(int=number))}) for number in range(2000)]
-    assert (Finding("card number", 2001),) == findings("\n".join([*lines, CARD]))
+    assert (Finding("card number", 2001),) == find_leaks("\n".join([*lines, CARD]))

@@ -14,8 +14,8 @@ from payhub.masking import (
     Clear,
     Link,
     Mask,
+    MaskedStruct,
     ProviderId,
-    Shown,
     Truncated,
     find_provider_id,
     is_card_number,
@@ -317,7 +317,7 @@ def test_rule_11_no_card_number_in_masked_json(value: object, shape: type[msgspe
     assert [] == [card for card in CARDS if card in shown]
 
 
-class Person(Shown, frozen=True):
+class Person(MaskedStruct, frozen=True):
     name: Clear[str]
     number: Truncated[str]
     secret: str

@@ -212,7 +212,7 @@ def test_blotting_takes_any_text(text: str) -> None:
 def test_the_scanner_finds_nothing_in_what_is_blotted(planted: str) -> None:
     """The second look at what leaves finds what is planted, and nothing once it is masked."""
     text = f"<p>an error</p>\n{planted}\n<p>502</p>"
-    assert (True, ()) == (leaks.findings(text) != (), leaks.findings(mask_text(text)))
+    assert (True, ()) == (leaks.find_leaks(text) != (), leaks.find_leaks(mask_text(text)))
 
 
 def test_a_long_text_is_cut() -> None:

@@ -26,7 +26,7 @@ from payhub import (
     ToWallet,
     models,
 )
-from payhub.masking import Shown
+from payhub.masking import MaskedStruct
 from payhub.models import Delivery, Exchange, Notification, Period, Phase, Received, Ref, ReturnedPayer
 
 CARD, PHONE, SECRET = "4111111111111111", "79161234567", "sesame-open"
@@ -39,7 +39,7 @@ RAW = {"card": CARD, "phone": PHONE, "token": SECRET, "nested": [{"card": CARD}]
 NOTIFICATION = Notification(kind="payment", order_id="1", provider_id=CARD, status=Status.PENDING,
                             provider_status=CARD, digest="0a", fields={"card": CARD, "token": SECRET})  # fmt: skip
 
-EXAMPLES: list[Shown] = [
+EXAMPLES: list[MaskedStruct] = [
     Browser(user_agent="Firefox"),
     Payer(id=CARD, ip=SECRET, email=SECRET, phone=PHONE, first_name=SECRET, last_name=SECRET, address=SECRET),
     Recipient(email=SECRET, phone=PHONE, first_name=SECRET, last_name=SECRET, country="RUS"),
@@ -74,7 +74,8 @@ def test_every_model_is_tried_here() -> None:
     """Every public struct of the models has its example in this file."""
     public = {
         kind for name, kind in vars(models).items()
-        if isinstance(kind, type) and issubclass(kind, Shown) and kind is not Shown and not name.startswith("_")
+        if isinstance(kind, type) and issubclass(kind, MaskedStruct)
+        if kind is not MaskedStruct and not name.startswith("_")
     }  # fmt: skip
     assert public == {type(example) for example in EXAMPLES}
 
@@ -83,14 +84,14 @@ def test_every_model_is_tried_here() -> None:
 @pytest.mark.parametrize(
     "printed", [repr, str, pprint.pformat, rich.pretty.pretty_repr], ids=["repr", "str", "pprint", "rich"]
 )
-def test_rule_11_no_repr_shows_a_secret(model: Shown, printed: Any) -> None:
+def test_rule_11_no_repr_shows_a_secret(model: MaskedStruct, printed: Any) -> None:
     """Rule 11: no card, phone or account number, secret or query shows in a printed model."""
     shown = printed(model)
     assert [] == [each for each in (CARD, PHONE, SECRET, "40817810500000000001", "41001234567890") if each in shown]
 
 
 @pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: type(model).__name__)
-def test_models_are_frozen(model: Shown) -> None:
+def test_models_are_frozen(model: MaskedStruct) -> None:
     """What crosses a boundary cannot be changed on the other side."""
     with pytest.raises(AttributeError, match="immutable"):
         setattr(model, msgspec.structs.fields(model)[0].name, "other")

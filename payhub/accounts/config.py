@@ -24,7 +24,7 @@ from payhub.driver import AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.journal import Journal, Seal
 from payhub.journal.memory import MemoryJournal
-from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, Shown, hide
+from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
 from payhub.transport.settings import Transport
 
 DEFAULT_FILE = "payhub.toml"
@@ -51,7 +51,7 @@ def duration(text: str) -> float:
     return float(text[:-1]) * _UNITS[text[-1]]
 
 
-class JournalSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JournalSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Say where orders are kept: `[journal]`.
 
     Without `url` they are kept in memory, and forgotten when the process ends. `key` is the secret
@@ -73,7 +73,7 @@ class JournalSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return duration(self.keep_exchanges) if self.keep_exchanges else None
 
 
-class NotificationSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NotificationSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Say how notifications are taken: `[notifications]`.
 
     `window` is for how many seconds the same message about an order, sent again, is no reason to
@@ -83,7 +83,7 @@ class NotificationSettings(Shown, frozen=True, kw_only=True, forbid_unknown_fiel
     window: Clear[Annotated[float, msgspec.Meta(ge=1, le=86400)]] = 60.0
 
 
-class Settings(Shown, frozen=True, kw_only=True):
+class Settings(MaskedStruct, frozen=True, kw_only=True):
     """Hold a configuration as written: the tables of the accounts are checked when one is opened."""
 
     base: Clear[Path]

@@ -1,11 +1,11 @@
 """Hold how a call went, for the plan that wanted it made."""
 
 from payhub.driver import Response
-from payhub.masking import Clear, Shown
+from payhub.masking import Clear, MaskedStruct
 from payhub.models import Exchange, Phase
 
 
-class Reply(Shown, frozen=True, kw_only=True):
+class Reply(MaskedStruct, frozen=True, kw_only=True):
     """Tell a plan how a call went: how far it got, and the complete answer or what prevented it.
 
     `part` is what came of an answer that did not come whole: nothing may be concluded from it.

@@ -24,7 +24,7 @@ from payhub.journal.states import (
     contradicts,
     in_vain,
 )
-from payhub.masking import Clear, Link, Shown, mask_cards
+from payhub.masking import Clear, Link, MaskedStruct, mask_cards
 from payhub.models import Exchange, Kind
 from payhub.money import Money
 
@@ -37,7 +37,7 @@ class Key(NamedTuple):
     order_id: str
 
 
-class Facts(Shown, frozen=True, kw_only=True):
+class Facts(MaskedStruct, frozen=True, kw_only=True):
     """Keep what the application asked for: enough to compare answers, nothing that must not be kept.
 
     `fingerprint` stands for the whole order, and `payer` for the payer's id; they are keyed, and
@@ -60,7 +60,7 @@ class Facts(Shown, frozen=True, kw_only=True):
         return Key(self.account, self.kind, self.order_id)
 
 
-class Record(Shown, frozen=True, kw_only=True):
+class Record(MaskedStruct, frozen=True, kw_only=True):
     """Say what a journal knows of an order now.
 
     `attempts` counts sends, `checks` counts questions since the last change. `lease_until` is when
@@ -96,7 +96,7 @@ class Record(Shown, frozen=True, kw_only=True):
     updated_at: Clear[dt.datetime]
 
 
-class Notice(Shown, frozen=True, kw_only=True):
+class Notice(MaskedStruct, frozen=True, kw_only=True):
     """Keep what an authentic notification says; `fields` are the signed ones, masked as in a log."""
 
     account: Clear[str]
@@ -127,7 +127,7 @@ class Verdict(enum.StrEnum):
     CONTRADICTED = "contradicted"
 
 
-class Noted(Shown, frozen=True, kw_only=True):
+class Noted(MaskedStruct, frozen=True, kw_only=True):
     """Say what a journal knows of a notification: how often it came, first and last, and its verdict."""
 
     id: Clear[int]
@@ -143,7 +143,7 @@ class Noted(Shown, frozen=True, kw_only=True):
         return Entry(at=self.at, what="notification", key=self.notice.key, noted=self, times=self.times)
 
 
-class Wanted(Shown, frozen=True, kw_only=True):
+class Wanted(MaskedStruct, frozen=True, kw_only=True):
     """Say which orders are looked for: all that fit everything that is said; `day` is in UTC."""
 
     provider_id: Clear[str | None] = None
@@ -159,7 +159,7 @@ class Forgotten(NamedTuple):
     open: int
 
 
-class Entry(Shown, frozen=True, kw_only=True):
+class Entry(MaskedStruct, frozen=True, kw_only=True):
     """Tell one thing that happened to an order: evidence, an exchange, a notification, or an operator's act.
 
     The same evidence again is counted: `times`, and `last_at`, when it came last.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from payhub.masking import Clear, Link, Shown, mask_text
+from payhub.masking import Clear, Link, MaskedStruct, mask_text
 from payhub.models import Payment, Payout, Status
 from payhub.money import Money
 
@@ -135,7 +135,7 @@ def status_of(state: State) -> Status:
     return _STATUSES[state]
 
 
-class Evidence(Shown, frozen=True, kw_only=True):
+class Evidence(MaskedStruct, frozen=True, kw_only=True):
     """Say what was learnt of an order, and from where; what is `None` was not said.
 
     Others wrote the texts: what they may quote is hidden, of an operator's own words only card

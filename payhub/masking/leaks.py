@@ -27,7 +27,7 @@ class Finding(NamedTuple):
         return f"{self.leak} in line {self.line}{f' ({self.encoding})' if self.encoding else ''}"
 
 
-def findings(text: str | bytes) -> tuple[Finding, ...]:
+def find_leaks(text: str | bytes) -> tuple[Finding, ...]:
     """List what must never be shown: one finding a line (the first is 1) and kind of leak.
 
     * `card number`: 13 to 19 digits with a scheme's prefix and the right check digit, plain, spaced,

@@ -84,11 +84,8 @@ Ip = Annotated[_T, Mask.IP]
 def _mask_clear(value: object) -> object:
     match value:
         case str():
-            return (
-                mask_cards(value)
-                if len(value) <= MAX_SHOWN
-                else f"{mask_cards(excerpt(value))} [{len(value)} characters]"
-            )
+            size = f" [{len(value)} characters]" if len(value) > MAX_SHOWN else ""
+            return f"{mask_cards(excerpt(value))}{size}"
         case int() if not isinstance(value, bool) and is_card_number(str(value)):
             return truncate(str(value))
         case dict():
@@ -240,7 +237,7 @@ def _id_of(shape: type[msgspec.Struct]) -> str | None:
     return next((name for name, field in _fields(shape).items() if field.mask is Mask.PROVIDER_ID), None)
 
 
-class Shown(msgspec.Struct, frozen=True):
+class MaskedStruct(msgspec.Struct, frozen=True):
     """Give a struct a repr that obeys the masks of its fields; rich and pprint follow it."""
 
     def __repr__(self) -> str:
@@ -254,4 +251,4 @@ class Shown(msgspec.Struct, frozen=True):
     def _shown(self) -> Iterator[tuple[str, object]]:
         for field in _fields(type(self)).values():
             value = getattr(self, field.name)
-            yield field.name, value if isinstance(value, Shown) else mask_value(value, field.mask)
+            yield field.name, value if isinstance(value, MaskedStruct) else mask_value(value, field.mask)

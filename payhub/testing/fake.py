@@ -58,7 +58,7 @@ from payhub.driver import (
     Unreadable,
     insecure,
 )
-from payhub.masking import Clear, Email, Link, ProviderId, Shown, Truncated, Words
+from payhub.masking import Clear, Email, Link, MaskedStruct, ProviderId, Truncated, Words
 from payhub.models import LONGEST_DELIVERY, Kind, Period, Ref
 
 W = TypeVar("W", bound=msgspec.Struct)
@@ -330,7 +330,7 @@ class FakeConfig(AccountConfig, frozen=True, kw_only=True):
     secret: str | None = None
 
 
-class FakeAccount(Shown, frozen=True):
+class FakeAccount(MaskedStruct, frozen=True):
     """Hold an account ready for flows; a real one has its keys loaded."""
 
     config: Clear[FakeConfig]

@@ -16,7 +16,7 @@ from payhub.errors import ConfigurationError
 from payhub.exchanges.record import payhub_version
 from payhub.journal import Entry, Key, Noted, Record, State
 from payhub.journal.records import unknown_order
-from payhub.masking import Clear, Shown
+from payhub.masking import Clear, MaskedStruct
 from payhub.models import Exchange, Kind
 from payhub.money import Money
 from payhub.ticket import rendering, writing
@@ -32,7 +32,7 @@ VERSION = 1
 """The version of a ticket's form; it grows when a program that reads tickets has to change."""
 
 
-class Manifest(Shown, frozen=True, kw_only=True):
+class Manifest(MaskedStruct, frozen=True, kw_only=True):
     """Say what a ticket holds, and how it was made.
 
     `software` names what was at work in the exchanges, oldest first; `sent` counts how often the order was taken for
@@ -61,7 +61,7 @@ class Manifest(Shown, frozen=True, kw_only=True):
     masks: Clear[dict[str, str]]
 
 
-class Ticket(Shown, frozen=True, kw_only=True):
+class Ticket(MaskedStruct, frozen=True, kw_only=True):
     """Hold what a provider's support is told of one order, masked.
 
     `text` is in Markdown, in `lang`. `history` has what happened on our own side, which only an

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from payhub.errors import TicketRefused
-from payhub.masking.leaks import findings
+from payhub.masking.leaks import find_leaks
 from payhub.ticket import values
 from payhub.ticket.markdown import markdown
 
@@ -35,7 +35,7 @@ def rendered(ticket: "Ticket", form: Format) -> bytes:
 
 
 def _searched(content: bytes, name: str = "") -> bytes:
-    if found := findings(content):
+    if found := find_leaks(content):
         places = ", ".join(f"{finding}{f' of {name}' if name else ''}" for finding in found[:_LISTED])
         raise TicketRefused(f"the ticket would show what must not be shown: {places}")
     return content

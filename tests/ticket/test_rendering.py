@@ -24,7 +24,7 @@ import structlog
 from payhub import AsyncHub, ConfigurationError, Hub, TicketRefused, UnknownOrder
 from payhub.journal import Source, State
 from payhub.journal.memory import MemoryJournal
-from payhub.masking.leaks import findings
+from payhub.masking.leaks import find_leaks
 from payhub.ticket import FORMATS, Format, Ticket
 from payhub.ticket.wording import quoted
 from payhub_alikassa.sandbox import Sandbox
@@ -135,7 +135,7 @@ def test_no_form_shows_what_must_not_be_shown(told: Callable[[str], Told], name:
     for form in FORMATS:
         for internal in (False, True):
             content = story.ticket("ru", internal=internal).rendered(form)
-            assert ([], ()) == ([each for each in secrets if each.encode() in content], findings(content))
+            assert ([], ()) == ([each for each in secrets if each.encode() in content], find_leaks(content))
 
 
 def test_exchanges_are_near_to_http() -> None:

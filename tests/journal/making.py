@@ -1,10 +1,12 @@
 """Make what a journal keeps."""
 
+import datetime as dt
 from typing import Any
 
 from payhub import Money
 from payhub.driver import Schedule
 from payhub.journal import Evidence, Facts, Journal, Key, Record, Source, State
+from payhub.models import Exchange, Phase
 
 PREFIX = "payhub_"
 LATER = Schedule(first=3600.0)
@@ -25,6 +27,16 @@ def key(order_id: str = "po-1") -> Key:
 def found(state: State, source: Source = Source.STATUS, **fields: Any) -> Evidence:
     """Make a piece of evidence."""
     return Evidence(source=source, state=state, **fields)
+
+
+def exchange(problem: str | None = None) -> Exchange:
+    """Make an exchange of an order."""
+    return Exchange(
+        account="shop", provider="fake", operation="fetch_payout", order_id="po-1", provider_id=None, method="POST",
+        url="https://pay.example/find", phase=Phase.ANSWERED, status=200, problem=problem,
+        started_at=dt.datetime.now(dt.UTC), duration=0.25, server_time=None, bytes_sent=2, bytes_received=2,
+        request={"order_id": "po-1"}, response={"number": "411111******1111", "sum": [1, None, True]},
+    )  # fmt: skip
 
 
 # How an order comes to each state, by the shortest way.

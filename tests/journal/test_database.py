@@ -1,4 +1,3 @@
-import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,18 +238,11 @@ def test_the_migrations_make_what_the_tables_say(empty: Place) -> None:
         assert [] == compare_metadata(context, tables("shop_").metadata)
 
 
-def test_the_migrations_make_the_same_checks(empty: Place) -> None:
-    """What the migrations check is what the tables say: Alembic does not compare CHECKs."""
-    made = sa.create_engine("sqlite://")
-    tables(PREFIX).metadata.create_all(made)
+def test_the_migrations_make_no_checks(empty: Place) -> None:
+    """No table has a CHECK, for SQLite could not learn another word without rebuilding the table."""
     upgrade(empty.engine(), PREFIX)
-    expected, actual = (_checks(engine) for engine in (made, empty.engine()))
-    assert expected == actual
-
-
-def _checks(engine: sa.Engine) -> dict[object, list[str]]:
-    checks = sa.inspect(engine).get_check_constraints(f"{PREFIX}orders")
-    return {check["name"]: sorted(re.findall(r"'(\w+)'", check["sqltext"])) for check in checks}
+    inspected = sa.inspect(empty.engine())
+    assert [] == [check for name in inspected.get_table_names() for check in inspected.get_check_constraints(name)]
 
 
 def test_upgrading_twice_does_nothing(empty: Place) -> None:

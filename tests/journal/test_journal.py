@@ -11,20 +11,10 @@ from payhub.errors import IllegalStep, JournalFailed
 from payhub.journal import Evidence, Journal, Key, Record, Source, State
 from payhub.journal.states import NOTHING_MOVED
 from payhub.masking import mask_text
-from payhub.models import Exchange, Phase
 
-from .making import LATER, NOW, WAYS, brought, facts, found, key
+from .making import LATER, NOW, WAYS, brought, exchange, facts, found, key
 
 RUB = Money("1000.44", "RUB")
-
-
-def _exchange(problem: str) -> Exchange:
-    return Exchange(
-        account="shop", provider="fake", operation="fetch_payout", order_id="po-1", provider_id=None, method="POST",
-        url="https://pay.example/find", phase=Phase.ANSWERED, status=200, problem=problem,
-        started_at=dt.datetime.now(dt.UTC), duration=0.25, server_time=None, bytes_sent=2, bytes_received=2,
-        request={"order_id": "po-1"}, response={"number": "411111******1111", "sum": [1, None, True]},
-    )  # fmt: skip
 
 
 # Opening
@@ -372,7 +362,7 @@ def test_an_operator_may_do_nothing_else(journal: Journal, state: State) -> None
     his = {State.SUCCEEDED, State.FAILED} if state in {State.UNKNOWN, State.NEEDS_ATTENTION} else set()
     for then in set(State) - his:
         with pytest.raises(IllegalStep) as caught:
-            journal.settle(key(), found(then, Source.OPERATOR, reason="so"), LATER, [_exchange("so")], by="ann")
+            journal.settle(key(), found(then, Source.OPERATOR, reason="so"), LATER, [exchange("so")], by="ann")
         assert f"an order that is {state} is not an operator's to make {then}" == str(caught.value)
     assert before == (journal.find(key()), journal.story("po-1"))
 
@@ -470,9 +460,9 @@ def test_the_young_are_not_shown(journal: Journal) -> None:
 def test_a_story_is_whole_and_in_order(journal: Journal) -> None:
     """A story has the order's attempts, exchanges, evidence and acts, as they happened."""
     journal.open(facts(), 60.0)
-    journal.settle(key(), found(State.NOT_SENT, Source.ANSWER), LATER, [_exchange("first")])
+    journal.settle(key(), found(State.NOT_SENT, Source.ANSWER), LATER, [exchange("first")])
     journal.open(facts(), 60.0)
-    journal.settle(key(), found(State.UNKNOWN, Source.ANSWER), LATER, [_exchange("second")])
+    journal.settle(key(), found(State.UNKNOWN, Source.ANSWER), LATER, [exchange("second")])
     journal.settle(key(), found(State.FAILED, Source.OPERATOR, reason="seen"), LATER, by="ann")
     records, entries = journal.story("po-1")
     told = [(e.what, (e.exchange and e.exchange.problem) or (e.evidence and e.evidence.state), e.by) for e in entries]
@@ -498,7 +488,7 @@ def test_a_story_is_of_every_order_with_the_name(journal: Journal) -> None:
 def test_an_exchange_is_kept_as_it_is(journal: Journal) -> None:
     """What a story tells of an exchange is the exchange, and in which attempt it was."""
     brought(journal, State.SENDING)
-    seen = [_exchange("so it was"), _exchange("and so")]
+    seen = [exchange("so it was"), exchange("and so")]
     journal.settle(key(), found(State.PENDING, Source.ANSWER), LATER, seen)
     kept = [msgspec.structs.replace(each, attempt=1) for each in seen]
     assert kept == [entry.exchange for entry in journal.story("po-1")[1] if entry.exchange]

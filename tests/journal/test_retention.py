@@ -16,8 +16,7 @@ from tests.raw_server import answer
 from tests.samples import PAYMENT, PAYOUT, known
 
 from .conftest import KEY, OpenShop
-from .making import LATER, brought, facts, found, key
-from .test_journal import _exchange
+from .making import LATER, brought, exchange, facts, found, key
 from .test_notices import notice
 
 RUB = Money("1000.44", "RUB")
@@ -32,9 +31,9 @@ def kept(journal: Journal, order_id: str = "po-1") -> list[Exchange]:
 def closed(journal: Journal, order_id: str = "po-1", state: State = State.SUCCEEDED, **fields: Any) -> Record:
     """Keep an order with one old exchange and one of now."""
     journal.open(facts(order_id, **fields), 60.0)
-    old = msgspec.structs.replace(_exchange("old"), started_at=LONG_AGO)
+    old = msgspec.structs.replace(exchange("old"), started_at=LONG_AGO)
     said = found(state, Source.ANSWER, reason="as it was", redirect_url="https://pay.example/u-881", provider_id="7")
-    return journal.settle(key(order_id), said, LATER, [old, _exchange("new")])
+    return journal.settle(key(order_id), said, LATER, [old, exchange("new")])
 
 
 # Finding

@@ -1,69 +1,77 @@
-"""A journal of an earlier version becomes one of the newest, with everything that was in it."""
+"""A later version teaches a filled journal a kind and a state; everything that was in it stays what it was."""
 
+import contextlib
 import json
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 
+from payhub import Money
+from payhub.cli import app
 from payhub.errors import JournalFailed
-from payhub.journal import State
-from payhub.journal.sql import SqlJournal
-from payhub.journal.sql.migrate import HEAD, configuration, upgrade, version
+from payhub.journal import Notice, Source, State
+from payhub.journal.sql import SqlJournal, migrate
+from payhub.journal.sql.migrate import HEAD, upgrade, version
 from payhub.journal.sql.tables import tables
+from payhub.journal.states import EDGES
 
 from .conftest import Place
-from .making import PREFIX, WAYS, facts, key
+from .making import LATER, PREFIX, WAYS, brought, exchange, facts, found, key
+
+NEW_STEPS = {("sending", "authorized"), ("authorized", "succeeded"), ("authorized", "canceled")}
+STEPS = {(now.value, then.value) for now, steps in EDGES.items() for then in steps} | NEW_STEPS
+
+VERSION = f'''"""Let a payment be authorized."""
+
+from alembic import context, op
+
+from payhub.journal.sql.triggers import replace_triggers
+
+revision = "later"
+down_revision = "{HEAD}"
+branch_labels = None
+depends_on = None
+
+STEPS = { {now: sorted(then for n, then in STEPS if n == now) for now, _ in STEPS} }
+
+
+def upgrade() -> None:
+    replace_triggers(op.get_bind(), context.config.attributes["prefix"], STEPS)
+'''
 
 
 @pytest.fixture
 def old(empty: Place) -> Place:
-    """Give a database whose journal is of version 0001, with an order in every state, and what happened to each."""
-    engine = empty.engine()
-    with engine.begin() as connection:
-        command.upgrade(configuration(connection, PREFIX), "0001")
-    made = reflected(engine)
-    with engine.begin() as connection:
-        orders = made["orders"]
-        for state, way in WAYS.items():
-            created = orders.insert().values(**NEW, order_id=f"po-{state}").returning(orders.c.id)
-            number = connection.execute(created).scalar_one()
-            for then in (State.SENDING, *(then for then, _ in way)):
-                connection.execute(orders.update().where(orders.c.id == number).values(state=then.value))
-            told = {"order": number, "at": number, "body": json.dumps({"source": "status query", "state": state.value})}
-            connection.execute(made["evidence"].insert().values(**told, contradicts=False, times=2, last_at=9))
-            connection.execute(made["attempts"].insert().values(order=number, at=1, number=1, lease_until=2))
-            connection.execute(made["acts"].insert().values(**told, by="anna"))
+    """Give a database with a journal of today's version: an order in every state, and all that happens to orders."""
+    upgrade(empty.engine(), PREFIX)
+    journal = SqlJournal(empty.url, PREFIX)
+    for state in WAYS:
+        brought(journal, state, f"po-{state}")
+        seen = found(state, reason="asked by phone")
+        journal.settle(key(f"po-{state}"), seen, LATER, (exchange(),))
+        journal.notice(
+            Notice(account="shop", provider="fake", kind="payout", order_id=f"po-{state}", provider_id="7",
+                   state=State.PENDING, provider_status="wait", digest=f"d-{state}"), 60.0, 60.0,
+        )  # fmt: skip
+    journal.settle(key("po-unknown"), found(State.FAILED, Source.OPERATOR, reason="by phone"), LATER, by="anna")
+    brought(journal, State.UNKNOWN, "po-unknown-2")
+    journal.pace("shop", 0.0, 1.0)
+    journal.close()
     return empty
 
 
-NEW: dict[str, Any] = {
-    "account": "shop",
-    "provider": "fake",
-    "kind": "payout",
-    "method": "card",
-    "amount": "1000.44",
-    "currency": "RUB",
-    "fingerprint": "f" * 64,
-    "state": "new",
-    "contradicted": False,
-    "notified": False,
-    "attempts": 1,
-    "checks": 0,
-    "created_at": 1,
-    "updated_at": 2,
-}
-
-
-def reflected(engine: sa.Engine) -> dict[str, sa.Table]:
-    """Read what tables there are, by their names without the prefix."""
-    metadata = sa.MetaData()
-    metadata.reflect(engine)
-    return {name.removeprefix(PREFIX): table for name, table in metadata.tables.items()}
+@pytest.fixture
+def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a later version of the tables, which knows one more state; return its name."""
+    migrations = tmp_path / "migrations"
+    shutil.copytree(migrate.MIGRATIONS, migrations)
+    (migrations / "versions" / "later.py").write_text(VERSION)
+    monkeypatch.setattr(migrate, "MIGRATIONS", migrations)
+    monkeypatch.setattr(migrate, "HEAD", "later")
+    return "later"
 
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -71,77 +79,114 @@ Rows = dict[str, list[dict[str, Any]]]
 
 def rows(place: Place) -> Rows:
     """Read every row of every table of a journal but its version."""
-    engine = place.engine()
-    made = {name: table for name, table in reflected(engine).items() if name != "version"}
+    engine, metadata = place.engine(), sa.MetaData()
+    metadata.reflect(engine)
     with engine.connect() as connection:
         return {
-            name: [dict(row._mapping) for row in connection.execute(sa.select(t).order_by(*t.primary_key))]
-            for name, t in made.items()
+            name: [dict(row._mapping) for row in connection.execute(sa.select(table).order_by(*table.primary_key))]
+            for name, table in metadata.tables.items()
+            if name != migrate.version_table(PREFIX)
         }
 
 
-def since(before: Rows, now: Rows) -> tuple[Rows, Rows]:
-    """Divide what is there now: what was there before, and what is new in tables and in rows."""
-    same = {name: [{column: row[column] for column in old} for old, row in zip(before[name], now[name], strict=True)]
-            for name in before}  # fmt: skip
-    new = {name: [{c: v for c, v in row.items() if name not in before or c not in before[name][0]} for row in now[name]]
-           for name in now}  # fmt: skip
-    return same, {name: [row for row in each if row] for name, each in new.items() if name not in before or any(each)}
-
-
-ADDED: Rows = {"orders": [{"resolved": False}] * len(WAYS), "paces": [], "settings": []}
-"""Name what the newest version has more: tables, and columns with the value that old rows get."""
-
-
-def versions(place: Place) -> str | None:
+def installed(place: Place) -> str | None:
     """Read the version of a journal."""
     with place.engine().connect() as connection:
         return version(connection, PREFIX)
 
 
-def test_an_upgrade_keeps_everything(old: Place) -> None:
-    """A journal of version 0001 becomes one of the newest: every value of every row stays what it was."""
+def test_an_upgrade_keeps_everything(old: Place, later: str) -> None:
+    """Every value of every row stays what it was, in every table; the second upgrade finds nothing to do."""
     before = rows(old)
-    assert ("0001", len(WAYS)) == (versions(old), len(before["orders"]))
-    assert ([True, False], HEAD) == ([upgrade(old.engine(), PREFIX) for _ in range(2)], versions(old))
-    assert (before, ADDED) == since(before, rows(old))
+    assert {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "paces"} == {
+        name.removeprefix(PREFIX) for name, there in before.items() if there
+    }
+    assert [True, False] == [upgrade(old.engine(), PREFIX) for _ in range(2)]
+    assert (later, before) == (installed(old), rows(old))
 
 
-def test_the_command_upgrades(old: Place, tmp_path: Path) -> None:
+def taken(place: Place) -> set[tuple[str, str]]:
+    """Return the steps between different states that the database takes of the orders that are there."""
+    orders = tables(PREFIX).orders
+    words = [*map(str, State), "authorized", "paid"]
+    steps = set()
+    with place.engine().connect() as connection:
+        states = connection.execute(sa.select(orders.c.id, orders.c.state)).all()
+        for number, now, then in ((number, now, then) for number, now in states for then in words if now != then):
+            attempt = connection.begin_nested()
+            with contextlib.suppress(sa.exc.DBAPIError):
+                connection.execute(orders.update().where(orders.c.id == number).values(state=then))
+                steps.add((now, then))
+            attempt.rollback()
+    return steps
+
+
+def test_an_upgrade_teaches_a_state(old: Place, later: str) -> None:
+    """The database takes the new steps and all that were legal, and refuses every other one, of old rows, too."""
+    was = {step for step in STEPS - NEW_STEPS if step[0] != "new"}  # no order stays new
+    assert was == taken(old)
+    upgrade(old.engine(), PREFIX)
+    assert (later, was | {("sending", "authorized")}) == (installed(old), taken(old))
+
+
+def test_an_upgraded_journal_takes_a_new_kind_to_a_new_state(old: Place, later: str) -> None:
+    """An order of a kind that was not there before is kept, goes through the new state, and is guarded as all are."""
+    upgrade(old.engine(), PREFIX)
+    orders = tables(PREFIX).orders
+    given = {"account": "shop", "provider": "fake", "kind": "refund", "order_id": "rf-1", "parent": "po-succeeded",
+             "method": "", "amount": "1", "currency": "RUB", "fingerprint": "f", "contradicted": False,
+             "notified": False, "attempts": 0, "checks": 0, "created_at": 0, "updated_at": 0}  # fmt: skip
+    with old.engine().begin() as connection:
+        with pytest.raises(sa.exc.DBAPIError, match="an order begins as new"), connection.begin_nested():
+            connection.execute(orders.insert().values(**given, state="authorized"))
+        connection.execute(orders.insert().values(**given, state="new"))
+        refund = orders.c.kind == "refund"
+        for state in ("sending", "authorized", "succeeded"):
+            connection.execute(orders.update().where(refund).values(state=state))
+        with pytest.raises(sa.exc.DBAPIError, match="an order is never deleted"), connection.begin_nested():
+            connection.execute(orders.delete().where(refund))
+        read = sa.select(orders.c.namespace, orders.c.parent, orders.c.state).where(refund)
+        assert [("default", "po-succeeded", "succeeded")] == [tuple(row) for row in connection.execute(read)]
+    assert later == installed(old)
+
+
+def test_the_command_upgrades(old: Place, later: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`payhub journal upgrade` does it, and says from which version."""
     before = rows(old)
     written = tmp_path / "payhub.toml"
     written.write_text(f'[journal]\nurl = "{old.url}"\nkey = "k"\n')
-    arguments = ["-c", "from payhub.cli import main; main()", "journal", "upgrade", "--json", "--config", str(written)]
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
-    assert {"before": "0001", "version": HEAD, "changed": True} == json.loads(done.stdout)
-    assert (before, ADDED) == since(before, rows(old))
+    assert 0 == app.run(["journal", "upgrade", "--json", "--config", str(written)])
+    assert {"before": HEAD, "version": later, "changed": True} == json.loads(capsys.readouterr().out)
+    assert before == rows(old)
 
 
-def test_sqlite_is_upgraded_on_first_use(old: Place) -> None:
+def test_sqlite_is_upgraded_on_first_use(old: Place, later: str) -> None:
     """A journal in SQLite is upgraded by who uses it first; one in PostgreSQL says what to do, and changes nothing."""
     before = rows(old)
     journal = SqlJournal(old.url, PREFIX)
     if old.backend == "sqlite":
         journal.find(key())
-        assert (HEAD, (before, ADDED)) == (versions(old), since(before, rows(old)))
+        assert (later, before) == (installed(old), rows(old))
     else:
-        with pytest.raises(JournalFailed, match=f"tables are of version 0001, and this payhub needs {HEAD}"):
+        with pytest.raises(JournalFailed, match=f"tables are of version {HEAD}, and this payhub needs {later}"):
             journal.open(facts("po-new"), 60.0)
-        assert ("0001", before) == (versions(old), rows(old))
+        assert (HEAD, before) == (installed(old), rows(old))
     journal.close()
 
 
-def test_an_upgraded_journal_is_used_as_before(old: Place) -> None:
-    """After the upgrade known orders are known, new ones are taken, and illegal steps are refused as ever."""
+def test_an_upgraded_journal_is_used_as_before(old: Place, request: pytest.FixtureRequest) -> None:
+    """After the upgrade known orders are known, new ones are taken, and amounts are read as they were written."""
+    journal = SqlJournal(old.url, PREFIX)
+    names = [f"po-{state}" for state in WAYS]
+    before = [(journal.find(key(name)), journal.story(name)) for name in names]
+    journal.close()
+    later = request.getfixturevalue("later")
     upgrade(old.engine(), PREFIX)
     journal = SqlJournal(old.url, PREFIX)
-    assert [*WAYS] == [record.state for state in WAYS if (record := journal.find(key(f"po-{state}")))]
-    assert [3] * len(WAYS) == [len(journal.story(f"po-{state}")[1]) for state in WAYS]
+    assert before == [(journal.find(key(name)), journal.story(name)) for name in names]
     assert [False, True] == [journal.open(facts(name), 60.0).yours for name in ("po-pending", "po-new")]
-    orders = tables(PREFIX).orders
-    with journal.engine.connect() as connection, pytest.raises(sa.exc.DBAPIError, match="payhub: illegal step"):
-        connection.execute(sa.update(orders).where(orders.c.state == "failed").values(state="sending"))
+    assert Money("1000.44", "RUB") == journal.open(facts("po-new"), 60.0).record.facts.amount
+    assert later == installed(old)
     journal.close()
 
 
@@ -166,10 +211,11 @@ def schema(place: Place, prefix: str) -> list[list[tuple[str, ...]]]:
     return [sorted(tuple(value.replace(prefix, "") for value in row) for row in each) for each in told]
 
 
-def test_an_upgraded_journal_equals_a_new_one(old: Place) -> None:
+def test_an_upgraded_journal_equals_a_new_one(old: Place, later: str) -> None:
     """What came by an upgrade is what is made anew: the same tables, columns, indexes, constraints and triggers."""
     upgrade(old.engine(), PREFIX)
     upgrade(old.engine(), "anew_")
     upgraded = schema(old, PREFIX)
     assert [True] * len(upgraded) == [bool(each) for each in upgraded]
     assert schema(old, "anew_") == upgraded
+    assert later == installed(old)

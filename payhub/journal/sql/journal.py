@@ -45,7 +45,7 @@ from payhub.journal.records import (
 )
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.engine import BEGIN, READS, open_engine
-from payhub.journal.sql.migrate import HEAD, check, upgrade, version
+from payhub.journal.sql.migrate import check, is_current, upgrade, version
 from payhub.journal.sql.statements import OrderRow, Statements
 from payhub.journal.sql.tables import tables
 from payhub.journal.states import Evidence, Source, State
@@ -105,17 +105,14 @@ class SqlJournal:
                 self._arrive()
             if not self._ready:
                 with self._turn:
-                    if not self._current():
+                    with self._reading().begin() as connection:  # a file that is of this version may be read-only
+                        current = is_current(connection, self.prefix)
+                    if not current:
                         (upgrade if self._begin else check)(self.engine, self.prefix)
                 self._ready = True
             yield
         except (SQLAlchemyError, self._driver.Error) as cause:
             raise JournalFailed(f"the journal failed: {_cause(cause)}") from cause
-
-    def _current(self) -> bool:
-        """Look whether the tables are of this version: if so, nothing need be written."""
-        with self._reading().begin() as connection:
-            return version(connection, self.prefix) == HEAD
 
     def begun(self) -> bool:
         """Tell whether there are tables, of whatever version; nothing is made, and what cannot be read may be one."""

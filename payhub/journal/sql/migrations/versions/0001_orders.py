@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
-from payhub.journal.sql.tables import triggers
+from payhub.journal.sql.triggers import replace_triggers
 
 revision = "0001"
 down_revision = None
@@ -22,12 +22,18 @@ _ENTRIES: dict[str, dict[str, type[sa.types.TypeEngine[Any]]]] = {
 _PARTS = {
     "due_at": "due_at IS NOT NULL",
     "provider_id": "provider_id IS NOT NULL",
-    "updated_at": "state IN ('needs_attention', 'unknown')",
+    "updated_at": "(state IN ('needs_attention', 'unknown') OR contradicted)",
 }
-_STATES = (
-    "'new', 'sending', 'not_sent', 'declined', 'pending', 'unknown', 'succeeded', 'failed', 'canceled', "
-    "'reversed', 'needs_attention'"
-)
+_ENDS = ("succeeded", "failed", "canceled", "reversed")
+_STEPS = {
+    "new": ("sending",),
+    "not_sent": ("sending",),
+    "sending": ("not_sent", "declined", "pending", "unknown", "needs_attention", *_ENDS),
+    "pending": ("needs_attention", *_ENDS),
+    "unknown": ("not_sent", "declined", "pending", "needs_attention", *_ENDS),
+    "needs_attention": ("pending", *_ENDS),
+    "succeeded": ("reversed",),
+}
 
 
 def upgrade() -> None:
@@ -37,17 +43,19 @@ def upgrade() -> None:
     op.create_table(
         orders,
         sa.Column("id", _ID),
+        sa.Column("namespace", sa.String(255), nullable=False, server_default="default"),
         sa.Column("account", sa.String(255), nullable=False),
         sa.Column("provider", sa.String(255), nullable=False),
-        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("order_id", sa.String(255), nullable=False),
+        sa.Column("parent", sa.String(255)),
         sa.Column("method", sa.String(32), nullable=False),
         sa.Column("amount", sa.String(64), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("tail", sa.String(4)),
         sa.Column("payer", sa.String(64)),
-        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("state", sa.String(32), nullable=False),
         sa.Column("provider_id", sa.String(255)),
         sa.Column("provider_status", sa.Text),
         sa.Column("paid", sa.String(64)),
@@ -58,6 +66,7 @@ def upgrade() -> None:
         sa.Column("mismatches", sa.Text),
         sa.Column("redirect_url", sa.Text),
         sa.Column("contradicted", sa.Boolean, nullable=False),
+        sa.Column("resolved", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("checks", sa.Integer, nullable=False),
         sa.Column("sent_at", sa.BigInteger),
@@ -69,8 +78,6 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name=f"pk_{orders}"),
         sa.UniqueConstraint("order_id", "account", "kind", name=f"uq_{orders}_order_id"),
-        sa.CheckConstraint(f"state IN ({_STATES})", name=op.f(f"ck_{orders}_state")),
-        sa.CheckConstraint("kind IN ('payment', 'payout')", name=op.f(f"ck_{orders}_kind")),
     )
     for name, part in _PARTS.items():
         where = sa.text(part)
@@ -92,10 +99,10 @@ def upgrade() -> None:
         sa.Column("id", _ID),
         sa.Column("order_id", sa.String(255), nullable=False),
         sa.Column("account", sa.String(255), nullable=False),
-        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        sa.Column("verdict", sa.String(16), nullable=False),
+        sa.Column("verdict", sa.String(32), nullable=False),
         sa.Column("times", sa.Integer, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("last_at", sa.BigInteger, nullable=False),
@@ -103,5 +110,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", "account", name=f"uq_{notifications}_digest"),
     )
     op.create_index(f"ix_{notifications}_order_id", notifications, ["order_id"])
-    for statement in triggers(prefix, op.get_bind().dialect.name):
-        op.execute(statement)
+    paces = f"{prefix}paces"
+    op.create_table(
+        paces,
+        sa.Column("account", sa.String(255), nullable=False),
+        sa.Column("leaves_at", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("account", name=f"pk_{paces}"),
+    )
+    settings = f"{prefix}settings"
+    op.create_table(
+        settings,
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=f"pk_{settings}"),
+    )
+    replace_triggers(op.get_bind(), prefix, _STEPS)

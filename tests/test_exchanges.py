@@ -1,7 +1,10 @@
+import asyncio
+import contextlib
 import datetime as dt
 import importlib.metadata
 import json
 import platform
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +17,9 @@ from structlog.testing import capture_logs
 
 from payhub.driver import Call, Response
 from payhub.exchanges import events, record
+from payhub.exchanges.events import Event
 from payhub.exchanges.reply import Reply
+from payhub.journal import Key
 from payhub.masking import Clear, ProviderId, Truncated
 from payhub.models import Exchange, Phase
 from payhub.testing import answer
@@ -251,22 +256,56 @@ def test_one_event() -> None:
     assert [expected] == json.loads(json.dumps(logs))
 
 
-@pytest.fixture
-def broken_log() -> Iterator[None]:
-    """Configure structlog as an application may: with a processor that fails."""
-
-    def fail(*_: Any) -> Any:
-        raise ValueError("the log is full")
-
+@contextlib.contextmanager
+def configured(**settings: Any) -> Iterator[None]:
+    """Configure structlog as an application may."""
     before = structlog.get_config()
-    structlog.configure(processors=[fail])
-    yield
-    structlog.configure(**before)
+    structlog.configure(**settings)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
-def test_a_log_that_fails_changes_nothing(broken_log: None) -> None:
+def fail(*_: Any) -> Any:
+    raise OSError("No space left on device")
+
+
+FAILING = {
+    "processor": {"processors": [fail]},
+    "file": {"logger_factory": lambda *_: types.SimpleNamespace(info=fail, warning=fail, error=fail, critical=fail)},
+    "logger": {"logger_factory": fail},
+    "wrapper without our levels": {"wrapper_class": structlog.BoundLoggerBase},
+}
+
+
+@pytest.mark.parametrize("settings", FAILING.values(), ids=FAILING)
+def test_a_log_that_fails_changes_nothing(settings: dict[str, Any]) -> None:
     """A log that cannot be written must not turn an answer about money into an error; observers still hear."""
     heard: list[Exchange] = []
     exchange = recorded(Reply(phase=Phase.ANSWERED, response=ANSWER))
-    events.publish(exchange, [("me", lambda *, event: heard.append(event))])
+    with configured(**settings):
+        events.publish(exchange, [("broken", fail), ("me", lambda *, event: heard.append(event))])
+        for event in Event:
+            events.log(event, Key("shop", "payout", "po-1"), error="E")
     assert [exchange] == heard
+
+
+def test_an_event_names_its_order_without_a_card_number() -> None:
+    """An order's key is three fields of the event, and an application may number its orders as it likes."""
+    with capture_logs() as logs:
+        events.log(Event.CONTRADICTED, Key("shop", "payout", CARD))
+    order = {"account": "shop", "kind": "payout", "order_id": "411111******1111"}
+    assert [{"event": "payhub.contradicted", "log_level": "warning", **order}] == logs
+
+
+def test_a_logger_of_coroutines_loses_no_event() -> None:
+    """An application that logs with structlog's asynchronous logger has payhub's events, too."""
+    seen = structlog.testing.LogCapture()
+
+    async def program() -> None:
+        events.log(Event.JOURNAL_FAILED, error="E")
+
+    with configured(processors=[seen], wrapper_class=structlog.stdlib.AsyncBoundLogger):
+        asyncio.run(program())
+    assert [{"event": "payhub.journal_failed", "log_level": "critical", "error": "E"}] == seen.entries

@@ -36,7 +36,7 @@ ONLY_IN = {
     "httpcore": {"payhub.transport"},
     "sqlalchemy": {"payhub.journal"},
     "alembic": {"payhub.journal"},
-    "structlog": {"payhub.exchanges", "payhub.plans", "payhub.accounts", "payhub.receivers", "payhub.cli"},
+    "structlog": {"payhub.exchanges", "payhub.plans", "payhub.cli.console"},
     "cryptography": {"payhub_alikassa.signing", "payhub_alikassa.sandbox"},
     "payhub_alikassa": {"payhub_alikassa"},
     "starlette": {"payhub.receivers", "payhub_alikassa.sandbox"},

@@ -1,5 +1,6 @@
 """docs/logging.md, and what other pages say of masks, is so."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import structlog
 import payhub
 from payhub import masking
 from payhub.exchanges import record
+from payhub.exchanges.events import Event
 from payhub.masking import Mask, mask_value
 from payhub.models import Exchange
 
@@ -67,10 +69,38 @@ def test_no_shown_header_is_a_secret_one() -> None:
 
 
 def test_every_event_is_listed() -> None:
-    """The page lists every event that payhub logs."""
-    sources = "\n".join(path.read_text("utf-8") for path in Path(payhub.__file__).parent.rglob("*.py"))
-    logged = set(re.findall(r'[_.]?log(?:\.\w+)?\(\s*"(payhub\.\w+)"', sources))
-    assert logged == set(re.findall(r"`(payhub\.\w+)`(?=[^\n]* \| \w+)", PAGES["logging"]))
+    """The page lists every event that payhub logs, with its levels and fields."""
+    listed = {
+        event.strip("`"): (set(re.findall(r"\b(?:info|warning|error|critical)\b", level)), named([fields]))
+        for event, level, fields, _ in table("logging", "events")
+    }
+    assert listed.pop(Event.EXCHANGE.title) == ({"info"}, [])  # its fields have a table of their own
+    others = [event for event in Event if event is not Event.EXCHANGE]
+    levels = {event.title: {each.level for each in others if each.title == event.title} for event in others}
+    assert {event.title: (levels[event.title], list(event.fields)) for event in others} == listed
+
+
+def test_the_fields_of_the_exchange_event_are_those_of_the_table() -> None:
+    """The event has every field of an exchange; what the application bound stands in it by itself."""
+    fields = set(named([cells[0] for cells in table("logging", "exchange")])) - {"context"}
+    assert fields | set(record.BOUND) == set(Event.EXCHANGE.fields)
+
+
+SOURCES = [path.read_text("utf-8") for path in sorted(Path(payhub.__file__).parent.rglob("*.py"))]
+CALLS = [
+    call for source in SOURCES for call in ast.walk(ast.parse(source))
+    if isinstance(call, ast.Call) and ast.unparse(call.func) == "log"
+]  # fmt: skip
+
+
+def test_every_call_logs_an_event_of_the_table() -> None:
+    """What is logged is an event of the table, with fields that its row has."""
+    unknown = []
+    for call in CALLS:
+        names = re.findall(r"Event\.(\w+)", ast.unparse(call.args[0]))
+        given = {keyword.arg for keyword in call.keywords if keyword.arg}
+        unknown += [(name, given - set(Event[name].fields)) for name in names if not given <= set(Event[name].fields)]
+    assert [] == unknown
 
 
 CARD = "4111111111111111"

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-import structlog
 
 from payhub.driver import AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
+from payhub.exchanges.events import Event, log
 from payhub.journal import Journal, Seal
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
@@ -30,8 +30,6 @@ from payhub.transport.settings import Transport
 DEFAULT_FILE = "payhub.toml"
 FILE_VARIABLE = "PAYHUB_CONFIG"
 KEY_FILE = "payhub.key"
-
-_log = structlog.get_logger("payhub")
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -207,7 +205,7 @@ def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
     """
     url = hide(settings.journal.url)
     if not url:
-        _log.warning("payhub.journal_in_memory", hint="orders are forgotten when the process ends; set [journal] url")
+        log(Event.JOURNAL_IN_MEMORY, hint="orders are forgotten when the process ends; set [journal] url")
         return MemoryJournal()
     try:
         from payhub.journal.sql import SqlJournal, placed  # noqa: PLC0415 - needs the extra `sql`

@@ -6,14 +6,11 @@ from typing import Any
 
 import msgspec
 import pluggy
-import structlog
 
 from payhub import hookspecs
 from payhub.driver import ProviderInfo
 from payhub.errors import BrokenPlugin, ConfigurationError, UnknownProvider
-from payhub.exchanges.events import Observer
-
-_log = structlog.get_logger("payhub")
+from payhub.exchanges.events import Event, Observer, log
 
 OPERATIONS = tuple(
     name.removeprefix("payhub_")
@@ -68,7 +65,7 @@ class Plugins:
             self._register(point.load(), f"{origin}:{point.name}", origin, point.dist.version if point.dist else "")
         except (Exception, SystemExit) as cause:  # noqa: BLE001 - whatever a module does when imported
             self.broken.append(Broken(name=point.name, origin=origin, cause=cause))
-            _log.warning("payhub.plugin_broken", plugin=point.name, distribution=origin, error=type(cause).__name__)
+            log(Event.PLUGIN_BROKEN, plugin=point.name, distribution=origin, error=type(cause).__name__)
 
     def _register_own(self, plugin: object) -> None:
         name = getattr(plugin, "__name__", type(plugin).__name__)

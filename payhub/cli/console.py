@@ -19,6 +19,7 @@ from rich.text import Text
 
 from payhub.accounts.config import JournalSettings, Settings, open_journal, read_file
 from payhub.errors import ConfigurationError, PayhubError
+from payhub.exchanges.events import Event
 from payhub.hub import Hub
 from payhub.journal import Journal
 from payhub.masking import mask_cards
@@ -136,8 +137,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             ) from cause
 
 
-_FOR_CREATORS = ("payhub.journal_in_memory",)
-_OF_EACH_ORDER = "payhub.sweep_failed"
+_FOR_CREATORS = (Event.JOURNAL_IN_MEMORY.title,)
+_OF_EACH_ORDER = Event.SWEEP_FAILED.title
 
 
 def missing_journal(settings: Settings) -> str | None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Self
 
-import structlog
 import typer
 from rich.text import Text
 
@@ -25,12 +24,11 @@ from payhub.cli.console import (
     stdout,
 )
 from payhub.errors import JournalFailed
+from payhub.exchanges.events import Event, log
 from payhub.hub import Hub
 from payhub.models import Payment, Payout, Status
 
 _NAP = 0.2  # seconds; a signal is noticed within
-
-_log = structlog.get_logger("payhub")
 
 
 class Interrupts:
@@ -104,7 +102,7 @@ def _await_journal(session: Session, pause: float, interrupts: Interrupts) -> No
     """Wait until there is a journal to look into: a watch may be started before the first order."""
     missing = missing_journal(session.settings())
     if missing:
-        _log.warning("payhub.journal_missing", hint=missing)
+        log(Event.JOURNAL_MISSING, hint=missing)
     while missing and not interrupts.asked:
         interrupts.pause(pause)
         missing = missing_journal(session.settings())
@@ -138,7 +136,7 @@ def sweep_once(
     except JournalFailed as cause:
         if not lasting:
             raise
-        _log.error("payhub.sweep_failed", error=one_line(str(cause)))
+        log(Event.SWEEP_FAILED, error=one_line(str(cause)))
         return 0
     return taken
 

@@ -22,7 +22,6 @@ from payhub.masking import Mask, find_provider_id, mask_cards, mask_json, mask_j
 from payhub.masking.text import MAX_SHOWN, excerpt, mask_email, mask_text
 from payhub.models import Exchange
 
-_log = structlog.get_logger("payhub")
 _json = msgspec.json.Decoder(float_hook=str)
 
 SHOWN_HEADERS = frozenset(

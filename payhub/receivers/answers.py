@@ -10,13 +10,10 @@ import traceback
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-import structlog
-
 from payhub.errors import BadNotification, PayhubError, UnknownAccount, UnsupportedOperation
+from payhub.exchanges.events import Event, log
 from payhub.masking import mask_cards
 from payhub.models import LONGEST_DELIVERY, Notification, Received
-
-_log = structlog.get_logger("payhub")
 
 
 class Answer(NamedTuple):
@@ -90,13 +87,13 @@ def failed(account: str, known: Collection[str], cause: Exception) -> Answer:
     kind = type(cause).__name__
     match cause:
         case Refusal(answer=answer):
-            _log.info("payhub.notification_refused", account=name, status=answer.status)
+            log(Event.DELIVERY_REFUSED, account=name, status=answer.status)
             return answer
         case BadNotification() | UnknownAccount() | UnsupportedOperation():
-            log = _log.warning if name else _log.info  # the key may be a wrong one
-            log("payhub.notification_refused", account=name, status=REFUSED.status, error=kind)
+            event = Event.NOTIFICATION_REFUSED if name else Event.DELIVERY_REFUSED
+            log(event, account=name, status=REFUSED.status, error=kind)
             return REFUSED
-    _log.error("payhub.notification_failed", account=name, status=AGAIN.status, error=kind, reason=_reason(cause))
+    log(Event.NOTIFICATION_FAILED, account=name, status=AGAIN.status, error=kind, reason=_reason(cause))
     return AGAIN
 
 
@@ -126,6 +123,6 @@ class Questions:
             yield told
         except Exception as cause:  # noqa: BLE001 - it is kept and answered, and its order is due
             kind, reason = type(cause).__name__, _reason(cause)
-            _log.error("payhub.question_failed", account=told.account, kind=told.kind, error=kind, reason=reason)
+            log(Event.QUESTION_FAILED, account=told.account, kind=told.kind, error=kind, reason=reason)
         finally:
             self._room.release()

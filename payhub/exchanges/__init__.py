@@ -1,1 +1,1 @@
-"""Say what is told of a call: its masked record, and the events made of it."""
+"""Exchanges: the masked record of a call, and all that is logged."""

@@ -1,7 +1,7 @@
-"""Turn what was sent and answered into masked records, and log each as one event.
+"""Masked records of what was sent and answered.
 
-A record never has a signature, a hash of a body or a header that may hold a secret: with the
-public key or a hash, whoever knows the rest of a body finds the hidden digits of a card in seconds.
+A record never has a signature, a hash of a body or a header that may hold a secret: with a signature and
+the public key, or with a hash, the hidden digits of a card in an otherwise known body are found in seconds.
 """
 
 import datetime as dt
@@ -28,33 +28,33 @@ SHOWN_HEADERS = frozenset(
     {
         # what was sent, by what, in what form
         *("user-agent", "content-type", "content-length", "content-encoding", "transfer-encoding"),
-        # who answered, the provider or somebody before it, and when
+        # who answered, the provider or a proxy before it, and when
         *("server", "via", "date", "age", "x-cache", "cf-cache-status"),
         # what to do now
         *("retry-after", "allow", "location", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"),
         *("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
-        # by what the provider finds the exchange in its own logs
+        # what the provider finds the exchange by in its own logs
         *("request-id", "x-request-id", "x-correlation-id", "x-trace-id", "traceparent", "cf-ray"),
         *("x-amzn-requestid", "x-amzn-trace-id", "x-amz-cf-id", "x-cloud-trace-context"),
     }
 )
-"""Name the headers that are shown, of requests and answers, besides those that a call names."""
+"""Headers that are shown, of requests and answers, besides those that a call names."""
 
 SECRET_HEADERS = frozenset(
     {
-        # who has them can act as the account, or as its user
+        # they let anybody act as the account, or as its user
         *("authorization", "proxy-authorization", "authentication-info", "cookie", "set-cookie", "x-api-key"),
-        # who has them can try what is hidden in the body
+        # they let anybody try what is hidden in the body
         *("sign", "signature", "x-sign", "x-signature", "signature-input"),
         *("digest", "content-digest", "repr-digest", "content-md5", "etag"),
     }
 )
-"""Name the headers that are never shown, whatever a driver wants."""
+"""Headers that are never shown, whatever a driver wants."""
 
 BOUND = ("request_id", "user")
-"""Name what is taken over of what the application bound to its log.
+"""What is taken over of the values that the application bound to its log.
 
-Not all of it: who binds a dict of personal data must not find it in what goes to a provider's support.
+Not all of them: a dict of personal data that is bound must not turn up in what goes to a provider's support.
 """
 
 _LONGEST_HEADER, _LONGEST_BOUND = 512, 128
@@ -71,29 +71,29 @@ def describe(
     duration: float,
 ) -> Exchange:
     """Return the masked record of one exchange; `duration` is in seconds."""
-    came = reply.response or reply.part
-    request, _ = _body(call.body, call.asked)
-    response, known_as = _body(came.body, call.promised) if came else (None, None)
+    response = reply.response or reply.part
+    asked, _ = _body(call.body, call.asked)
+    answered, provider_id = _body(response.body, call.promised) if response else (None, None)
     return Exchange(
         account=account,
         provider=provider,
         operation=call.operation,
         order_id=call.order_id and mask_cards(call.order_id),
-        provider_id=mask_cards(call.provider_id) if call.provider_id else known_as,
+        provider_id=mask_cards(call.provider_id) if call.provider_id else provider_id,
         method=call.method,
         url=str(mask_value(call.url, Mask.LINK)),
         phase=reply.phase,
-        status=came.status if came else None,
+        status=response.status if response else None,
         problem=reply.problem,
         started_at=started_at,
         duration=round(duration, 6),
-        server_time=_date(came.headers.get("date")) if came else None,
+        server_time=_date(response.headers.get("date")) if response else None,
         bytes_sent=len(call.body),
-        bytes_received=len(came.body) if came else 0,
-        request=request,
-        response=response,
+        bytes_received=len(response.body) if response else 0,
+        request=asked,
+        response=answered,
         request_headers=_headers(call.headers, call.shown_headers),
-        response_headers=_headers(came.headers, call.shown_headers) if came else {},
+        response_headers=_headers(response.headers, call.shown_headers) if response else {},
         signed_with=call.signed_with,
         software=software,
         context=_context(),
@@ -102,7 +102,7 @@ def describe(
 
 @functools.cache
 def software(driver: str, driver_version: str) -> str:
-    """Name the versions at work: payhub's, the driver's, Python's."""
+    """Return the versions at work: payhub's, the driver's, Python's."""
     own, theirs = (f" {text}" if text else "" for text in (payhub_version(), driver_version))
     return f"payhub{own}, {driver}{theirs}, Python {platform.python_version()}"
 
@@ -123,26 +123,25 @@ def _body(body: bytes, shape: type[msgspec.Struct] | None) -> tuple[object, str 
         value = _json.decode(body)
         return mask_json(value, shape), find_provider_id(value, shape)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _text(body, shape), None
+        return _not_json(body, shape), None
 
 
-def _text(body: bytes, shape: type[msgspec.Struct] | None) -> str:
+def _not_json(body: bytes, shape: type[msgspec.Struct] | None) -> str:
     """Show the beginning of what is not JSON: a proxy's page, a crash, half an answer."""
     text = body[: 4 * (MAX_SHOWN + 1)].decode("utf-8", "replace")  # a character has four bytes at most
     head = excerpt(text)
-    said = mask_json_part(head, shape) if head.lstrip().startswith(("{", "[")) else head
     cut = ", cut" if len(head) < len(text) else ""
-    return f"[not JSON, {len(body)} bytes{cut}] {mask_text(said)}"
-
-
-def _headers(headers: Mapping[str, str], more: frozenset[str]) -> dict[str, str]:
-    names = _shown_headers(more)
-    return {shown: _header(shown, value) for name, value in headers.items() if (shown := name.lower()) in names}
+    if head.lstrip().startswith(("{", "[")):
+        head = mask_json_part(head, shape)
+    return f"[not JSON, {len(body)} bytes{cut}] {mask_text(head)}"
 
 
 @functools.cache
 def _shown_headers(more: frozenset[str]) -> frozenset[str]:
     return SHOWN_HEADERS.union(map(str.lower, more)) - SECRET_HEADERS
+
+
+_ID = re.compile(r"[\w.:/=-]{1,100}", re.ASCII)
 
 
 @functools.lru_cache(maxsize=256)  # most are the same with every exchange
@@ -154,17 +153,20 @@ def _header(name: str, value: str) -> str:
     return text[:_LONGEST_HEADER]
 
 
-_ID = re.compile(r"[\w.:/=-]{1,100}", re.ASCII)
+def _headers(headers: Mapping[str, str], more: frozenset[str]) -> dict[str, str]:
+    names = _shown_headers(more)
+    return {shown: _header(shown, value) for name, value in headers.items() if (shown := name.lower()) in names}
 
 
 def _context() -> dict[str, str]:
+    """Return what is taken over of what the application bound."""
     bound = structlog.contextvars.get_contextvars()
-    return {name: _bound(bound[name]) for name in BOUND if isinstance(bound.get(name), str | int | UUID)}
-
-
-def _bound(value: object) -> str:
-    text = mask_cards(str(value))[:_LONGEST_BOUND]
-    return mask_email(text) if "@" in text else text
+    context = {}
+    for name in BOUND:
+        if isinstance(value := bound.get(name), str | int | UUID):
+            text = mask_cards(str(value))[:_LONGEST_BOUND]
+            context[name] = mask_email(text) if "@" in text else text
+    return context
 
 
 def _date(header: str | None) -> dt.datetime | None:

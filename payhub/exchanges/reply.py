@@ -1,4 +1,4 @@
-"""Hold how a call went, for the plan that wanted it made."""
+"""How a call went, for the plan that wanted it made."""
 
 from payhub.driver import Response
 from payhub.masking import Clear, MaskedStruct
@@ -6,10 +6,10 @@ from payhub.models import Exchange, Phase
 
 
 class Reply(MaskedStruct, frozen=True, kw_only=True):
-    """Tell a plan how a call went: how far it got, and the complete answer or what prevented it.
+    """The outcome of a call: how far it got, and the complete answer or what prevented it.
 
-    `part` is what came of an answer that did not come whole: nothing may be concluded from it.
-    `exchanges` has the masked record of every try, the last one being this.
+    `part` is what was received of an incomplete answer: nothing may be concluded from it.
+    `exchanges` has the masked record of every try, this one last.
     """
 
     phase: Clear[Phase]

@@ -1,7 +1,7 @@
-"""Decide what may be shown of a value: in a log, a repr, a message.
+"""Masking: what may be shown of a value, in a log, a repr or a message.
 
-The masks of a struct's fields are an allow-list (`masks`), free text is searched for what must not
-show (`text`), values that tracebacks could show are wrapped (`hidden`), and what leaves the process
+The masks of a struct's fields are an allow-list (`masks`), free text is searched for what must not be
+shown (`text`), values that a traceback could show are wrapped (`hidden`), and what leaves the process
 is searched once more (`leaks`).
 """
 
@@ -24,7 +24,7 @@ from payhub.masking.masks import (
     mask_json_part,
     mask_value,
 )
-from payhub.masking.text import HIDDEN, is_card_number, mask_cards, mask_text, truncate
+from payhub.masking.text import HIDDEN, is_card_number, mask_cards, mask_text, printable, truncate
 
 __all__ = [
     "HIDDEN",
@@ -51,5 +51,6 @@ __all__ = [
     "mask_json_part",
     "mask_text",
     "mask_value",
+    "printable",
     "truncate",
 ]

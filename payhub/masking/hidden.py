@@ -1,4 +1,4 @@
-"""Hold what must not be shown, where a traceback with local variables would show it.
+"""Values that must not be shown where a traceback prints local variables.
 
 A function that may raise keeps a password, an answer's fields or a number in one of these: they
 are texts, bytes, dicts and lists like any other, but for their repr.
@@ -11,12 +11,12 @@ from payhub.masking.text import HIDDEN
 
 
 class _Hidden:
-    """Show nothing, to nobody: rich and pprint follow."""
+    """A value without a repr of its own; rich and pprint follow."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Say that something is hidden."""
+        """Return that something is hidden."""
         return HIDDEN
 
     def __rich_repr__(self) -> tuple[()]:
@@ -25,25 +25,25 @@ class _Hidden:
 
 
 class HiddenText(_Hidden, str):
-    """Be a text that `repr` does not show; `str` makes a plain one of it."""
+    """A text that `repr` does not show; `str` makes a plain one of it."""
 
     __slots__ = ()
 
 
 class HiddenBytes(_Hidden, bytes):
-    """Be bytes that `repr` does not show."""
+    """Bytes that `repr` does not show."""
 
     __slots__ = ()
 
 
 class HiddenFields(_Hidden, dict[str, Any]):
-    """Be a dict that `repr` does not show; what is in it is plain."""
+    """A dict that `repr` does not show; what is in it is plain."""
 
     __slots__ = ()
 
 
 class HiddenItems(_Hidden, list[Any]):
-    """Be a list that `repr` does not show; what is in it is plain."""
+    """A list that `repr` does not show; what is in it is plain."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Find in a text what must never be shown: card numbers, keys, signatures and secrets, however encoded.
+"""Leaks: what must never be shown, found in a text: card numbers, keys, signatures and secrets, however encoded.
 
 Masking is an allow-list and hides these before they are written. This is the second look, at the
 bytes that are about to leave: a ticket, a log, a cassette.
@@ -6,7 +6,7 @@ bytes that are about to leave: a ticket, a log, a cassette.
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -16,15 +16,111 @@ Leak = Literal["card number", "key", "signature", "secret"]
 
 
 class Finding(NamedTuple):
-    """Name what was found and where, never the value; `encoding` says how it was written, if not plainly."""
+    """A leak and its place, never the value; `encoding` says how it was written, if not plainly."""
 
     leak: Leak
     line: int
     encoding: str = ""
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return it in words."""
         return f"{self.leak} in line {self.line}{f' ({self.encoding})' if self.encoding else ''}"
+
+
+# What a leak looks like.
+
+_ID = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"  # UUID
+    r"|(?=[0-9]*[a-fA-F])(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{64}|[0-9a-fA-F]{40}))(?![0-9A-Za-z])"  # SHA-512, -256, -1
+)
+
+_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*KEY-----")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{18,}")
+_HEX = re.compile(r"[0-9a-fA-F]{26,}|(?:[0-9a-fA-F]{2}[ :-]){12,}[0-9a-fA-F]{2}|(?:\\x[0-9a-fA-F]{2}){13,}")
+_LONG_BASE64 = 171  # 128 bytes, without padding
+_LONG_HEX = 256
+_MANY = 40  # of the 64 characters; 171 random ones have 59 in the mean, and practically never fewer than 50
+_NAMES = (
+    r"(?:[\w-]*[_-])?(?:passw(?:or)?d|pwd|passphrase|secret|token|api[_-]?key|private[_-]?key|authorization|cookie"
+    r"|sign(?:ature)?|sess(?:ion)?_?id|credentials?|c[vs][vc]2?)"
+)
+_SOME = (
+    r"(?!(?:null|none|true|false|-)(?:[\s\"'\\,;&)}\]]|$))(?!\[hidden)(?![^\s\"',;&]*\*\*)"  # neither absent nor masked
+)
+_SECRET = re.compile(
+    rf"(?<![\w-]){_NAMES}(?:"
+    rf"\\*[\"']\s*:\s*\\*[\"']?{_SOME}[^\s\"'\\,}}\]\[{{]"  # JSON, also inside a JSON text, and repr of a dict
+    rf"|\s*=\s*\\*[\"']?{_SOME}[^\s\"'\\&;,)\[{{])"  # query, form, TOML, repr
+    rf"|^[ \t>]*{_NAMES}:[ \t]*(?:Bearer[ \t]+)?{_SOME}\S+[ \t]*$"  # header
+    rf"|^[ \t>]*(?:proxy-)?(?:authorization|(?:set-)?cookie):[ \t]*{_SOME}\S",  # headers of several words
+    re.IGNORECASE,
+)
+
+
+def _is_random(token: str) -> bool:
+    """Tell noise from a long word or path: all kinds of characters, and many of them."""
+    if re.fullmatch("[0-9a-fA-F]+", token):
+        return len(token) >= _LONG_HEX and len(set(token.lower())) == len("0123456789abcdef")
+    kinds = (str.isupper, str.islower, str.isdigit)
+    return len(set(token)) >= _MANY and all(any(map(kind, token)) for kind in kinds)
+
+
+def _plain_leaks(text: str) -> Iterator[Leak]:
+    """Find what leaks in a text as it is."""
+    rest = _ID.sub("#", text)
+    if mask_cards(rest) != rest:
+        yield "card number"
+    if _KEY.search(text):
+        yield "key"
+    if any(_is_random(token) for token in _BASE64.findall(text) if len(token) >= _LONG_BASE64):
+        yield "signature"
+    if _SECRET.search(text):
+        yield "secret"
+
+
+# How it may be written.
+
+_FOLDED = re.compile(r"(?:[A-Za-z0-9+/]{60,76}(?:\r?\n|\\r\\n|\\n)[ \t]*){2,}[A-Za-z0-9+/]+={0,2}")
+
+
+def _folded(text: str) -> Iterator[tuple[Leak, int, str]]:
+    """Find signatures in Base64 that was folded into lines."""
+    for block in _FOLDED.finditer(text):
+        token = re.sub(r"\s|\\r|\\n", "", block.group()).rstrip("=")
+        if _is_random(token):
+            yield "signature", text.count("\n", 0, block.start()) + 1, "folded"
+
+
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def _decoded(text: str) -> Iterator[tuple[str, str]]:
+    """Read a text in every way in which it may be encoded; most of what comes out is noise."""
+    if (unquoted := unquote_plus(text)) != text:
+        yield "URL", unquoted
+    for token in _HEX.findall(text):
+        digits = re.sub("[^0-9a-fA-F]", "", token.replace("\\x", ""))
+        for start in (0, 1):
+            even = digits[start : len(digits) - (len(digits) - start) % 2]
+            yield "hexadecimal", bytes.fromhex(even).decode("latin-1")
+    for token in _BASE64.findall(text):
+        for start in range(4):  # what stands before it may look like a part of it
+            part = token[start:].translate(_URL_SAFE)
+            whole = part[: len(part) - (len(part) % 4 == 1)]
+            yield "Base64", base64.b64decode(whole + "=" * (-len(whole) % 4)).decode("latin-1")
+
+
+def _leaks(text: str, depth: int) -> Iterator[tuple[Leak, tuple[str, ...]]]:
+    """Look at a text as it is, and then at what may be encoded in it."""
+    for leak in _plain_leaks(text):
+        yield leak, ()
+    if depth:
+        for encoding, decoded in _decoded(text):
+            for leak, inner in _leaks(decoded, depth - 1):
+                yield leak, (*inner, encoding)
+
+
+_DEPTH = 3
 
 
 def find_leaks(text: str | bytes) -> tuple[Finding, ...]:
@@ -45,129 +141,5 @@ def find_leaks(text: str | bytes) -> tuple[Finding, ...]:
     for number, line in enumerate(plain.splitlines(), 1):
         for leak, encodings in _leaks(line, _DEPTH):
             found.setdefault((leak, number), " in ".join(encodings))
-    return tuple(Finding(leak, number, encoding) for (leak, number), encoding in sorted(found.items(), key=_place))
-
-
-_DEPTH = 3
-
-
-def _place(item: tuple[tuple[Leak, int], str]) -> tuple[int, str]:
-    (leak, number), _ = item
-    return number, leak
-
-
-def _leaks(text: str, depth: int) -> Iterator[tuple[Leak, tuple[str, ...]]]:
-    """Look at a text as it is, and then at whatever may be encoded in it."""
-    for leak, present in _TESTS.items():
-        if present(text):
-            yield leak, ()
-    if depth:
-        for encoding, decoded in _decoded(text):
-            for leak, inner in _leaks(decoded, depth - 1):
-                yield leak, (*inner, encoding)
-
-
-# What a leak looks like.
-
-_ID = re.compile(
-    r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"  # UUID
-    r"|(?=[0-9]*[a-fA-F])(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{64}|[0-9a-fA-F]{40}))(?![0-9A-Za-z])"  # SHA-512, -256, -1
-)
-
-
-def _has_card_number(text: str) -> bool:
-    rest = _ID.sub("#", text)
-    return mask_cards(rest) != rest
-
-
-_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*KEY-----")
-
-
-def _has_key(text: str) -> bool:
-    return _KEY.search(text) is not None
-
-
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{18,}")
-_HEX = re.compile(r"[0-9a-fA-F]{26,}|(?:[0-9a-fA-F]{2}[ :-]){12,}[0-9a-fA-F]{2}|(?:\\x[0-9a-fA-F]{2}){13,}")
-_LONG_BASE64 = 171  # 128 bytes, without padding
-_LONG_HEX = 256
-
-
-def _has_signature(text: str) -> bool:
-    return any(_is_random(token) for token in _BASE64.findall(text) if len(token) >= _LONG_BASE64)
-
-
-def _is_random(token: str) -> bool:
-    """Tell noise from a long word or path: all kinds of characters, and many of them."""
-    if re.fullmatch("[0-9a-fA-F]+", token):
-        return len(token) >= _LONG_HEX and len(set(token.lower())) == len("0123456789abcdef")
-    kinds = (str.isupper, str.islower, str.isdigit)
-    return len(set(token)) >= _MANY and all(any(map(kind, token)) for kind in kinds)
-
-
-_MANY = 40  # of the 64 characters; 171 random ones have 59 in the mean, and practically never fewer than 50
-
-
-_NAMES = (
-    r"(?:[\w-]*[_-])?(?:passw(?:or)?d|pwd|passphrase|secret|token|api[_-]?key|private[_-]?key|authorization|cookie"
-    r"|sign(?:ature)?|sess(?:ion)?_?id|credentials?|c[vs][vc]2?)"
-)
-_SOME = (
-    r"(?!(?:null|none|true|false|-)(?:[\s\"'\\,;&)}\]]|$))(?!\[hidden)(?![^\s\"',;&]*\*\*)"  # neither absent nor masked
-)
-_SECRET = re.compile(
-    rf"(?<![\w-]){_NAMES}(?:"
-    rf"\\*[\"']\s*:\s*\\*[\"']?{_SOME}[^\s\"'\\,}}\]\[{{]"  # JSON, also inside a JSON text, and repr of a dict
-    rf"|\s*=\s*\\*[\"']?{_SOME}[^\s\"'\\&;,)\[{{])"  # query, form, TOML, repr
-    rf"|^[ \t>]*{_NAMES}:[ \t]*(?:Bearer[ \t]+)?{_SOME}\S+[ \t]*$"  # header
-    rf"|^[ \t>]*(?:proxy-)?(?:authorization|(?:set-)?cookie):[ \t]*{_SOME}\S",  # headers of several words
-    re.IGNORECASE,
-)
-
-
-def _has_secret(text: str) -> bool:
-    return _SECRET.search(text) is not None
-
-
-_TESTS: Mapping[Leak, Callable[[str], bool]] = {
-    "card number": _has_card_number,
-    "key": _has_key,
-    "signature": _has_signature,
-    "secret": _has_secret,
-}
-
-
-# How it may be written.
-
-_FOLDED = re.compile(r"(?:[A-Za-z0-9+/]{60,76}(?:\r?\n|\\r\\n|\\n)[ \t]*){2,}[A-Za-z0-9+/]+={0,2}")
-
-
-def _folded(text: str) -> Iterator[tuple[Leak, int, str]]:
-    """Find signatures in Base64 that was folded into lines."""
-    for block in _FOLDED.finditer(text):
-        token = re.sub(r"\s|\\r|\\n", "", block.group()).rstrip("=")
-        if _is_random(token):
-            yield "signature", text.count("\n", 0, block.start()) + 1, "folded"
-
-
-def _decoded(text: str) -> Iterator[tuple[str, str]]:
-    """Read a text in every way in which it may be encoded; most of what comes out is noise."""
-    if (unquoted := unquote_plus(text)) != text:
-        yield "URL", unquoted
-    for token in _HEX.findall(text):
-        digits = re.sub("[^0-9a-fA-F]", "", token.replace("\\x", ""))
-        for start in (0, 1):
-            even = digits[start : len(digits) - (len(digits) - start) % 2]
-            yield "hexadecimal", bytes.fromhex(even).decode("latin-1")
-    for token in _BASE64.findall(text):
-        for start in range(4):  # what stands before it may look like a part of it
-            yield "Base64", _from_base64(token[start:])
-
-
-def _from_base64(token: str) -> str:
-    whole = token[: len(token) - (len(token) % 4 == 1)]
-    padded = whole.translate(_URL_SAFE) + "=" * (-len(whole) % 4)
-    return base64.b64decode(padded).decode("latin-1")
-
-
-_URL_SAFE = str.maketrans("-_", "+/")
+    listed = (Finding(leak, number, encoding) for (leak, number), encoding in found.items())
+    return tuple(sorted(listed, key=lambda each: (each.line, each.leak)))

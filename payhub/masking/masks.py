@@ -1,4 +1,4 @@
-"""Decide what may be shown of a value: in a log, a repr, a message.
+"""Masks of values: what a log, a repr or a message shows of each field of a struct.
 
 Masking is an allow-list. A field of a struct is shown only as its annotation says (`Clear`, `Phone`,
 `Truncated` and the others here); a field without one, and every field that a struct does not
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class Mask(enum.Enum):
-    """Name how a field is shown."""
+    """A way to show a field, by the name of its annotation."""
 
     CLEAR = "Clear"
     PROVIDER_ID = "ProviderId"
@@ -54,7 +54,7 @@ Clear = Annotated[_T, Mask.CLEAR]
 """Show the value as it is: ids, amounts, statuses, times."""
 
 ProviderId = Annotated[_T, Mask.PROVIDER_ID]
-"""Show the value as it is, and know it for the provider's id of the payment or payout."""
+"""Show the value as it is, and take it for the provider's id of the order."""
 
 Words = Annotated[_T, Mask.WORDS]
 """Show a text in somebody's words, such as an error's, without what it may quote; see `mask_text`."""
@@ -110,13 +110,13 @@ def _mask_words(value: object) -> object:
 
 
 def _by(rule: Callable[[str], str]) -> Callable[[object], object]:
-    """Apply a rule to what can be what it is for, and hide everything else."""
+    """Return a mask that applies a rule for texts to what can be one, and hides everything else."""
 
-    def show_by_rule(value: object) -> object:
+    def mask(value: object) -> object:
         text = str(value) if isinstance(value, str | int | dt.date) else ""
         return rule(text) if 0 < len(text) <= MAX_SHOWN else HIDDEN
 
-    return show_by_rule
+    return mask
 
 
 _RULES: dict[Mask, Callable[[object], object]] = {
@@ -135,7 +135,7 @@ _RULES: dict[Mask, Callable[[object], object]] = {
 
 
 def mask_value(value: object, mask: Mask) -> object:
-    """Return what may be shown of a value under a mask; what is empty or not there hides nothing and stays."""
+    """Return what a mask shows of a value; what is empty or absent hides nothing and stays."""
     return value if value is None or value == "" or value is msgspec.UNSET else _RULES[mask](value)
 
 
@@ -145,61 +145,23 @@ class _Field(typing.NamedTuple):
     shape: type[msgspec.Struct] | None
 
 
-@functools.cache
-def _fields(shape: type[msgspec.Struct]) -> dict[str, _Field]:
-    """Read a struct's masks once: its fields by the name they have on the wire."""
-    hints = typing.get_type_hints(shape, include_extras=True)
-    return {
-        f.encode_name: _Field(f.name, _mask_of(hints[f.name]), _struct_in(hints[f.name]))
-        for f in msgspec.structs.fields(shape)
-    }
-
-
-def _mask_of(hint: Any) -> Mask:
-    metadata = getattr(hint, "__metadata__", ())
-    return next((m for m in metadata if isinstance(m, Mask)), Mask.HIDDEN)
-
-
-def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
+def struct_in(hint: Any) -> type[msgspec.Struct] | None:
+    """Return the struct that a type hint names, at any depth: of `list[Item] | None` it is `Item`."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return hint
-    return next(filter(None, map(_struct_in, typing.get_args(hint))), None)
+    return next(filter(None, map(struct_in, typing.get_args(hint))), None)
 
 
-def mask_json(value: object, shape: type[msgspec.Struct] | None) -> object:
-    """Mask a decoded JSON value by the struct that declares it; without a struct, hide every value."""
-    match value:
-        case dict():
-            known = _fields(shape) if shape else {}
-            return {mask_cards(_short(str(k))): _mask_field(v, known.get(k)) for k, v in value.items()}
-        case list() | tuple():
-            return [mask_json(item, shape) for item in value]
-    return HIDDEN
-
-
-def mask_json_part(text: str, shape: type[msgspec.Struct] | None) -> str:
-    """Mask the beginning of a JSON text, which cannot be decoded: each value by the name before it."""
-    known = _fields(shape) if shape else {}
-
-    def hide(found: re.Match[str]) -> str:
-        value = _read(found["value"])
-        shown = HIDDEN if value is HIDDEN else _mask_field(value, known.get(found["name"]))
-        return f"{found['before']}{msgspec.json.encode(shown).decode()}"
-
-    return _PAIR.sub(hide, text)
-
-
-_PAIR = re.compile(
-    r"""(?P<before>"(?P<name>(?:[^"\\]|\\.){0,100})"\s*:\s*)"""
-    r"""(?P<value>"(?:[^"\\]|\\.)*"?|[^\s"\[\]{},]+)"""
-)
-
-
-def _read(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:  # it was cut
-        return HIDDEN
+@functools.cache
+def _fields(shape: type[msgspec.Struct]) -> dict[str, _Field]:
+    """Return a struct's fields and their masks by the name that they have on the wire."""
+    fields = {}
+    hints = typing.get_type_hints(shape, include_extras=True)
+    for field in msgspec.structs.fields(shape):
+        hint = hints[field.name]
+        mask = next((each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Mask)), Mask.HIDDEN)
+        fields[field.encode_name] = _Field(field.name, mask, struct_in(hint))
+    return fields
 
 
 _LONGEST_PLAIN = 100
@@ -225,23 +187,51 @@ def _mask_field(value: object, field: _Field | None) -> object:
     return mask_value(_short(value) if field.mask in {Mask.CLEAR, Mask.PROVIDER_ID} else value, field.mask)
 
 
+def mask_json(value: object, shape: type[msgspec.Struct] | None) -> object:
+    """Mask a decoded JSON value by the struct that declares it; without a struct, hide every value."""
+    match value:
+        case dict():
+            known = _fields(shape) if shape else {}
+            return {mask_cards(_short(str(k))): _mask_field(v, known.get(k)) for k, v in value.items()}
+        case list() | tuple():
+            return [mask_json(item, shape) for item in value]
+    return HIDDEN
+
+
+_PAIR = re.compile(
+    r"""(?P<before>"(?P<name>(?:[^"\\]|\\.){0,100})"\s*:\s*)"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"?|[^\s"\[\]{},]+)"""
+)
+
+
+def mask_json_part(text: str, shape: type[msgspec.Struct] | None) -> str:
+    """Mask the beginning of a JSON text, which cannot be decoded: each value by the name before it."""
+    known = _fields(shape) if shape else {}
+
+    def mask(found: re.Match[str]) -> str:
+        try:
+            shown = _mask_field(msgspec.json.decode(found["value"]), known.get(found["name"]))
+        except msgspec.DecodeError:  # it was cut
+            shown = HIDDEN
+        return f"{found['before']}{msgspec.json.encode(shown).decode()}"
+
+    return _PAIR.sub(mask, text)
+
+
 def find_provider_id(value: object, shape: type[msgspec.Struct] | None) -> str | None:
     """Return the provider's id in a decoded answer, if its struct declares one with `ProviderId`."""
-    name = _id_of(shape) if shape else None
-    found = value.get(name) if name and isinstance(value, dict) else None
+    if shape is None or not isinstance(value, dict):
+        return None
+    name = next((name for name, field in _fields(shape).items() if field.mask is Mask.PROVIDER_ID), None)
+    found = value.get(name)
     return str(mask_value(found, Mask.PROVIDER_ID)) if found and isinstance(found, str | int) else None
 
 
-@functools.cache
-def _id_of(shape: type[msgspec.Struct]) -> str | None:
-    return next((name for name, field in _fields(shape).items() if field.mask is Mask.PROVIDER_ID), None)
-
-
 class MaskedStruct(msgspec.Struct, frozen=True):
-    """Give a struct a repr that obeys the masks of its fields; rich and pprint follow it."""
+    """A struct whose repr shows each field as its mask says; rich and pprint follow."""
 
     def __repr__(self) -> str:
-        """Show the type and the fields, each by its mask."""
+        """Return the type and the fields, each by its mask."""
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._shown())})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:

@@ -1,12 +1,10 @@
-"""Hold amounts of money exactly."""
+"""Amounts of money, exact to the last digit."""
 
-import contextlib
+import copy
 import functools
 import re
-from collections.abc import Iterator
-from contextvars import ContextVar
 from decimal import Context, Decimal, Inexact, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 from iso4217 import Currency
@@ -34,30 +32,14 @@ def exponent(currency: str) -> int:
 
 @functools.cache
 def _counted(currency: str, allowed: int | None) -> tuple[int, Decimal]:
-    """Return how many digits after the point may be given, and the step that all amounts are written in."""
+    """Return how many digits after the point are allowed, and the exponent that amounts are quantized to."""
     standard = exponent(currency)
     allowed = standard if allowed is None else min(allowed, _PLACES)
     return allowed, Decimal(1).scaleb(-min(standard, allowed), context=_EXACT)
 
 
-_as_written = ContextVar("payhub_as_written", default=False)
-
-
-@contextlib.contextmanager
-def as_written() -> Iterator[None]:
-    """Take amounts as they were written down, for they were checked then: currencies leave the standard.
-
-    For what payhub itself has kept, and nothing else.
-    """
-    token = _as_written.set(True)
-    try:
-        yield
-    finally:
-        _as_written.reset(token)
-
-
 class Money(msgspec.Struct, frozen=True, eq=False):
-    """Say an amount and its currency: `Money("1000.44", "RUB")`.
+    """An exact amount in a currency: `Money("1000.44", "RUB")`.
 
     The amount is a decimal text, an `int` or a `Decimal`; never a float. It is kept with the
     digits of ISO 4217. For a provider that counts finer or coarser, `exponent` says how many
@@ -79,21 +61,32 @@ class Money(msgspec.Struct, frozen=True, eq=False):
 
     def __post_init__(self) -> None:
         """Check the amount and give it the digits of its currency."""
-        if _as_written.get():
-            msgspec.structs.force_setattr(self, "amount", _exact(self.amount))
-            return
         allowed, step = _counted(self.currency, self.exponent)
         amount = _exact(self.amount)
         try:
             kept = amount.quantize(step, context=_EXACT)
         except Inexact:
-            digits = _digits(amount)
+            digits = len(f"{amount:f}".partition(".")[2].rstrip("0"))  # after the point; zeros at the end say nothing
             if digits > allowed:
                 raise ValueError(
                     f"amount: {self.currency} has {allowed} digits after the point, {digits} were given"
                 ) from None
             kept = amount.quantize(Decimal(1).scaleb(-digits, context=_EXACT), context=_EXACT)
         msgspec.structs.force_setattr(self, "amount", kept)
+
+    @classmethod
+    def as_written(cls, amount: str, currency: str) -> Self:
+        """Return an amount that payhub itself has written down, digit for digit.
+
+        It was checked when it was written; the currency may have left ISO 4217 since.
+
+        Raises:
+            ValueError: the amount is not a number.
+        """
+        money = copy.copy(cls("0", "RUB"))  # a copy is not checked
+        msgspec.structs.force_setattr(money, "amount", _exact(amount))
+        msgspec.structs.force_setattr(money, "currency", currency)
+        return money
 
     def __eq__(self, other: object) -> bool:
         """Compare amount and currency; how many digits were allowed does not matter."""
@@ -134,8 +127,3 @@ def _exact(amount: object) -> Decimal:
         case str() | int() | Decimal():
             raise ValueError("amount: not a plain decimal number, as 1000.44")
     raise TypeError(f"amount: a text or a Decimal is needed, not {type(amount).__name__}")
-
-
-def _digits(amount: Decimal) -> int:
-    """Count the digits after the point that are not trailing zeros."""
-    return len(f"{amount:f}".partition(".")[2].rstrip("0"))

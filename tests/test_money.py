@@ -108,6 +108,21 @@ def test_what_can_be_made_can_be_written_and_read(text: str) -> None:
     assert money == msgspec.json.decode(msgspec.json.encode(money), type=Money)
 
 
+@pytest.mark.parametrize("text", ["500.10", "500.1", "500.125", "0", "-3.00", "9" * 18 + "." + "9" * 18])
+@pytest.mark.parametrize("currency", ["RUB", "HRK"])
+def test_what_payhub_has_written_is_read_to_the_digit(text: str, currency: str) -> None:
+    """An amount that was written down is read with its digits, also if its currency has left the standard since."""
+    money = Money.as_written(text, currency)
+    assert (f"{text} {currency}", Decimal(text), Money) == (str(money), money.amount, type(money))
+
+
+@pytest.mark.parametrize("damaged", [1.5, "1e3", "", "NaN", None])
+def test_rule_12_what_is_no_exact_number_is_not_read(damaged: Any) -> None:
+    """Rule 12: what no amount is written as is refused, where it comes from notwithstanding."""
+    with pytest.raises((TypeError, ValueError), match=r"^amount: "):
+        Money.as_written(damaged, "RUB")
+
+
 def test_digits_allowed_do_not_matter_to_equality() -> None:
     """Amounts are equal if amount and currency are; how many digits were allowed does not matter."""
     assert {Money("1.5", "RUB")} == {Money("1.50", "RUB", 8), Money(Decimal("1.500"), "RUB")}

@@ -12,7 +12,6 @@ from payhub import Money, Status, ToCard
 from payhub.journal import Notice, Source, State, Wanted
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.tables import tables
-from payhub.money import as_written
 from tests.raw_server import answer
 from tests.samples import PAYOUT, known
 
@@ -54,8 +53,7 @@ def dropped(journal: SqlJournal) -> None:
 
 def gone(amount: str) -> Money:
     """Make an amount in the currency that is no more, as only the journal may."""
-    with as_written():
-        return Money(amount, GONE)
+    return Money.as_written(amount, GONE)
 
 
 READS: dict[str, Callable[[SqlJournal], Any]] = {
@@ -115,8 +113,8 @@ def test_money_is_as_strict_as_ever(old: SqlJournal) -> None:
     for wrong in (lambda: Money("5", GONE), lambda: msgspec.convert({"amount": "5", "currency": GONE}, Money)):
         with pytest.raises(ValueError, match="not an ISO 4217 code"):
             wrong()
-    with as_written(), pytest.raises(ValueError, match="not a plain decimal"):
-        Money("5e3", GONE)
+    with pytest.raises(ValueError, match="not a plain decimal"):
+        Money.as_written("5e3", GONE)
 
 
 AMOUNTS = [("500", 0), ("500", None), ("500.00", None), ("500.00000", 5), ("500", 18)]

@@ -12,13 +12,12 @@ import msgspec
 from payhub.journal.records import Entry, Facts, Key, Noted, Notice, Record, Verdict
 from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
-from payhub.money import Money, as_written, exponent
+from payhub.money import Money, exponent
 
-T = TypeVar("T")
+T = TypeVar("T", Notice, Evidence)
 
 _CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
 
-_DIGITS = 18
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -43,17 +42,12 @@ def _column(name: str, value: Any) -> Any:
 
 def record(row: Any) -> Record:
     """Read an order; SQLite has no booleans, and says 0 and 1."""
-    with as_written():
-        return _record(row)
-
-
-def _record(row: Any) -> Record:
     facts = Facts(
         account=row.account,
         provider=row.provider,
         kind=row.kind,
         order_id=row.order_id,
-        amount=Money(row.amount, row.currency, _DIGITS),
+        amount=Money.as_written(row.amount, row.currency),
         method=row.method,
         fingerprint=row.fingerprint,
         tail=row.tail,
@@ -87,7 +81,7 @@ def _record(row: Any) -> Record:
 
 def exchange(key: Key, row: Any) -> Entry:
     """Read an exchange."""
-    found = _read(row.body, Exchange)
+    found = msgspec.json.decode(row.body, type=Exchange)
     return Entry(at=_moment(row.at), what="exchange", key=key, exchange=found)
 
 
@@ -123,6 +117,9 @@ def noted(row: Any) -> Noted:
     )
 
 
+_AMOUNTS = ("requested", "paid", "credited", "commission")
+
+
 def notice(body: str) -> Notice:
     """Read what a notification says."""
     return _read(body, Notice)
@@ -134,8 +131,11 @@ def said(body: str) -> Evidence:
 
 
 def _read(body: str, shape: type[T]) -> T:
-    with as_written():
-        return msgspec.json.decode(body, type=shape)
+    """Read a struct; its amounts are put in afterwards, for a decoder would check them anew."""
+    fields = msgspec.json.decode(body)
+    written = {name: fields.pop(name) for name in _AMOUNTS if fields.get(name)}
+    amounts = {name: Money.as_written(money["amount"], money["currency"]) for name, money in written.items()}
+    return msgspec.structs.replace(msgspec.convert(fields, type=shape), **amounts)
 
 
 def attempt(key: Key, row: Any) -> Entry:
@@ -179,7 +179,7 @@ def digits(money: Money | None) -> str | None:
 
 
 def _money(digits: str | None, currency: str) -> Money | None:
-    return None if digits is None else Money(digits, currency, _DIGITS)
+    return None if digits is None else Money.as_written(digits, currency)
 
 
 _WRITERS: Mapping[str, Callable[[Any], Any]] = {

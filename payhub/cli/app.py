@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 
 from payhub.cli import accounts, demo, journal, notifications, orders, sandbox, serve, story, sweeps, ticket
-from payhub.cli.console import ExitCode, OutcomeUnknown, UsageError, one_line, write_json
+from payhub.cli.console import MEANINGS, ExitCode, OutcomeUnknown, UsageError, one_line, write_json
 from payhub.errors import ConfigurationError, Declined, InvalidOrder, PayhubError, UnknownOrder
 
-DESCRIPTION = """Take payments and make payouts with many payment providers.
+DESCRIPTION = f"""Take payments and make payouts with many payment providers.
 
-Exit codes: 0 done; 2 usage or configuration; 3 refused or not sent; 4 outcome unknown, ask for it.
+Exit codes: {"; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())}.
 """
 
 
@@ -57,7 +57,7 @@ def application() -> typer.Typer:
     return app
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> ExitCode:
     """Run one command and return the exit code."""
     command = typer.main.get_command(application())
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
         code = command.main(list(arguments) or ["--help"], prog_name="payhub", standalone_mode=False)
     except Exception as cause:  # noqa: BLE001 - no user is to see a traceback
         return _report(cause, arguments)
-    return code if isinstance(code, int) else ExitCode.DONE
+    return ExitCode(code or ExitCode.DONE)
 
 
 def _report(cause: Exception, arguments: Sequence[str]) -> ExitCode:

@@ -37,16 +37,31 @@ VerboseOption = Annotated[
 ]
 
 
+@enum.unique
 class ExitCode(enum.IntEnum):
-    """Tell a script what it may conclude."""
+    """What a script may conclude from the end of a command."""
 
     DONE = 0
-    DEFECT = 1
-    FOUND = 1  # of `payhub unknown`: a monitor has to look in either case
-    NONE = 1  # of `payhub find`, as of grep
+    DEFECT = 1  # as Python itself ends where nothing catches an exception
     USAGE = 2
     REFUSED = 3
     UNKNOWN = 4
+    WAITING = 5
+    NONE_FOUND = 6
+    INTERRUPTED = 130  # as shells have it for Ctrl-C
+
+
+MEANINGS: Mapping[ExitCode, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.DEFECT: "a defect of payhub or of a plugin",
+    ExitCode.USAGE: "the command line or the configuration is wrong",
+    ExitCode.REFUSED: "refused, not sent, or not answered",
+    ExitCode.UNKNOWN: "the outcome is unknown: ask, do not create it again",
+    ExitCode.WAITING: "orders wait for a person",
+    ExitCode.NONE_FOUND: "no order was found",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+}
+"""The help's words for each exit code."""
 
 
 class UsageError(Exception):

@@ -57,7 +57,7 @@ def unknown(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> ExitCode:
-    """List the orders that wait for a person; exit 1 if there are any.
+    """List the orders that wait for a person; exit code 5 if there are any.
 
     Those of which nobody knows what became, those that need attention, and those that are contradicted.
     """
@@ -76,7 +76,7 @@ def unknown(
     rest = [Text(f"the {MOST} oldest; there are more")] if more else []
     values = {"orders": [views.order(record) for record in records], "more": more}
     session.answer(values, *([shown, *rest] if records else [Text("none")]))
-    return ExitCode.FOUND if records else ExitCode.DONE
+    return ExitCode.WAITING if records else ExitCode.DONE
 
 
 def _state(record: Record) -> str:

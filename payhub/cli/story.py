@@ -166,7 +166,7 @@ def find(  # noqa: PLR0913 - one argument for each option
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> ExitCode:
-    """Find orders by the provider's id, or by the number's last four, amount and day; exit 1 if there is none.
+    """Find orders by the provider's id, or by the number's last four, amount and day; exit code 6 if there are none.
 
     What is given has to fit all together. The newest come first.
     """
@@ -184,7 +184,7 @@ def find(  # noqa: PLR0913 - one argument for each option
         order = (facts.account, facts.kind, facts.order_id, facts.amount, views.destination(facts))
         shown.add_row(*map(cell, (made, *order, record.provider_id, record.state)))
     session.answer({"orders": [views.order(record) for record in found]}, shown if found else Text("none"))
-    return ExitCode.DONE if found else ExitCode.NONE
+    return ExitCode.DONE if found else ExitCode.NONE_FOUND
 
 
 def _amount(amount: str | None, currency: str | None) -> Money | None:

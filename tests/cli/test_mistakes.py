@@ -7,7 +7,9 @@ import pytest
 
 from payhub import errors
 from payhub.cli.app import EXIT_CODES
+from payhub.cli.console import ExitCode
 from payhub.errors import PayhubError
+from payhub.journal.sql import SqlJournal
 from payhub_alikassa.sandbox import Sandbox
 from tests.raw_server import RawServer, answer
 
@@ -226,6 +228,20 @@ def test_a_defect_is_one_line(payhub: Command) -> None:
     assert done.json["error"]["type"] == "ZeroDivisionError"
 
 
+def test_a_monitor_can_tell_a_defect_from_orders_that_wait(
+    payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`unknown` ends with 5 if there are such orders, with 1 if it failed by a defect, and with 3 without a journal."""
+    sandbox.arm("cut_after_accepting", path="/v1/payout")
+    payhub(*PAYOUT, "--to-card", CARD)
+    assert payhub("unknown").code == ExitCode.WAITING
+    with monkeypatch.context() as defect:
+        defect.setattr(SqlJournal, "unsettled", lambda *_: 1 / 0)
+        assert payhub("unknown").code == ExitCode.DEFECT
+    sandbox.config.with_name("payhub.db").write_text("these are my notes\n" * 100)
+    assert payhub("unknown").code == ExitCode.REFUSED
+
+
 @pytest.fixture
 def broken_driver(install: Callable[..., None], write_config: Callable[[str], Path]) -> None:
     """Install a driver with defects, and configure it."""
@@ -245,12 +261,13 @@ def test_words_of_the_provider_cannot_steer_the_terminal(
 
 
 def test_every_error_has_an_exit_code() -> None:
-    """Errors of configuration are 2, every other error of payhub is 3."""
+    """Errors of configuration, and an order that the journal does not have, are 2; every other error of payhub is 3."""
     found = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, PayhubError)}
     codes = {kind.__name__: next(EXIT_CODES[base] for base in kind.__mro__ if base in EXIT_CODES) for kind in found}
-    configuration = {kind.__name__ for kind in found if issubclass(kind, errors.ConfigurationError)}
-    assert {name for name, code in codes.items() if code == 2} == configuration
-    assert {code for name, code in codes.items() if name not in configuration} == {3}
+    mistakes = (errors.ConfigurationError, errors.UnknownOrder)
+    usage = {kind.__name__ for kind in found if issubclass(kind, mistakes)}
+    assert {name for name, code in codes.items() if code == 2} == usage
+    assert {code for name, code in codes.items() if name not in usage} == {3}
 
 
 def without(module: str) -> subprocess.CompletedProcess[str]:

@@ -153,11 +153,11 @@ def test_a_watch_that_waits_can_be_stopped(without_file: Path) -> None:
 # unknown
 
 
-def test_unknown_orders_are_exit_1(payhub: Command, sandbox: Sandbox) -> None:
-    """An order of which nobody knows what became is listed, for a person and for a program: exit 1."""
+def test_unknown_orders_are_exit_5(payhub: Command, sandbox: Sandbox) -> None:
+    """An order of which nobody knows what became is listed, for a person and for a program: exit 5."""
     cut(payhub, sandbox)
     shown, done = payhub("unknown"), payhub("unknown", "--json")
-    assert shown.code == done.code == 1
+    assert shown.code == done.code == 5
     assert "the connection" in shown.out
     (order,) = done.json["orders"]
     assert (order["account"], order["kind"], order["order_id"], order["state"]) == (
@@ -177,7 +177,7 @@ def test_a_failure_that_the_provider_denies_waits_for_a_person(payhub: Command, 
     assert (payhub(*said).code, payhub("unknown").code) == (0, 0)
     payhub("status", ACCOUNT, "payout", "--order-id", "po-1")
     shown, done = payhub("unknown"), payhub("unknown", "--json")
-    assert (shown.code, "failed, contradicted" in " ".join(shown.out.split())) == (1, True)
+    assert (shown.code, "failed, contradicted" in " ".join(shown.out.split())) == (5, True)
     assert [("po-1", "failed", True)] == [
         (order["order_id"], order["state"], order["contradicted"]) for order in done.json["orders"]
     ]
@@ -361,7 +361,7 @@ def test_resolve_only_shows_what_it_would_do(payhub: Command, sandbox: Sandbox) 
     shown = payhub(*RESOLVE)
     assert "would become failed" in " ".join(shown.out.split())
     assert "Nothing was changed. With --yes it is done, and kept for ever." in shown.out
-    assert payhub("unknown").code == 1
+    assert payhub("unknown").code == 5
     assert {told["what"] for told in payhub("trace", "po-1", "--json").json["story"]} == {
         "attempt",
         "exchange",

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from payhub.cli.app import application
-from payhub.cli.console import ExitCode
+from payhub.cli.console import MEANINGS, ExitCode
 from payhub_alikassa.sandbox import Sandbox
 
 from .conftest import ACCOUNT, CARD, PAYER, Command
@@ -61,7 +61,14 @@ def test_every_argument_is_in_the_usage(name: str) -> None:
 
 def test_every_exit_code_is_explained() -> None:
     """The table of exit codes is complete."""
-    assert [int(code) for code in re.findall(r"(?m)^\| (\d) \|", SECTIONS["Exit codes"])] == list(ExitCode)
+    assert [int(code) for code in re.findall(r"(?m)^\| (\d+) \|", SECTIONS["Exit codes"])] == list(ExitCode)
+
+
+def test_exit_codes_differ() -> None:
+    """No two meanings share a code, and help names each with what it means."""
+    assert list(ExitCode.__members__.values()) == list(ExitCode)
+    assert (list(ExitCode), len(ExitCode)) == (list(MEANINGS), len(set(MEANINGS.values())))
+    assert all(f"{code} {meaning}" in (GROUP.help or "") for code, meaning in MEANINGS.items())
 
 
 def shape(value: Any) -> Any:

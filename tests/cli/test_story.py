@@ -41,10 +41,10 @@ def test_an_order_is_found_by_the_providers_id(payhub: Command, sandbox: Sandbox
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_nothing_found_is_exit_1(payhub: Command) -> None:
-    """As of grep."""
+def test_nothing_found_is_exit_6(payhub: Command) -> None:
+    """A script can tell it from a mistake and from a defect."""
     done = payhub("find", "--last4", "9999")
-    assert (1, "none\n") == (done.code, done.out)
+    assert (6, "none\n") == (done.code, done.out)
 
 
 @pytest.mark.usefixtures("sandbox")

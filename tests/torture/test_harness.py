@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import pkgutil
 import sqlite3
 import subprocess
 import sys
@@ -124,6 +125,12 @@ def test_every_build_names_its_claim() -> None:
     """No claim matches anything that is said, and the builds of the short version are among all."""
     assert all(build.claim and build not in builds.BUILDS[:place] for place, build in enumerate(builds.BUILDS))
     assert set(builds.SAMPLE) < {build.name for build in builds.BUILDS}
+
+
+@pytest.mark.parametrize("target", sorted({target for build in builds.BUILDS for target in build.patches}))
+def test_what_a_build_breaks_is_there(target: str) -> None:
+    """A function that was moved or renamed is found here, and not by an experiment that breaks down."""
+    assert callable(pkgutil.resolve_name(target))
 
 
 FACTS = Facts(

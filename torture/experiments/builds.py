@@ -209,11 +209,11 @@ _PAID_TWICE = r"accepted \d+ times"
 
 BUILDS = (
     Build(
-        "the journal is written after sending", {"payhub.accounts.registry.recorded": _sent_first}, _killed, _PAID_TWICE
+        "the journal is written after sending", {"payhub.accounts.account.recorded": _sent_first}, _killed, _PAID_TWICE
     ),
     Build(
         "the journal is written after sending, and death at each line",
-        {"payhub.accounts.registry.recorded": _sent_first},
+        {"payhub.accounts.account.recorded": _sent_first},
         _died,
         _PAID_TWICE,
     ),
@@ -237,7 +237,7 @@ BUILDS = (
     ),
     Build(
         "a cut connection counts as not sent",
-        {"payhub.transport.runner._Watch.failed": _cut_is_not_sent},
+        {"payhub.transport.connection.Watch.failed": _cut_is_not_sent},
         _answered,
         _PAID_TWICE,
     ),
@@ -261,7 +261,7 @@ BUILDS = (
     ),
     Build(
         "answers are not compared with the order",
-        {"payhub.accounts.registry.compared": _as_it_came},
+        {"payhub.accounts.account.compared": _as_it_came},
         _answered,
         r"the journal says \w+ after another amount, to a create",
     ),

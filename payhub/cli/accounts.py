@@ -22,7 +22,6 @@ from payhub.cli.console import (
     cell,
     listed,
     one_line,
-    printable,
     stdout,
 )
 from payhub.driver import insecure
@@ -37,6 +36,7 @@ from payhub.errors import (
 )
 from payhub.hookspecs import hookimpl
 from payhub.hub import Hub
+from payhub.masking import printable
 from payhub.models import AccountInfo, Exchange, Kind, Phase
 
 MOST_SKEW = dt.timedelta(seconds=30)

@@ -22,7 +22,7 @@ from payhub.errors import ConfigurationError, PayhubError
 from payhub.exchanges.events import Event
 from payhub.hub import Hub
 from payhub.journal import Journal
-from payhub.masking import mask_cards
+from payhub.masking import mask_cards, printable
 
 WIDTH = 100
 """The columns of output that does not go to a terminal."""
@@ -232,11 +232,6 @@ def write_json(values: Mapping[str, object]) -> None:
 
 def _speaks_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().startswith("utf")
-
-
-def printable(text: str) -> str:
-    """Replace what could steer a terminal: a provider's words are shown, not obeyed."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def cell(value: object, style: str = "") -> Text:

@@ -17,6 +17,7 @@ import msgspec
 from payhub.cli.console import UsageError, listed
 from payhub.driver import ProviderInfo
 from payhub.errors import InvalidOrder
+from payhub.masking.masks import struct_in
 from payhub.models import Destination, PaymentOrder, PayoutOrder
 from payhub.money import Money
 
@@ -122,19 +123,13 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 def _paths(shape: type[msgspec.Struct], prefix: str = "", but: str = "") -> Iterator[str]:
     """List the paths of a struct's fields; an amount is one field."""
     for field in msgspec.structs.fields(shape):
-        inner = _struct_in(field.type)
+        inner = struct_in(field.type)
         if field.name in {but, "extra"}:
             continue
         if inner is None or inner is Money:
             yield f"{prefix}{field.name}"
         else:
             yield from _paths(inner, f"{prefix}{field.name}.")
-
-
-def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return hint
-    return next(filter(None, map(_struct_in, typing.get_args(hint))), None)
 
 
 def _made(shape: type[S], given: Fields, prefix: str = "", **ready: object) -> S:
@@ -145,7 +140,7 @@ def _made(shape: type[S], given: Fields, prefix: str = "", **ready: object) -> S
         if name in given:
             values[name] = _value(given[name].value, types[name], f"{prefix}{name}")
         else:
-            inner = typing.cast("type[msgspec.Struct]", _struct_in(types[name]))
+            inner = typing.cast("type[msgspec.Struct]", struct_in(types[name]))
             below = {path.partition(".")[2]: value for path, value in given.items() if path.startswith(f"{name}.")}
             values[name] = _made(inner, below, f"{prefix}{name}.")
     try:

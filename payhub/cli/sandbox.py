@@ -16,9 +16,10 @@ from rich.text import Text
 
 from payhub.accounts.config import read_file
 from payhub.accounts.plugins import Plugins
-from payhub.cli.console import ConfigOption, JsonOption, Session, VerboseOption, listed, printable
+from payhub.cli.console import ConfigOption, JsonOption, Session, VerboseOption, listed
 from payhub.driver import ProviderInfo, Sandbox
 from payhub.errors import ConfigurationError
+from payhub.masking import printable
 
 
 @contextmanager

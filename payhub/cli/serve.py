@@ -10,10 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from payhub.cli.console import ConfigOption, JsonOption, Session, VerboseOption, printable
+from payhub.cli.console import ConfigOption, JsonOption, Session, VerboseOption
 from payhub.cli.sweeps import Interrupts, sweep_once
 from payhub.errors import ConfigurationError
 from payhub.hub import Hub
+from payhub.masking import printable
 from payhub.receivers import asgi
 
 if TYPE_CHECKING:

@@ -21,13 +21,13 @@ from payhub.cli.console import (
     VerboseOption,
     cell,
     one_line,
-    printable,
     stdout,
     write_json,
 )
 from payhub.cli.journal import OrderArgument
 from payhub.cli.meant import nowhere
 from payhub.journal import Entry, Evidence, Noted, Record, Source, State, Verdict, Wanted
+from payhub.masking import printable
 from payhub.models import Exchange
 from payhub.money import Money
 from payhub.ticket.wording import utc

@@ -20,12 +20,12 @@ from payhub.cli.console import (
     VerboseOption,
     missing_journal,
     one_line,
-    printable,
     stdout,
 )
 from payhub.errors import JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.hub import Hub
+from payhub.masking import printable
 from payhub.models import Payment, Payout, Status
 
 _NAP = 0.2  # seconds; a signal is noticed within

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from payhub.cli.console import ConfigOption, JsonOption, Session, UsageError, VerboseOption, listed, printable
+from payhub.cli.console import ConfigOption, JsonOption, Session, UsageError, VerboseOption, listed
 from payhub.cli.journal import OrderArgument
 from payhub.cli.meant import nowhere
 from payhub.journal import Key, Record
+from payhub.masking import printable
 from payhub.models import Kind
 from payhub.ticket import Format, Lang, Ticket, form_of
 

@@ -14,8 +14,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from payhub.cli.console import cell, one_line, printable
+from payhub.cli.console import cell, one_line
 from payhub.journal import Facts, Noted, Record
+from payhub.masking import printable
 from payhub.masking.text import mask_text
 from payhub.models import Balance, Payment, Payout, Status
 from payhub.money import Money

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from payhub.journal import Noted
+from payhub.masking import printable
 from payhub.models import Exchange
 from payhub.ticket import values
 from payhub.ticket.texts import LABELS, MANIFEST, METHODS, UNITS, how_often
-from payhub.ticket.wording import body, came, clock, fenced, plain, printable, quoted
+from payhub.ticket.wording import body, came, clock, fenced, plain, quoted
 
 if TYPE_CHECKING:
     from payhub.ticket import Ticket

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from payhub.journal import Entry, Noted, Verdict
-from payhub.masking import Mask, mask_cards, mask_value
+from payhub.masking import Mask, mask_cards, mask_value, printable
 from payhub.models import Exchange, Phase
 from payhub.ticket.situations import Situation, Story, contrary
 from payhub.ticket.texts import (
@@ -38,11 +38,6 @@ def utc(time: dt.datetime) -> str:
 def clock(time: dt.datetime) -> str:
     """Write a time as people read it: UTC, milliseconds."""
     return utc(time).replace("T", " ").replace("Z", " UTC")
-
-
-def printable(line: str) -> str:
-    """Replace what could steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def plain(text: object) -> str:

@@ -2,16 +2,15 @@
 
 import importlib.metadata
 import re
-import subprocess
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[1]
+from tests.tree import ROOT, files
+
 OTHER = "payhub"
 
 WRITTEN = {
@@ -23,21 +22,9 @@ WRITTEN = {
 """How the other distribution would be named by mistake."""
 
 
-def kept() -> list[Path]:
-    """Return the files that are part of the project: those that git tracks, or all that a source distribution has."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
-    if listed.returncode == 0 and (names := listed.stdout.decode().split("\0")[:-1]):
-        return [path for name in names if (path := ROOT / name).is_file()]
-    return [
-        path
-        for path in ROOT.rglob("*")
-        if path.is_file() and not any(part.startswith(".") or part == "build" for part in path.relative_to(ROOT).parts)
-    ]
-
-
 def texts() -> Iterator[tuple[str, str]]:
     """Return the name and the text of every file that is one."""
-    for path in kept():
+    for path in files():
         try:
             yield str(path.relative_to(ROOT)), path.read_text("utf-8")
         except UnicodeDecodeError:

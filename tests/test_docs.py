@@ -30,6 +30,9 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = (README, *sorted(DOCS.glob("*.md")))
 
+ELSEWHERE = {"sandbox.md", "contributing.md"}
+"""Pages whose samples are run by a test of their own: below, and in tests/test_contributing.py."""
+
 DONE_BEFORE = ("make ", "python3 -m venv", ". .venv/", "pip install", "payhub sandbox")
 """Lines of shell samples that the tests' own set-up stands for: installing, and serving until Ctrl-C."""
 
@@ -118,7 +121,7 @@ def ordered(sandbox: Sandbox) -> None:
         hub.create_payment("alikassa-rub", order)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "sandbox.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in ELSEWHERE], ids=lambda page: page.name)
 @pytest.mark.usefixtures("sandbox")
 def test_samples_run(page: Path) -> None:
     """Every sample of a page runs, one after another in one directory, against a real sandbox."""
@@ -133,7 +136,7 @@ def test_samples_of_the_sandbox_run() -> None:
         sample.evaluate()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "contributing.md"], ids=lambda page: page.name)
 def test_every_sample_is_run(page: Path) -> None:
     """No block of a page stands outside of what is run: each names a language that is handled."""
     fences = re.findall(r"^ *```", page.read_text("utf-8"), re.MULTILINE)

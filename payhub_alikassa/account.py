@@ -1,8 +1,7 @@
-"""Open an account: keys loaded once, calls signed and addressed."""
+"""Open an account: load its keys once, then address and sign its calls."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -13,40 +12,27 @@ from payhub_alikassa import wire
 from payhub_alikassa.config import AliKassaConfig
 from payhub_alikassa.signing import Digest, Signer, Verifier, load_signer, load_verifier
 
-Role = Literal["payment_cert", "payout_cert"]
-
-# Balance and info take the payout certificate: https://doc-merchant.alikassa.com/method/balance
-_ROLES: dict[str, Role] = {
-    "v1/payment": "payment_cert",
-    "v1/payment/status": "payment_cert",
-    "v1/payment/history": "payment_cert",
-    "v1/payout": "payout_cert",
-    "v1/payout/status": "payout_cert",
-    "v1/account/balance": "payout_cert",
-    "v1/account/info": "payout_cert",
-}
+Answer = TypeVar("Answer", bound=MaskedStruct)
 
 _SHOWN_HEADERS = frozenset({"account"})  # the account's uuid, which the provider's support asks for
+
+
+class Endpoint(msgspec.Struct, Generic[Answer], frozen=True):
+    """A path of the provider: the operation it serves, the certificate that signs for it, the answer it promises."""
+
+    operation: str
+    path: str
+    certificate: Literal["payment_cert", "payout_cert"]
+    promised: type[Answer]
+    moves_money: bool = False
 
 
 def _signer(folder: Path | None, password: str | None, digest: Digest) -> Signer | None:
     return load_signer(folder, password, digest) if folder else None
 
 
-def _signed_with(signer: Signer | None, digest: Digest) -> str | None:
-    return f"{digest}, key SHA256:{signer.verifier.fingerprint}" if signer else None
-
-
-def _verifiers(config: AliKassaConfig) -> Iterator[Verifier]:
-    for number, path in enumerate(config.notification_key):
-        try:
-            yield load_verifier(path, config.digest)
-        except ConfigurationError as cause:
-            raise ConfigurationError(f"accounts.{config.name}.notification_key[{number}]: {cause}") from cause
-
-
 class AliKassaAccount:
-    """Hold one account's keys, and make its signed calls."""
+    """One account: its keys, and the calls that they sign."""
 
     def __init__(self, config: AliKassaConfig) -> None:
         """Load the keys and try them.
@@ -57,12 +43,17 @@ class AliKassaAccount:
         self.config = config
         if problem := config.problem():
             raise ConfigurationError(f"accounts.{config.name}: {problem}")
-        self._signers: dict[Role, Signer | None] = {
+        self._signers = {
             "payment_cert": _signer(config.payment_cert, hide(config.payment_password), config.digest),
             "payout_cert": _signer(config.payout_cert, hide(config.payout_password), config.digest),
         }
-        self._signed_with = {role: _signed_with(signer, config.digest) for role, signer in self._signers.items()}
-        self._verifiers = tuple(_verifiers(config))
+        verifiers: list[Verifier] = []
+        for number, path in enumerate(config.notification_key):
+            try:
+                verifiers.append(load_verifier(path, config.digest))
+            except ConfigurationError as cause:
+                raise ConfigurationError(f"accounts.{config.name}.notification_key[{number}]: {cause}") from cause
+        self._verifiers = tuple(verifiers)
 
     def __repr__(self) -> str:
         """Show the account's name only."""
@@ -95,29 +86,26 @@ class AliKassaAccount:
 
     def call(
         self,
-        path: str,
+        endpoint: Endpoint[Any],
         request: MaskedStruct,
-        promised: type[MaskedStruct],
         *,
-        operation: str,
-        moves_money: bool = False,
         order_id: str | None = None,
         provider_id: str | None = None,
     ) -> Call:
-        """Make the signed call: the bytes that are signed are the bytes that are sent.
+        """Return the signed call of an endpoint: the bytes that are signed are the bytes that are sent.
 
         Raises:
-            ConfigurationError: the account has no certificate for this path.
+            ConfigurationError: the account has no certificate for this endpoint.
         """
-        role = _ROLES[path]
-        signer = self._signers[role]
+        signer = self._signers[endpoint.certificate]
         if signer is None:
-            raise ConfigurationError(f"accounts.{self.name}: {operation} needs {role}, the folder of its certificate")
+            needed = f"{endpoint.operation} needs {endpoint.certificate}"
+            raise ConfigurationError(f"accounts.{self.name}: {needed}, the folder of its certificate")
         body = wire.write(request)
         return Call(
-            operation=operation,
-            url=f"{self.config.base_url.rstrip('/')}/{path}",
-            moves_money=moves_money,
+            operation=endpoint.operation,
+            url=f"{self.config.base_url.rstrip('/')}/{endpoint.path}",
+            moves_money=endpoint.moves_money,
             body=body,
             headers={
                 "Content-Type": "application/json",
@@ -128,7 +116,7 @@ class AliKassaAccount:
             order_id=order_id,
             provider_id=provider_id,
             asked=type(request),
-            promised=promised,
+            promised=endpoint.promised,
             shown_headers=_SHOWN_HEADERS,
-            signed_with=self._signed_with[role],
+            signed_with=signer.description,
         )

@@ -1,4 +1,4 @@
-"""Say what one AliKassa account needs: its uuid, its currency, its three keys."""
+"""The configuration of one AliKassa account: its uuid, its currency, its three keys."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\x2
 
 
 class PaymentServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Name the service code for a way to pay, where the account's differs from the documented one."""
+    """The service codes of ways to pay, where the account's differ from the documented ones."""
 
     card_hosted: Clear[Code | None] = None
     card_direct: Clear[Code | None] = None
@@ -32,7 +32,7 @@ class PaymentServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class PayoutServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Name the service code for a payout's destination, where it differs from the documented one."""
+    """The service codes of payouts' destinations, where the account's differ from the documented ones."""
 
     card: Clear[Code | None] = None
     phone: Clear[Code | None] = None
@@ -41,7 +41,7 @@ class PayoutServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
-    """Configure one account of the cabinet's section "Accounts".
+    """The configuration of one account of the cabinet's section "Accounts".
 
     `payment_cert` and `payout_cert` are the folders of the unpacked archives (private.pem,
     password.txt, public.pem); an account that only pays out needs only `payout_cert`, and the

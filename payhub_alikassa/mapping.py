@@ -5,9 +5,9 @@ Tables and pure functions only. The codes of services are free strings that the 
 documents name, and an account or an order can name another.
 """
 
-import datetime as dt
-from collections.abc import Mapping
-from decimal import Decimal
+import contextlib
+import re
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -41,8 +41,13 @@ from payhub.models import Destination
 from payhub_alikassa import models, wire
 from payhub_alikassa.config import AliKassaConfig
 
-E = TypeVar("E", bound=MaskedStruct)
-V = TypeVar("V")
+Extra = TypeVar("Extra", bound=MaskedStruct)
+T = TypeVar("T")
+
+RequisitesKind = Literal["card", "phone", "bank_account"]
+
+# A commission may really have nine digits after the point, whatever the currency has.
+_MAX_DIGITS = 9
 
 # https://doc-merchant.alikassa.com/payment/check/status
 STATUSES: Mapping[str, Status] = {
@@ -53,13 +58,8 @@ STATUSES: Mapping[str, Status] = {
 }
 
 
-def status(word: str) -> Status:
-    """Translate a status; a word that the documents do not have is not final."""
-    return STATUSES.get(word, Status.PENDING)
-
-
 class AliKassaPayment(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Add to a payment order what only AliKassa has; `lifetime` is in seconds, 900 to 3600."""
+    """What only AliKassa has in a payment order; `lifetime` is in seconds, 900 to 3600."""
 
     service: Clear[str | None] = None
     customer_code: Clear[str | None] = None
@@ -71,7 +71,7 @@ class AliKassaPayment(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class AliKassaPayout(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Add to a payout order what only AliKassa has."""
+    """What only AliKassa has in a payout order."""
 
     service: Clear[str | None] = None
     customer_code: Clear[str | None] = None
@@ -80,7 +80,7 @@ class AliKassaPayout(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class PaymentService(msgspec.Struct, frozen=True):
-    """Name a documented way to pay: its code and the fields it needs besides those of every payment."""
+    """A documented way to pay: its code and the fields it needs besides those of every payment."""
 
     code: str
     method: str
@@ -90,7 +90,7 @@ class PaymentService(msgspec.Struct, frozen=True):
 
 
 class PayoutService(msgspec.Struct, frozen=True):
-    """Name a documented destination of payouts: its code and the fields it needs."""
+    """A documented destination of payouts: its code and the fields it needs besides those of every payout."""
 
     code: str
     method: str
@@ -154,12 +154,13 @@ _DESTINATIONS: Mapping[type, str] = {
     ToBankAccount: "bank_account",
     ToWallet: "wallet",
 }
-_REQUISITES: Mapping[str, Literal["card", "phone", "bank_account"]] = {
+_REQUISITES: Mapping[str, RequisitesKind] = {
     "card": "card",
     "sbp": "phone",
     "sberpay": "phone",
     "bank_account": "bank_account",
 }
+_PHONE_SEPARATORS = str.maketrans("", "", "+ -()")
 
 # What an application calls the provider's field, for messages.
 PAYMENT_FIELDS: Mapping[str, str] = {
@@ -242,9 +243,22 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
     extra = _extra(order.extra, AliKassaPayment)
     payer, browser = order.payer or Payer(), (order.payer and order.payer.browser) or Browser()
     _check_currency(config, order.amount)
-    code, required = _payment_service(config, order, extra)
+    way, currency = f"{order.method}_{order.presentation}", order.amount.currency
+    code, required = _choose_service(
+        PAYMENT_SERVICES,
+        extra.service or getattr(config.payment_services, way, None),
+        {"method": order.method, "presentation": order.presentation, "currency": currency},
+        InvalidOrder(
+            "method",
+            f"no documented service for {order.method}, {order.presentation}, {currency}; "
+            f"name one in extra.service or in the account's payment_services.{way}",
+        ),
+    )
+    post_code = hide(payer.post_code)
+    if post_code is not None and not re.fullmatch("[0-9]+", post_code):
+        raise InvalidOrder("payer.post_code", "must be digits (customer_post_code is a number)")
     request = models.PaymentRequest(
-        amount=_written(order.amount),
+        amount=f"{order.amount.amount:f}",
         order_id=order.order_id,
         service=code,
         desc=_given(order.description),
@@ -258,7 +272,7 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         customer_last_name=_given(payer.last_name),
         customer_address=_given(payer.address),
         customer_phone=_given(_phone(payer.phone)),
-        customer_post_code=_given(_post_code(payer.post_code)),
+        customer_post_code=UNSET if post_code is None else int(post_code),
         customer_state=_given(payer.state),
         customer_city=_given(payer.city),
         customer_browser_user_agent=_given(browser.user_agent),
@@ -275,7 +289,10 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         notification_endpoint_url=_given(_url(order.notification_url, "notification_url")),
     )
     _require(request, ("customer_ip", *required), code, PAYMENT_FIELDS)
-    _check_ip(payer)
+    try:
+        ip_address(payer.ip or "")
+    except ValueError:
+        raise InvalidOrder("payer.ip", "not an IP address (customer_ip)") from None
     return exact(request, PAYMENT_FIELDS)
 
 
@@ -288,19 +305,40 @@ def payout_request(config: AliKassaConfig, order: PayoutOrder) -> models.PayoutR
     extra = _extra(order.extra, AliKassaPayout)
     to, recipient = order.to, order.recipient or Recipient()
     _check_currency(config, order.amount)
-    code, required = _payout_service(config, order, extra)
+    way, currency = _DESTINATIONS[type(to)], order.amount.currency
+    code, required = _choose_service(
+        PAYOUT_SERVICES,
+        extra.service or getattr(config.payout_services, way),
+        {"method": way, "currency": currency},
+        InvalidOrder(
+            "extra.service",
+            f"no documented service for a payout to {way} in {currency}; "
+            f"name one here or in the account's payout_services.{way}",
+        ),
+    )
+    if way == "card" and currency == "EUR":
+        required += tuple(f"extra.{name}" for name in _EUR_EXTRA)
+    card_extra = models.CardExtra()
+    if isinstance(to, ToCard):
+        card_extra = models.CardExtra(
+            card_exp_year=_given(to.exp_year),
+            card_exp_month=_given(to.exp_month),
+            card_holder=_given(to.holder),
+            card_country=_given(to.country),
+            card_recipient_birth_date=to.birth_date.isoformat() if to.birth_date else UNSET,
+        )
     request = models.PayoutRequest(
-        amount=_written(order.amount),
-        number=_number(to, order.amount.currency),
+        amount=f"{order.amount.amount:f}",
+        number=_destination_number(to, currency),
         order_id=order.order_id,
         service=code,
         notification_endpoint_id=_given(extra.notification_endpoint_id),
         notification_endpoint_url=_given(_url(order.notification_url, "notification_url")),
-        extra=_card_extra(to) if isinstance(to, ToCard) else UNSET,
+        extra=UNSET if card_extra == models.CardExtra() else card_extra,
         customer_phone=_given(_phone(recipient.phone)),
         customer_email=_given(recipient.email),
         customer_code=_given(extra.customer_code or getattr(to, "bank_code", None)),
-        bik_bank=_given(_bic(to, order.amount.currency)),
+        bik_bank=_given(getattr(to, "bic", None)),
         customer_first_name=_given(recipient.first_name),
         customer_last_name=_given(recipient.last_name),
         customer_country=_given(recipient.country),
@@ -310,21 +348,18 @@ def payout_request(config: AliKassaConfig, order: PayoutOrder) -> models.PayoutR
     return exact(request, PAYOUT_FIELDS)
 
 
-def _extra(given: object, shape: type[E]) -> E:
-    given = hide(given)
-    if given is None:
+def _extra(extra: object, shape: type[Extra]) -> Extra:
+    extra = hide(extra)
+    if extra is None:
         return shape()
-    if not isinstance(given, shape):
-        raise InvalidOrder("extra", f"must be {shape.__name__}, not {type(given).__name__}")
-    return given
+    if not isinstance(extra, shape):
+        raise InvalidOrder("extra", f"must be {shape.__name__}, not {type(extra).__name__}")
+    return extra
 
 
-def _given(value: V | None) -> V | UnsetType:
+def _given(value: T | None) -> T | UnsetType:
+    """Return a value that the application gave, else what leaves the field out."""
     return UNSET if value is None else value
-
-
-def _written(amount: Money) -> str:
-    return f"{amount.amount:f}"
 
 
 def _check_currency(config: AliKassaConfig, amount: Money) -> None:
@@ -332,48 +367,30 @@ def _check_currency(config: AliKassaConfig, amount: Money) -> None:
         raise InvalidOrder("amount.currency", f"account {config.name!r} is in {config.currency}")
 
 
-def _payment_service(
-    config: AliKassaConfig, order: PaymentOrder, extra: AliKassaPayment
+def _choose_service(
+    services: Iterable[PaymentService | PayoutService],
+    code: str | None,
+    wanted: Mapping[str, str],
+    undocumented: InvalidOrder,
 ) -> tuple[str, tuple[str, ...]]:
-    way = f"{order.method}_{order.presentation}"
-    currency = order.amount.currency
-    code = extra.service or getattr(config.payment_services, way, None)
-    for service in PAYMENT_SERVICES:
-        wanted = (order.method, order.presentation, currency)
-        if service.code == code or (
-            code is None and (service.method, service.presentation, service.currency) == wanted
-        ):
-            _check_service_currency(service.code, service.currency, currency)
+    """Return the code of a service, and the fields it needs: the one with this code, else the first one wanted.
+
+    Of a code that the documents do not have, no needed fields are known.
+
+    Raises:
+        InvalidOrder: the service is for another currency, or (`undocumented`) there is none and no code.
+    """
+    for service in services:
+        fits = all(getattr(service, name) == value for name, value in wanted.items())
+        if service.code == code or (code is None and fits):
+            if service.currency != wanted["currency"]:
+                raise InvalidOrder(
+                    "extra.service", f"{service.code} is for {service.currency}, the order is in {wanted['currency']}"
+                )
             return service.code, service.required
     if code is None:
-        raise InvalidOrder(
-            "method",
-            f"no documented service for {order.method}, {order.presentation}, {currency}; "
-            f"name one in extra.service or in the account's payment_services.{way}",
-        )
+        raise undocumented
     return code, ()
-
-
-def _payout_service(config: AliKassaConfig, order: PayoutOrder, extra: AliKassaPayout) -> tuple[str, tuple[str, ...]]:
-    way, currency = _DESTINATIONS[type(order.to)], order.amount.currency
-    eur = tuple(f"extra.{name}" for name in _EUR_EXTRA) if way == "card" and currency == "EUR" else ()
-    code = extra.service or getattr(config.payout_services, way)
-    for service in PAYOUT_SERVICES:
-        if service.code == code or (code is None and (service.method, service.currency) == (way, currency)):
-            _check_service_currency(service.code, service.currency, currency)
-            return service.code, service.required + eur
-    if code is None:
-        raise InvalidOrder(
-            "extra.service",
-            f"no documented service for a payout to {way} in {currency}; "
-            f"name one here or in the account's payout_services.{way}",
-        )
-    return code, eur
-
-
-def _check_service_currency(code: str, expected: str, currency: str) -> None:
-    if currency != expected:
-        raise InvalidOrder("extra.service", f"{code} is for {expected}, the order is in {currency}")
 
 
 def _require(request: MaskedStruct, required: tuple[str, ...], code: str, names: Mapping[str, str]) -> None:
@@ -385,137 +402,123 @@ def _require(request: MaskedStruct, required: tuple[str, ...], code: str, names:
             raise InvalidOrder(names[field], f"is required by {code} ({field})")
 
 
-def _check_ip(payer: Payer) -> None:
-    try:
-        ip_address(payer.ip or "")
-    except ValueError:
-        raise InvalidOrder("payer.ip", "not an IP address (customer_ip)") from None
-
-
 def _url(url: str | None, field: str) -> str | None:
     url = hide(url)
     if url is None:
         return None
-    if not _is_web(url):
-        raise InvalidOrder(field, "not an http or https URL")
-    return str(url)
-
-
-def _is_web(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc)
+    with contextlib.suppress(ValueError):
+        # In no variable, because a traceback with locals would show the parts.
+        if urlsplit(url).scheme in {"http", "https"} and urlsplit(url).netloc:
+            return str(url)
+    raise InvalidOrder(field, "not an http or https URL")
 
 
 def _phone(phone: str | None) -> str | None:
-    """Take the plus and the usual separators off a phone number."""
+    """Return a phone number without its plus and the usual separators."""
     return None if phone is None else phone.translate(_PHONE_SEPARATORS)
 
 
-_PHONE_SEPARATORS = str.maketrans("", "", "+ -()")
+def _destination_number(to: Destination, currency: str) -> str:
+    """Return the number of a card, phone, account or wallet, checked and without separators.
 
-
-def _post_code(code: str | None) -> int | None:
-    code = hide(code)
-    if code is None:
-        return None
-    if not (code.isascii() and code.isdigit()):
-        raise InvalidOrder("payer.post_code", "must be digits (customer_post_code is a number)")
-    return int(code)
-
-
-def _number(to: Destination, currency: str) -> str:
-    number = HiddenText()
+    Raises:
+        InvalidOrder: it cannot be one, or an account's BIC cannot.
+    """
     match to:
         case ToCard():
             number = HiddenText(to.number.replace(" ", "").replace("-", ""))
-            _refuse("to.number", "not a card number", not (number.isascii() and is_card_number(number)))
+            if not (number.isascii() and is_card_number(number)):
+                raise InvalidOrder("to.number", "not a card number")
         case ToPhone():
             number = HiddenText(_phone(to.number))
-            valid = number.isascii() and number.isdigit() and 10 <= len(number) <= 15  # noqa: PLR2004 - E.164
-            _refuse("to.number", "not a phone number with its country code, as 79031112233", not valid)
+            if not re.fullmatch("[0-9]{10,15}", number):
+                raise InvalidOrder("to.number", "not a phone number with its country code, as 79031112233")
         case ToBankAccount():
             number = HiddenText(to.number.replace(" ", ""))
-            valid = currency != "RUB" or (number.isascii() and number.isdigit() and len(number) == 20)  # noqa: PLR2004
-            _refuse("to.number", "not an account number of 20 digits", not valid)
-        case ToWallet():
+            if currency == "RUB" and not re.fullmatch("[0-9]{20}", number):
+                raise InvalidOrder("to.number", "not an account number of 20 digits")
+            if currency == "RUB" and to.bic is not None and not re.fullmatch("[0-9]{9}", to.bic):
+                raise InvalidOrder("to.bic", "not a BIC of 9 digits (bik_bank)")
+        case _:  # a wallet, whose number may be anything
             number = HiddenText(_phone(to.number))
     return str(number)
 
 
-def _bic(to: object, currency: str) -> str | None:
-    bic = hide(to.bic) if isinstance(to, ToBankAccount) else None
-    valid = bic is None or currency != "RUB" or (bic.isascii() and bic.isdigit() and len(bic) == 9)  # noqa: PLR2004
-    _refuse("to.bic", "not a BIC of 9 digits (bik_bank)", not valid)
-    return bic and str(bic)
+def status(word: str) -> Status:
+    """Translate a status; a word that the documents do not have is not final."""
+    return STATUSES.get(word, Status.PENDING)
 
 
-def _refuse(field: str, reason: str, wrong: bool) -> None:  # noqa: FBT001
-    if wrong:
-        raise InvalidOrder(field, reason)
+def money(value: object, currency: str) -> Money | None:
+    """Translate an amount; empty and null are absent.
 
-
-def _card_extra(to: ToCard) -> models.CardExtra | UnsetType:
-    birth_date = to.birth_date.isoformat() if to.birth_date else None
-    values: tuple[str | None, ...] = (to.exp_year, to.exp_month, to.holder, to.country, birth_date)
-    given = {name: value for name, value in zip(_EUR_EXTRA, values, strict=True) if value is not None}
-    return models.CardExtra(**given) if given else UNSET
+    Raises:
+        Unreadable: it is not a number, or has more than nine digits after the point.
+    """
+    value = hide(value)
+    amount = wire.amount(value)
+    try:
+        return None if amount is None else Money(amount, currency, _MAX_DIGITS)
+    except ValueError:
+        raise Unreadable("an amount of the answer is not money") from None
 
 
 def payment_created(answer: models.PaymentCreated, raw: Mapping[str, Any], order: PaymentOrder) -> Payment:
     """Translate the answer to a new payment."""
     return Payment(
-        order_id=wire.repeated(answer.order_id),
-        provider_id=_id(answer.id),
-        status=status(answer.payment_status),
-        provider_status=answer.payment_status,
-        requested=_money(answer.amount, wire.identifier(answer.currency) or order.amount.currency),
+        **_created(answer, raw, order),
         redirect_url=wire.identifier(answer.url),
         requisites=_requisites(answer, _REQUISITES.get(order.method)),
-        raw=dict(raw),
     )
 
 
 def payment(answer: models.PaymentState, raw: Mapping[str, Any], currency: str) -> Payment:
     """Translate a payment's status."""
+    code = wire.identifier(answer.service_code)
+    methods = (service.method for service in PAYMENT_SERVICES if service.code == code)
     return Payment(
-        **_settled(answer, raw, currency),
+        **_state(answer, raw, currency),
         redirect_url=wire.identifier(answer.url),
-        requisites=_requisites(answer, _kind_of(wire.identifier(answer.service_code))),
+        requisites=_requisites(answer, _REQUISITES.get(next(methods, ""))),
     )
 
 
 def payout_created(answer: models.PayoutCreated, raw: Mapping[str, Any], order: PayoutOrder) -> Payout:
     """Translate the answer to a new payout."""
-    return Payout(
-        order_id=wire.repeated(answer.order_id),
-        provider_id=_id(answer.id),
-        status=status(answer.payment_status),
-        provider_status=answer.payment_status,
-        requested=_money(answer.amount, wire.identifier(answer.currency) or order.amount.currency),
-        raw=dict(raw),
-    )
+    return Payout(**_created(answer, raw, order))
 
 
 def payout(answer: models.PayoutState, raw: Mapping[str, Any], currency: str) -> Payout:
     """Translate a payout's status."""
-    return Payout(**_settled(answer, raw, currency))
+    return Payout(**_state(answer, raw, currency))
 
 
-def _settled(answer: models.PaymentState | models.PayoutState, raw: Mapping[str, Any], currency: str) -> dict[str, Any]:
-    """Translate what both statuses say, in the currency that the answer names, else the account's."""
+def _created(
+    answer: models.PaymentCreated | models.PayoutCreated, raw: Mapping[str, Any], order: PaymentOrder | PayoutOrder
+) -> dict[str, Any]:
+    """Return what the answers to a new payment and a new payout have in common."""
+    return {
+        "order_id": wire.repeated(answer.order_id),
+        "provider_id": wire.required_identifier(answer.id),
+        "status": status(answer.payment_status),
+        "provider_status": answer.payment_status,
+        "requested": money(answer.amount, wire.identifier(answer.currency) or order.amount.currency),
+        "raw": dict(raw),
+    }
+
+
+def _state(answer: models.PaymentState | models.PayoutState, raw: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """Return what both statuses have in common, in the currency that the answer names, else the account's."""
     currency = wire.identifier(answer.currency) or currency
     return {
         "order_id": wire.repeated(answer.order_id),
-        "provider_id": _id(answer.id),
+        "provider_id": wire.required_identifier(answer.id),
         "status": status(answer.payment_status),
         "provider_status": answer.payment_status,
-        "requested": _money(answer.amount, currency),
-        "paid": _money(answer.payment_amount, currency),
-        "credited": _money(answer.account_payment_amount, currency),
-        "commission": _money(answer.commission_amount, currency),
+        "requested": money(answer.amount, currency),
+        "paid": money(answer.payment_amount, currency),
+        "credited": money(answer.account_payment_amount, currency),
+        "commission": money(answer.commission_amount, currency),
         "partial": wire.flag(answer.is_partial_payment),
         "reason": wire.identifier(answer.payment_error_message),
         "raw": dict(raw),
@@ -527,12 +530,12 @@ def history(page: models.HistoryPage, raw: Mapping[str, Any], currency: str) -> 
     return tuple(
         Payment(
             order_id=wire.identifier(item.order_id),
-            provider_id=_id(item.id),
+            provider_id=wire.required_identifier(item.id),
             status=status(item.status),
             provider_status=item.status,
-            requested=_money(item.amount, wire.identifier(item.currency) or currency),
-            commission=_money(item.commission_amount, wire.identifier(item.currency) or currency),
-            created_at=_time(item.created_at),
+            requested=money(item.amount, wire.identifier(item.currency) or currency),
+            commission=money(item.commission_amount, wire.identifier(item.currency) or currency),
+            created_at=wire.local_time(item.created_at),
             raw=dict(fields),
         )
         for item, fields in zip(page.data, map(HiddenFields, raw["data"]), strict=True)
@@ -540,15 +543,19 @@ def history(page: models.HistoryPage, raw: Mapping[str, Any], currency: str) -> 
 
 
 def balance(answer: models.BalanceState, raw: Mapping[str, Any], currency: str) -> Balance:
-    """Translate the balance; it must be in the account's currency."""
-    available = _money(answer.balance, answer.currency)
+    """Translate the balance; it must be in the account's currency.
+
+    Raises:
+        Unreadable: it is in another currency, or has no amount.
+    """
+    available = money(answer.balance, answer.currency)
     if available is None or answer.currency != currency:
         raise Unreadable("the balance has no amount, or is not in the account's currency")
     return Balance(
         available=available,
-        held=_money(answer.hold, currency),
-        reserved=_money(answer.rolling_reserve, currency),
-        pending_payouts=_money(answer.pending_payouts, currency),
+        held=money(answer.hold, currency),
+        reserved=money(answer.rolling_reserve, currency),
+        pending_payouts=money(answer.pending_payouts, currency),
         raw=dict(raw),
     )
 
@@ -576,29 +583,7 @@ def _services(kind: Literal["payment", "payout"], items: tuple[models.InfoItem, 
     )
 
 
-def _id(value: int | str) -> str:
-    found = wire.identifier(value)
-    if found is None:
-        raise Unreadable("the answer has an empty id")
-    return found
-
-
-# Answers count up to nine digits after the point; a commission may really have them.
-_DIGITS = 9
-
-
-def _money(value: object, currency: str) -> Money | None:
-    value = hide(value)
-    amount: Decimal | None = wire.amount(value)
-    try:
-        return None if amount is None else Money(amount, currency, _DIGITS)
-    except ValueError:
-        raise Unreadable("an amount of the answer is not money") from None
-
-
-def _requisites(
-    answer: models.PaymentCreated | models.PaymentState, kind: Literal["card", "phone", "bank_account"] | None
-) -> Requisites | None:
+def _requisites(answer: models.PaymentCreated | models.PaymentState, kind: RequisitesKind | None) -> Requisites | None:
     number = wire.identifier(answer.cardNumber) or wire.identifier(answer.card_number)
     if number is None:
         return None
@@ -609,14 +594,3 @@ def _requisites(
         bank=wire.identifier(answer.bank),
         bic=wire.identifier(answer.bik_bank),
     )
-
-
-def _kind_of(code: str | None) -> Literal["card", "phone", "bank_account"] | None:
-    return next((_REQUISITES.get(s.method) for s in PAYMENT_SERVICES if s.code == code), None)
-
-
-def _time(value: object) -> dt.datetime | None:
-    try:
-        return dt.datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""Declare what goes over the wire, field for field, in the documents' order and with their names.
+"""The messages on the wire, field for field, in the documents' order and with their names.
 
 The masks say what a log may show of each field; a field that is not declared here is hidden.
 """
@@ -25,8 +25,8 @@ from payhub.masking import (
 )
 
 
-def _text(longest: int) -> Meta:
-    return Meta(min_length=1, max_length=longest)
+def _text(max_length: int) -> Meta:
+    return Meta(min_length=1, max_length=max_length)
 
 
 Text8 = Annotated[str, _text(8)] | UnsetType
@@ -49,7 +49,7 @@ ServiceCode = Annotated[str, _text(100)]
 
 # https://doc-merchant.alikassa.com/payment/create and https://doc-merchant.alikassa.com/provider/ps4rub
 class PaymentRequest(MaskedStruct, frozen=True, kw_only=True):
-    """Ask for a payment: `POST v1/payment`."""
+    """The body of `POST v1/payment`."""
 
     amount: Clear[Amount]
     order_id: Clear[OrderId]
@@ -84,7 +84,7 @@ class PaymentRequest(MaskedStruct, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/payout/create
 class CardExtra(MaskedStruct, frozen=True, kw_only=True):
-    """Describe the card and its holder, for payouts in EUR."""
+    """The card and its holder, for payouts in EUR."""
 
     card_exp_year: Annotated[str, Meta(pattern="^[0-9]{2}$")] | UnsetType = UNSET
     card_exp_month: Annotated[str, Meta(pattern="^(0[1-9]|1[0-2])$")] | UnsetType = UNSET
@@ -95,7 +95,7 @@ class CardExtra(MaskedStruct, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/payout/create and https://doc-merchant.alikassa.com/provider/ps4rub
 class PayoutRequest(MaskedStruct, frozen=True, kw_only=True):
-    """Ask for a payout: `POST v1/payout`."""
+    """The body of `POST v1/payout`."""
 
     amount: Clear[Amount]
     number: Truncated[Annotated[str, _text(100)]]
@@ -116,7 +116,7 @@ class PayoutRequest(MaskedStruct, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/payment/check/status and https://doc-merchant.alikassa.com/payout/check/status
 class StatusRequest(MaskedStruct, frozen=True, kw_only=True):
-    """Ask for a status by your order_id or by AliKassa's id."""
+    """A question for a status, by the merchant's order_id or by AliKassa's id."""
 
     order_id: Clear[Text128] = UNSET
     id: Clear[Text128] = UNSET
@@ -124,7 +124,7 @@ class StatusRequest(MaskedStruct, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/payment/check/history
 class HistoryRequest(MaskedStruct, frozen=True, kw_only=True):
-    """Ask for one page of the payments of some days."""
+    """A question for one page of the payments of some days."""
 
     date_from: Clear[str]
     date_to: Clear[str]
@@ -133,20 +133,20 @@ class HistoryRequest(MaskedStruct, frozen=True, kw_only=True):
 
 
 class NoFields(MaskedStruct, frozen=True, kw_only=True):
-    """Ask without any field; PHP writes that as `[]`."""
+    """A question without any field; PHP writes that as `[]`."""
 
 
-class _Said(MaskedStruct, frozen=True, kw_only=True):
-    """Hold what the provider said."""
+class _FromProvider(MaskedStruct, frozen=True, kw_only=True):
+    """Base of what the provider sends."""
 
     def _shown(self) -> Iterator[tuple[str, object]]:
-        """Show an answer in `repr` as a log shows it: what is long is no amount and no id, whatever it is called."""
+        """Show in `repr` what a log shows: a long text is neither an amount nor an id, whatever the field is called."""
         shown: Any = mask_json(msgspec.to_builtins(self), type(self))
         return iter(shown.items())
 
 
-class _Answer(_Said, frozen=True, kw_only=True):
-    """Hold what any answer may carry instead of what was promised."""
+class _Answer(_FromProvider, frozen=True, kw_only=True):
+    """Base of answers, with what any of them may carry instead of what was promised."""
 
     message: Words[Any] = None
     errors: Words[Any] = None
@@ -154,7 +154,7 @@ class _Answer(_Said, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/provider/ps4rub
 class PaymentCreated(_Answer, frozen=True, kw_only=True):
-    """Answer a new payment; requisites come for host-to-host services only."""
+    """The answer to a new payment; requisites come for host-to-host services only."""
 
     payment_status: Clear[str]
     id: ProviderId[int | str]
@@ -174,7 +174,7 @@ class PaymentCreated(_Answer, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/payment/check/status
 class PaymentState(_Answer, frozen=True, kw_only=True):
-    """Answer a payment's status."""
+    """A payment's status."""
 
     payment_status: Clear[str]
     id: ProviderId[int | str]
@@ -207,8 +207,8 @@ class PaymentState(_Answer, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/payment/check/history
-class HistoryItem(_Said, frozen=True, kw_only=True):
-    """List one payment; the status is called `status` here."""
+class HistoryItem(_FromProvider, frozen=True, kw_only=True):
+    """One payment of a page; its status is called `status` here."""
 
     id: ProviderId[int | str]
     status: Clear[str]
@@ -219,8 +219,8 @@ class HistoryItem(_Said, frozen=True, kw_only=True):
     created_at: Clear[Any] = None
 
 
-class HistoryLinks(_Said, frozen=True, kw_only=True):
-    """Link the pages of a list; only whether there is a next one is used."""
+class HistoryLinks(_FromProvider, frozen=True, kw_only=True):
+    """The links between the pages of a list; only whether there is a next one is used."""
 
     first: Link[Any] = None
     last: Link[Any] = None
@@ -229,7 +229,7 @@ class HistoryLinks(_Said, frozen=True, kw_only=True):
 
 
 class HistoryPage(_Answer, frozen=True, kw_only=True):
-    """Answer one page of payments."""
+    """One page of payments."""
 
     data: Clear[list[HistoryItem]]
     links: Clear[HistoryLinks]
@@ -238,7 +238,7 @@ class HistoryPage(_Answer, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/payout/create
 class PayoutCreated(_Answer, frozen=True, kw_only=True):
-    """Answer a new payout."""
+    """The answer to a new payout."""
 
     payment_status: Clear[str]
     id: ProviderId[int | str]
@@ -249,7 +249,7 @@ class PayoutCreated(_Answer, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/payout/check/status
 class PayoutState(_Answer, frozen=True, kw_only=True):
-    """Answer a payout's status."""
+    """A payout's status."""
 
     payment_status: Clear[str]
     id: ProviderId[int | str]
@@ -271,7 +271,7 @@ class PayoutState(_Answer, frozen=True, kw_only=True):
 
 # https://doc-merchant.alikassa.com/method/balance
 class BalanceState(_Answer, frozen=True, kw_only=True):
-    """Answer the balance."""
+    """The account's balance."""
 
     currency: Clear[str]
     balance: Clear[Any]
@@ -281,8 +281,8 @@ class BalanceState(_Answer, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/method/info
-class InfoItem(_Said, frozen=True, kw_only=True):
-    """Name one service of the account."""
+class InfoItem(_FromProvider, frozen=True, kw_only=True):
+    """One service of the account."""
 
     service_code: Clear[str]
     method: Clear[Any] = None
@@ -291,7 +291,7 @@ class InfoItem(_Said, frozen=True, kw_only=True):
 
 
 class InfoState(_Answer, frozen=True, kw_only=True):
-    """Answer what the account is allowed to do."""
+    """The account's permissions and services."""
 
     is_allowed_payment: Clear[bool]
     is_allowed_payout: Clear[bool]
@@ -300,11 +300,11 @@ class InfoState(_Answer, frozen=True, kw_only=True):
 
 
 # https://doc-merchant.alikassa.com/api/sign
-class Notified(_Said, frozen=True, kw_only=True):
-    """Tell of a payment or payout by itself: the fields that are signed, in the order they are signed.
+class NotificationFields(_FromProvider, frozen=True, kw_only=True):
+    """The fields of a notification that are signed, in the order they are signed.
 
     The documents have the first eleven. Senders without `commission_amount` were seen, and one
-    that puts `card_brand` behind.
+    that adds `card_brand` at the end.
     """
 
     type: Clear[Literal["payment", "payout"]]

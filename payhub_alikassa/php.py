@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Number(str):
-    """Keep a number as the text it came as: 10.00, 10.0 and 1.0e+1 are signed differently."""
+    """A number as the text that was sent: 10.00, 10.0 and 1.0e+1 are signed differently."""
 
     __slots__ = ()
 
@@ -24,7 +24,7 @@ Value = Number | str | bool | None
 
 
 class Style(NamedTuple):
-    """Name the flags of json_encode that senders use."""
+    """The flags of json_encode that a sender may use."""
 
     escape_slashes: bool
     escape_unicode: bool
@@ -33,6 +33,9 @@ class Style(NamedTuple):
 # PHP's default, JSON_UNESCAPED_SLASHES, JSON_UNESCAPED_UNICODE, both.
 STYLES = (Style(True, True), Style(False, True), Style(True, False), Style(False, False))  # noqa: FBT003
 
+# msgspec calls the hook for what it does not know, and here that is `Number` only.
+_encode = msgspec.json.Encoder(enc_hook=lambda number: msgspec.Raw(str(number))).encode
+
 
 def write(fields: Mapping[str, Value], style: Style) -> bytes:
     """Return the text that PHP writes for an array with these keys, in this order.
@@ -40,42 +43,19 @@ def write(fields: Mapping[str, Value], style: Style) -> bytes:
     Raises:
         ValueError: a text has half of a surrogate pair.
     """
-    text = _encode(fields)
-    if not text.isascii():
-        text = (_escape(text.decode()) if style.escape_unicode else _escape_line_ends(text.decode())).encode()
-    return text.replace(b"/", b"\\/") if style.escape_slashes else text
-
-
-# The encoder asks about what is not a plain value, and that is the numbers only.
-_encode = msgspec.json.Encoder(enc_hook=lambda number: msgspec.Raw(str(number))).encode
-
-
-def _escape(text: str) -> str:
-    """Escape what is not ASCII in JSON, in time that grows with its length only.
-
-    Python escapes quotes, backslashes and DEL too, which is undone; JSON has no NUL that could
-    be mistaken for the one that stands for a backslash meanwhile.
-    """
-    escaped = json.dumps(text)[1:-1].replace("\\\\", "\0")
-    return escaped.replace('\\"', '"').replace("\\u007f", "\x7f").replace("\0", "\\")
-
-
-def _escape_line_ends(text: str) -> str:
-    """Escape the two that PHP escapes in any case, for the sake of JavaScript."""
-    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def read(text: bytes) -> dict[str, Value]:
-    """Return the fields of a JSON object, numbers as their text; a nested value is no field and left out.
-
-    Raises:
-        ValueError: not a JSON object in UTF-8, or a name comes twice.
-        RecursionError: nested too deeply.
-    """
-    fields = _decoder.decode(text.decode())
-    if not isinstance(fields, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - a fault of the text
-    return {name: value for name, value in fields.items() if not isinstance(value, dict | list)}
+    encoded = _encode(fields)
+    if not encoded.isascii():
+        text = encoded.decode()
+        if style.escape_unicode:
+            # `json.dumps` takes linear time, but escapes quotes, backslashes and DEL too, which is undone. JSON has no
+            # NUL, so the one that stands for a backslash in between cannot be mistaken.
+            text = json.dumps(text)[1:-1].replace("\\\\", "\0")
+            text = text.replace('\\"', '"').replace("\\u007f", "\x7f").replace("\0", "\\")
+        else:
+            # PHP escapes these two in any case, because JavaScript takes them for ends of lines.
+            text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        encoded = text.encode()
+    return encoded.replace(b"/", b"\\/") if style.escape_slashes else encoded
 
 
 def unique(pairs: list[tuple[str, T]]) -> dict[str, T]:
@@ -90,8 +70,23 @@ def unique(pairs: list[tuple[str, T]]) -> dict[str, T]:
     return fields
 
 
-def _refuse(_: str) -> NoReturn:
+def _refuse_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=unique, parse_float=Number, parse_int=Number, parse_constant=_refuse)
+_decoder = json.JSONDecoder(
+    object_pairs_hook=unique, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant
+)
+
+
+def read(text: bytes) -> dict[str, Value]:
+    """Return the fields of a JSON object, numbers as their text; a nested value is no field and left out.
+
+    Raises:
+        ValueError: not a JSON object in UTF-8, or a name comes twice.
+        RecursionError: nested too deeply.
+    """
+    fields = _decoder.decode(text.decode())
+    if not isinstance(fields, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - a fault of the text
+    return {name: value for name, value in fields.items() if not isinstance(value, dict | list)}

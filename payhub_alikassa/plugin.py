@@ -17,14 +17,23 @@ from payhub import (
     ReturnedPayer,
     hookimpl,
 )
-from payhub.driver import Asking, Capabilities, Creating, Flow, ProviderInfo, Sandbox, Unreadable
+from payhub.driver import Asking, Call, Capabilities, Creating, Flow, ProviderInfo, Sandbox, Unreadable
 from payhub.models import Period, Ref
 from payhub_alikassa import mapping, models, notifications, wire
-from payhub_alikassa.account import AliKassaAccount
+from payhub_alikassa.account import AliKassaAccount, Endpoint
 from payhub_alikassa.config import AliKassaConfig
 
-_PAGE = 50
-_MOST_PAGES = 10_000
+_PAGE_SIZE = 50
+_MAX_PAGES = 10_000
+
+_CREATE_PAYMENT = Endpoint("create_payment", "v1/payment", "payment_cert", models.PaymentCreated, moves_money=True)
+_CREATE_PAYOUT = Endpoint("create_payout", "v1/payout", "payout_cert", models.PayoutCreated, moves_money=True)
+_FETCH_PAYMENT = Endpoint("fetch_payment", "v1/payment/status", "payment_cert", models.PaymentState)
+_FETCH_PAYOUT = Endpoint("fetch_payout", "v1/payout/status", "payout_cert", models.PayoutState)
+_LIST_PAYMENTS = Endpoint("list_payments", "v1/payment/history", "payment_cert", models.HistoryPage)
+# Balance and info take the payout certificate: https://doc-merchant.alikassa.com/method/balance
+_FETCH_BALANCE = Endpoint("fetch_balance", "v1/account/balance", "payout_cert", models.BalanceState)
+_FETCH_ACCOUNT_INFO = Endpoint("fetch_account_info", "v1/account/info", "payout_cert", models.InfoState)
 
 
 @hookimpl
@@ -69,15 +78,8 @@ def _sandbox(directory: Path, port: int) -> Sandbox:
 def payhub_create_payment(account: AliKassaAccount, order: PaymentOrder) -> Flow[Payment]:
     """Create a payment: https://doc-merchant.alikassa.com/payment/create."""
     request = mapping.payment_request(account.config, order)
-    call = account.call(
-        "v1/payment",
-        request,
-        models.PaymentCreated,
-        operation="create_payment",
-        moves_money=True,
-        order_id=order.order_id,
-    )
-    answer, raw = wire.read((yield call), models.PaymentCreated)
+    response = yield account.call(_CREATE_PAYMENT, request, order_id=order.order_id)
+    answer, raw = wire.read(response, _CREATE_PAYMENT.promised)
     return mapping.payment_created(answer, raw, order)
 
 
@@ -85,63 +87,56 @@ def payhub_create_payment(account: AliKassaAccount, order: PaymentOrder) -> Flow
 def payhub_create_payout(account: AliKassaAccount, order: PayoutOrder) -> Flow[Payout]:
     """Create a payout: https://doc-merchant.alikassa.com/payout/create."""
     request = mapping.payout_request(account.config, order)
-    call = account.call(
-        "v1/payout",
-        request,
-        models.PayoutCreated,
-        operation="create_payout",
-        moves_money=True,
-        order_id=order.order_id,
-    )
-    answer, raw = wire.read((yield call), models.PayoutCreated)
+    response = yield account.call(_CREATE_PAYOUT, request, order_id=order.order_id)
+    answer, raw = wire.read(response, _CREATE_PAYOUT.promised)
     return mapping.payout_created(answer, raw, order)
 
 
 @hookimpl
 def payhub_fetch_payment(account: AliKassaAccount, ref: Ref) -> Flow[Payment]:
     """Ask for a payment's status: https://doc-merchant.alikassa.com/payment/check/status."""
-    call = account.call("v1/payment/status", _asked(ref), models.PaymentState, operation="fetch_payment", **_ids(ref))
-    answer, raw = wire.read((yield call), models.PaymentState)
+    response = yield _status_call(account, _FETCH_PAYMENT, ref)
+    answer, raw = wire.read(response, _FETCH_PAYMENT.promised)
     return mapping.payment(answer, raw, account.config.currency)
 
 
 @hookimpl
 def payhub_fetch_payout(account: AliKassaAccount, ref: Ref) -> Flow[Payout]:
     """Ask for a payout's status: https://doc-merchant.alikassa.com/payout/check/status."""
-    call = account.call("v1/payout/status", _asked(ref), models.PayoutState, operation="fetch_payout", **_ids(ref))
-    answer, raw = wire.read((yield call), models.PayoutState)
+    response = yield _status_call(account, _FETCH_PAYOUT, ref)
+    answer, raw = wire.read(response, _FETCH_PAYOUT.promised)
     return mapping.payout(answer, raw, account.config.currency)
 
 
 @hookimpl
 def payhub_list_payments(account: AliKassaAccount, period: Period) -> Flow[tuple[Payment, ...]]:
     """List payments, page by page: https://doc-merchant.alikassa.com/payment/check/history."""
-    found: list[Payment] = []
-    for number in range(1, _MOST_PAGES + 1):
+    payments: list[Payment] = []
+    for number in range(1, _MAX_PAGES + 1):
         request = models.HistoryRequest(
-            date_from=period.first.isoformat(), date_to=period.last.isoformat(), page=number, paginate=_PAGE
+            date_from=period.first.isoformat(), date_to=period.last.isoformat(), page=number, paginate=_PAGE_SIZE
         )
-        call = account.call("v1/payment/history", request, models.HistoryPage, operation="list_payments")
-        page, raw = wire.read((yield call), models.HistoryPage)
-        found.extend(mapping.history(page, raw, account.config.currency))
+        response = yield account.call(_LIST_PAYMENTS, request)
+        page, raw = wire.read(response, _LIST_PAYMENTS.promised)
+        payments.extend(mapping.history(page, raw, account.config.currency))
         if page.links.next is None:
-            return tuple(found)
-    raise Unreadable(f"more than {_MOST_PAGES} pages")
+            return tuple(payments)
+    raise Unreadable(f"more than {_MAX_PAGES} pages")
 
 
 @hookimpl
 def payhub_fetch_balance(account: AliKassaAccount) -> Flow[Balance]:
     """Ask for the balance: https://doc-merchant.alikassa.com/method/balance."""
-    call = account.call("v1/account/balance", models.NoFields(), models.BalanceState, operation="fetch_balance")
-    answer, raw = wire.read((yield call), models.BalanceState)
+    response = yield account.call(_FETCH_BALANCE, models.NoFields())
+    answer, raw = wire.read(response, _FETCH_BALANCE.promised)
     return mapping.balance(answer, raw, account.config.currency)
 
 
 @hookimpl
 def payhub_fetch_account_info(account: AliKassaAccount) -> Flow[AccountInfo]:
     """Ask what the account may do: https://doc-merchant.alikassa.com/method/info."""
-    call = account.call("v1/account/info", models.NoFields(), models.InfoState, operation="fetch_account_info")
-    answer, raw = wire.read((yield call), models.InfoState)
+    response = yield account.call(_FETCH_ACCOUNT_INFO, models.NoFields())
+    answer, raw = wire.read(response, _FETCH_ACCOUNT_INFO.promised)
     return mapping.account_info(answer, raw)
 
 
@@ -161,9 +156,6 @@ def payhub_read_return(account: AliKassaAccount, delivery: Delivery) -> Returned
     return notifications.read_return(delivery, account.verifiers())
 
 
-def _asked(ref: Ref) -> models.StatusRequest:
-    return models.StatusRequest(order_id=ref.order_id or UNSET, id=ref.provider_id or UNSET)
-
-
-def _ids(ref: Ref) -> dict[str, Any]:
-    return {"order_id": ref.order_id, "provider_id": ref.provider_id}
+def _status_call(account: AliKassaAccount, endpoint: Endpoint[Any], ref: Ref) -> Call:
+    request = models.StatusRequest(order_id=ref.order_id or UNSET, id=ref.provider_id or UNSET)
+    return account.call(endpoint, request, order_id=ref.order_id, provider_id=ref.provider_id)

@@ -26,19 +26,19 @@ _DIGESTS: dict[Digest, tuple[hashes.HashAlgorithm, Callable[[bytes], Any]]] = {
     "sha256": (hashes.SHA256(), hashlib.sha256),
 }
 _PADDING = padding.PKCS1v15()
-_SHORTEST = 2048
+_SHORTEST_KEY = 2048  # bits
 _PROBE = b"payhub"
 
 
 class BadSignature(Exception):
-    """Report that a signature is not the key's over these bytes."""
+    """A signature that is not the key's, or not over these bytes."""
 
 
 class Verifier:
-    """Verify with one public key and one digest; the message never chooses either."""
+    """A public key and a digest, to verify with; the message never chooses either."""
 
     def __init__(self, key: rsa.RSAPublicKey, digest: Digest) -> None:
-        """Take a key that is long enough."""
+        """Keep the key, whose length is already checked."""
         self._key = key
         self._algorithm, self._hash = _DIGESTS[digest]
 
@@ -52,17 +52,17 @@ class Verifier:
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return hashlib.sha256(self._key.public_bytes(serialization.Encoding.DER, form)).digest().hex(":")
 
-    def signed(self, texts: Iterable[bytes], signature: bytes) -> bytes:
+    def find_signed(self, texts: Iterable[bytes], signature: bytes) -> bytes:
         """Return the first of the texts that the signature is over: one RSA operation, and one hash a text.
 
-        The digest is recovered from the signature, once, and with the very check that verifying
-        makes: OpenSSL's `ossl_rsa_verify` does both, and compares the padding, the DigestInfo and
-        the length whole. No text is asked for if that fails. All that is compared is public, so
-        the time that it takes tells nothing.
+        The digest is recovered from the signature once, with the same check that verifying makes:
+        OpenSSL's `ossl_rsa_verify` does both, and compares padding, DigestInfo and length in full.
+        If that fails, no text is taken from the iterable. Everything compared is public, so the time
+        it takes reveals nothing.
         See https://cryptography.io/en/latest/hazmat/primitives/asymmetric/rsa/ and RFC 8017, 8.2.2.
 
         Raises:
-            BadSignature: it is not this key's, or over none of the texts.
+            BadSignature: the signature is not this key's, or over none of the texts.
         """
         try:
             digest = self._key.recover_data_from_signature(signature, _PADDING, self._algorithm)
@@ -74,7 +74,7 @@ class Verifier:
         raise BadSignature("the signature is not over these bytes")
 
     def verify(self, data: bytes, signature: str) -> None:
-        """Return if the Base64 signature is this key's over the bytes.
+        """Return nothing if the Base64 signature is this key's over the bytes.
 
         Raises:
             BadSignature: it is not, or it is not Base64.
@@ -83,17 +83,18 @@ class Verifier:
             decoded = base64.b64decode(signature, validate=True)
         except ValueError as cause:
             raise BadSignature("the signature is not Base64") from cause
-        self.signed((data,), decoded)
+        self.find_signed((data,), decoded)
 
 
 class Signer:
-    """Sign with one private key and one digest."""
+    """A private key and a digest, to sign with."""
 
     def __init__(self, key: rsa.RSAPrivateKey, digest: Digest) -> None:
-        """Take a key that is long enough."""
+        """Keep the key, whose length is already checked."""
         self._key = key
         self._algorithm, _ = _DIGESTS[digest]
         self.verifier = Verifier(key.public_key(), digest)
+        self.description = f"{digest}, key SHA256:{self.verifier.fingerprint}"
 
     def __repr__(self) -> str:
         """Show the key by its public half's fingerprint only."""
@@ -114,7 +115,12 @@ def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
         ConfigurationError: the folder is named, and what is wrong with it.
     """
     password = hide(password)
-    key = _private_key(folder, _password(folder, password))
+    secret, file = HiddenBytes(), folder / "password.txt"
+    if password is not None:
+        secret = HiddenBytes(password.encode())
+    elif file.exists():
+        secret = _read(file)
+    key = _load_private_key(folder, HiddenBytes(secret.rstrip(b"\r\n")) or None)
     _check_length(key.key_size, folder / "private.pem")
     signer = Signer(key, digest)
     try:
@@ -125,7 +131,10 @@ def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
             "(a system-wide crypto policy may forbid it)"
         ) from cause
     if (folder / "public.pem").exists():
-        _check_pair(folder, signature, digest)
+        try:
+            load_verifier(folder / "public.pem", digest).verify(_PROBE, signature)
+        except BadSignature as cause:
+            raise ConfigurationError(f"{folder}: private.pem and public.pem are not a pair") from cause
     return signer
 
 
@@ -144,14 +153,27 @@ def load_verifier(path: Path, digest: Digest) -> Verifier:
         raise ConfigurationError(f"{path}: not an RSA key")
     _check_length(key.key_size, path)
     verifier = Verifier(key, digest)
-    _check_policy(verifier, path, digest)
+    # A machine that refuses the digest would take genuine notifications for forged ones: better to learn it here.
+    try:
+        with contextlib.suppress(BadSignature):
+            verifier.find_signed((), b"")
+    except UnsupportedAlgorithm as cause:
+        raise ConfigurationError(
+            f"{path}: OpenSSL on this machine refuses to verify with {digest} "
+            "(a system-wide crypto policy may forbid it)"
+        ) from cause
     return verifier
 
 
-def _private_key(folder: Path, password: bytes | None) -> rsa.RSAPrivateKey:
+def _load_private_key(folder: Path, password: bytes | None) -> rsa.RSAPrivateKey:
     pem = _read(folder / "private.pem")
     try:
-        key = _decrypted(pem, password)
+        try:
+            key = serialization.load_pem_private_key(pem, password)
+        except TypeError:  # a password is missing, or there is one for a key that is not encrypted, which does no harm
+            if password is None:
+                raise
+            key = serialization.load_pem_private_key(pem, None)
     except TypeError as cause:
         raise ConfigurationError(f"{folder}: private.pem is encrypted and there is no password.txt") from cause
     except (ValueError, UnsupportedAlgorithm) as cause:
@@ -163,48 +185,12 @@ def _private_key(folder: Path, password: bytes | None) -> rsa.RSAPrivateKey:
     return key
 
 
-def _decrypted(pem: bytes, password: bytes | None) -> object:
-    """Open a key with its password; a password beside a key that is not encrypted does no harm."""
-    try:
-        return serialization.load_pem_private_key(pem, password)
-    except TypeError:
-        if password is None:
-            raise
-        return serialization.load_pem_private_key(pem, None)
-
-
-def _password(folder: Path, given: str | None) -> bytes | None:
-    if given is not None:
-        return HiddenBytes(given.rstrip("\r\n").encode()) or None
-    path = folder / "password.txt"
-    return HiddenBytes(_read(path).rstrip(b"\r\n")) or None if path.exists() else None
-
-
 def _check_length(bits: int, path: Path) -> None:
-    if bits < _SHORTEST:
-        raise ConfigurationError(f"{path}: an RSA key of {bits} bits is too short; {_SHORTEST} are needed")
+    if bits < _SHORTEST_KEY:
+        raise ConfigurationError(f"{path}: an RSA key of {bits} bits is too short; {_SHORTEST_KEY} are needed")
 
 
-def _check_policy(verifier: Verifier, path: Path, digest: Digest) -> None:
-    """Verify nothing, to see whether this machine would at all; else genuine notifications look forged."""
-    try:
-        with contextlib.suppress(BadSignature):
-            verifier.signed((), b"")
-    except UnsupportedAlgorithm as cause:
-        raise ConfigurationError(
-            f"{path}: OpenSSL on this machine refuses to verify with {digest} "
-            "(a system-wide crypto policy may forbid it)"
-        ) from cause
-
-
-def _check_pair(folder: Path, signature: str, digest: Digest) -> None:
-    try:
-        load_verifier(folder / "public.pem", digest).verify(_PROBE, signature)
-    except BadSignature as cause:
-        raise ConfigurationError(f"{folder}: private.pem and public.pem are not a pair") from cause
-
-
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> HiddenBytes:
     try:
         return HiddenBytes(path.read_bytes())
     except OSError as cause:

@@ -111,7 +111,7 @@ def digest_of(text: str | bytes) -> str:
 class Anything:
     """Accept the first text, to show what comes behind a signature."""
 
-    def signed(self, texts: Iterable[bytes], signature: bytes) -> bytes:
+    def find_signed(self, texts: Iterable[bytes], signature: bytes) -> bytes:
         return next(iter(texts))
 
 
@@ -122,7 +122,7 @@ class Counting:
         self.text = text
         self.asked: list[bytes] = []
 
-    def signed(self, texts: Iterable[bytes], signature: bytes) -> bytes:
+    def find_signed(self, texts: Iterable[bytes], signature: bytes) -> bytes:
         for text in texts:
             self.asked.append(text)
             if text == self.text:
@@ -195,7 +195,7 @@ def test_the_documented_notification_is_told_in_payhubs_words() -> None:
         partial=False,
         digest=digest_of(DOCUMENTED["signed_string"]),
         fields=MESSAGE,
-        shape=models.Notified,
+        shape=models.NotificationFields,
     )
 
 

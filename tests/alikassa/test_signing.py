@@ -182,7 +182,7 @@ def test_a_digest_that_openssl_does_not_verify_is_said(monkeypatch: pytest.Monke
         raise UnsupportedAlgorithm("sha1 is not supported by this backend for RSA signing")
 
     path = VECTORS / "cert/notification/public.pem"
-    monkeypatch.setattr(Verifier, "signed", refuse)
+    monkeypatch.setattr(Verifier, "find_signed", refuse)
     with pytest.raises(ConfigurationError, match=f"^{path}: OpenSSL on this machine refuses to verify with sha1"):
         load_verifier(path, "sha1")
 
@@ -233,7 +233,7 @@ class Forger:
         except InvalidSignature:
             genuine = False
         try:
-            return Verifier(self.public, digest).signed([text], signature) == text, genuine
+            return Verifier(self.public, digest).find_signed([text], signature) == text, genuine
         except BadSignature:
             return False, genuine
 
@@ -397,10 +397,10 @@ def test_keys_of_other_lengths_verify(bits: int) -> None:
     """A modulus need not be a whole number of bytes."""
     key = rsa.generate_private_key(65537, bits)
     signature = key.sign(TEXT, padding.PKCS1v15(), hashes.SHA1())
-    assert Verifier(key.public_key(), "sha1").signed([b"other", TEXT], signature) == TEXT
+    assert Verifier(key.public_key(), "sha1").find_signed([b"other", TEXT], signature) == TEXT
 
 
 def test_a_bad_signature_asks_for_no_text() -> None:
     """What is not this key's is refused before any text is built."""
     with pytest.raises(BadSignature):
-        Verifier(FORGER[3].public, "sha1").signed((pytest.fail("a text was built") for _ in [0]), bytes(SIZE))
+        Verifier(FORGER[3].public, "sha1").find_signed((pytest.fail("a text was built") for _ in [0]), bytes(SIZE))

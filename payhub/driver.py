@@ -16,7 +16,7 @@ import msgspec
 
 from payhub.errors import InvalidOrder
 from payhub.masking import Clear, Link, MaskedStruct
-from payhub.models import Method, Presentation, Service
+from payhub.models import Presentation, Service
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -109,27 +109,27 @@ def _invalid(message: str, names: Mapping[str, str]) -> InvalidOrder:
 
 
 class Offer(MaskedStruct, frozen=True, kw_only=True):
-    """Name one way to pay or be paid that a provider offers, and in which currencies.
+    """One way to pay or be paid that a provider offers, and in which currencies.
 
-    `presentation` is `None` for payouts, whose `method` is the tag of the destination (`card`,
-    `phone`, `bank_account`, `wallet`).
+    `method` is a `Method` of payments, or for payouts the tag of the destination (`card`, `phone`,
+    `bank_account`, `wallet`); payouts have no `presentation`. `currencies` is `None` where only the
+    account's own services tell them: the driver then refuses the others.
     """
 
-    method: Clear[Method | Literal["phone"]]
+    method: Clear[str]
     presentation: Clear[Presentation | None] = None
-    currencies: Clear[frozenset[str]]
+    currencies: Clear[frozenset[str] | None]
 
 
 class Creating(MaskedStruct, frozen=True, kw_only=True):
-    """Say how a provider creates payments or payouts.
+    """How a provider creates orders of one kind.
 
-    `refusals` are the HTTP statuses after which certainly nothing moves. `repeated_order_id` says
-    what a second order with the same order_id does. Both default to the unsafe reading.
+    An order that no offer has is refused before it is sent. `refusals` are the HTTP statuses after
+    which certainly nothing moves.
     """
 
     offers: Clear[tuple[Offer, ...]]
     refusals: Clear[frozenset[int]] = frozenset()
-    repeated_order_id: Clear[Literal["unknown", "refused", "returned", "duplicated"]] = "unknown"
 
 
 class Schedule(MaskedStruct, frozen=True, kw_only=True):
@@ -144,28 +144,22 @@ class Schedule(MaskedStruct, frozen=True, kw_only=True):
     until: Clear[float] = 7 * 24 * 3600.0
 
 
-class Asking(MaskedStruct, frozen=True, kw_only=True):
-    """Say how a provider can be asked for a status, and whether "not found" proves absence."""
+class StatusQuery(MaskedStruct, frozen=True, kw_only=True):
+    """By which ids a provider can be asked for the status of an order."""
 
     by: Clear[frozenset[Literal["order_id", "provider_id"]]]
-    absence_proven: Clear[bool] = False
 
 
 class Capabilities(MaskedStruct, frozen=True, kw_only=True):
-    """Say what a provider can do, per operation; what is not said is not supported.
+    """What a provider can do; what is not said is refused before anything is sent.
 
-    `exponents` gives the digits of a currency where the provider departs from ISO 4217.
+    `create` and `fetch` have a row for each kind of order (`"payment"`, `"payout"`); a question
+    about no order, as for the balance, can be asked if its hook is implemented. `exponents` gives
+    the digits of a currency where the provider departs from ISO 4217.
     """
 
-    create_payment: Clear[Creating | None] = None
-    create_payout: Clear[Creating | None] = None
-    fetch_payment: Clear[Asking | None] = None
-    fetch_payout: Clear[Asking | None] = None
-    fetch_balance: Clear[bool] = False
-    fetch_account_info: Clear[bool] = False
-    list_payments: Clear[bool] = False
-    read_notification: Clear[bool] = False
-    read_return: Clear[bool] = False
+    create: Clear[Mapping[str, Creating]] = msgspec.field(default_factory=dict)
+    fetch: Clear[Mapping[str, StatusQuery]] = msgspec.field(default_factory=dict)
     exponents: Clear[Mapping[str, int]] = msgspec.field(default_factory=dict)
     schedule: Clear[Schedule] = Schedule()
 
@@ -220,10 +214,11 @@ class Sandbox(Protocol):
 
 
 class ProviderInfo(MaskedStruct, frozen=True, kw_only=True):
-    """Introduce a provider: its name, its configuration, what it can do, how to open an account.
+    """A provider as its driver introduces it: its name, its configuration, what it can do.
 
-    `connect` loads the keys, once, and raises `ConfigurationError` if they cannot be used.
-    `sandbox(directory, port)` makes a local simulation, if the driver ships one.
+    `extras` has, by the kind of order, the struct that an order's `extra` takes. `connect` loads the
+    keys, once, and raises `ConfigurationError` if they cannot be used. `sandbox(directory, port)`
+    makes a local simulation, if the driver ships one.
     """
 
     name: Clear[str]
@@ -233,8 +228,7 @@ class ProviderInfo(MaskedStruct, frozen=True, kw_only=True):
     connect: Clear[Callable[[Any], Account]]
     api_version: Clear[str] = ""
     documentation: Clear[str] = ""
-    payment_extra: Clear[type[msgspec.Struct] | None] = None
-    payout_extra: Clear[type[msgspec.Struct] | None] = None
+    extras: Clear[Mapping[str, type[msgspec.Struct]]] = msgspec.field(default_factory=dict)
     sandbox: Clear[Callable[[Path, int], Sandbox] | None] = None
 
 

@@ -16,7 +16,6 @@ from payhub.models import (
     AccountInfo,
     Balance,
     Delivery,
-    Kind,
     Notification,
     Payment,
     PaymentOrder,
@@ -25,9 +24,12 @@ from payhub.models import (
     Period,
     Received,
     Ref,
+    Result,
     ReturnedPayer,
 )
 from payhub.money import Money
+from payhub.operations import ACCOUNT_INFO, BALANCE, NOTIFICATION, PAYMENT, PAYMENTS, PAYOUT, RETURN, kind_named
+from payhub.plans.plan import Plan
 from payhub.ticket import Lang, Ticket
 from payhub.transport.runner import AsyncRunner, Runner
 
@@ -98,7 +100,7 @@ class Hub(_Hub):
             Declined: the provider refused for good.
             ConfigurationError: the account cannot be used.
         """
-        return self._runner.run(self.registry.account(account).create_payment(order))
+        return self._runner.run(self.registry.account(account).create(PAYMENT, order))
 
     def create_payout(self, account: str, order: PayoutOrder) -> Payout:
         """Create a payout; if this raises a `PayhubError`, no money moved.
@@ -111,7 +113,7 @@ class Hub(_Hub):
             Declined: the provider refused for good.
             ConfigurationError: the account cannot be used.
         """
-        return self._runner.run(self.registry.account(account).create_payout(order))
+        return self._runner.run(self.registry.account(account).create(PAYOUT, order))
 
     def fetch_payment(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
@@ -123,7 +125,7 @@ class Hub(_Hub):
             Unavailable: no usable answer; ask again later.
         """
         ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
-        return self._runner.run(self.registry.account(account).fetch_payment(ref))
+        return self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     def fetch_payout(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
@@ -135,7 +137,7 @@ class Hub(_Hub):
             Unavailable: no usable answer; ask again later.
         """
         ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
-        return self._runner.run(self.registry.account(account).fetch_payout(ref))
+        return self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     def read_notification(self, account: str, delivery: Delivery) -> Notification:
         """Verify a provider's notification and return what its signature covers; nothing else is touched.
@@ -146,7 +148,7 @@ class Hub(_Hub):
         Raises:
             BadNotification: not authentic, or not readable.
         """
-        return self.registry.account(account).read_notification(delivery)
+        return self.registry.account(account).verify(NOTIFICATION, delivery)
 
     def read_return(self, account: str, delivery: Delivery) -> ReturnedPayer:
         """Verify with what a payer's browser came back to the success page, and return who it is.
@@ -156,7 +158,7 @@ class Hub(_Hub):
         Raises:
             BadNotification: not authentic, or not readable.
         """
-        return self.registry.account(account).read_return(delivery)
+        return self.registry.account(account).verify(RETURN, delivery)
 
     def receive(self, account: str, delivery: Delivery, *, ask: bool = True) -> Received:
         """Verify a provider's notification and keep it; answer it when this has returned.
@@ -171,7 +173,7 @@ class Hub(_Hub):
         """
         return self._runner.run(self.registry.account(account).receive(delivery, ask=ask))
 
-    def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
+    def advance(self, account: str, kind: str, order_id: str) -> Result:
         """Take an order as far as it can go now: ask the provider about it, never send it again.
 
         Safe to call at any time, any number of times, from any process.
@@ -179,11 +181,10 @@ class Hub(_Hub):
         Raises:
             UnknownOrder: the journal does not know the order.
         """
-        return self._runner.run(self.registry.account(account).advance(kind, order_id))
+        plan: Plan[Result] = self.registry.account(account).advance(kind_named(kind), order_id)
+        return self._runner.run(plan)
 
-    def resolve(
-        self, account: str, kind: Kind, order_id: str, outcome: Outcome, *, reason: str, by: str
-    ) -> Payment | Payout:
+    def resolve(self, account: str, kind: str, order_id: str, outcome: Outcome, *, reason: str, by: str) -> Result:
         """Settle an order by what a person found out, with the provider's support say; kept for ever.
 
         `reason` says how it was found out, `by` who says so. Only an order that is unknown or needs
@@ -195,14 +196,14 @@ class Hub(_Hub):
         """
         return self._runner.run(self.registry.resolve(Key(account, kind, order_id), State(outcome), reason, by))
 
-    def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
+    def sweep(self, limit: int = 100) -> tuple[Result, ...]:
         """Advance the orders that are due, `limit` at most, and return what is known of them then.
 
         An order whose account cannot be used, or that cannot be asked about, is due again later.
         """
         return tuple(found for found in self.sweeping(limit) if found is not None)
 
-    def sweeping(self, limit: int = 100) -> Iterator[Payment | Payout | None]:
+    def sweeping(self, limit: int = 100) -> Iterator[Result | None]:
         """Advance the orders that are due one by one, as they are iterated over; stop at any time.
 
         `None` stands for an order that could not be asked about; it is logged. Each is claimed just
@@ -215,14 +216,14 @@ class Hub(_Hub):
                 return
             yield self._attended(claimed[0])
 
-    def _attended(self, record: Record) -> Payment | Payout | None:
+    def _attended(self, record: Record) -> Result | None:
         try:
             return self.advance(*record.facts.key)
         except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
             self._runner.run(self.registry.give_up(record, cause))
             return None
 
-    def ticket(self, account: str, kind: Kind, order_id: str, *, lang: Lang = "en", internal: bool = False) -> Ticket:
+    def ticket(self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False) -> Ticket:
         """Make what the provider's support needs to find out what became of an order; nothing is sent or asked.
 
         An `internal` ticket also tells what happened on our side, and is not for the provider.
@@ -239,7 +240,7 @@ class Hub(_Hub):
         Raises:
             Unavailable: no usable answer; ask again later.
         """
-        return self._runner.run(self.registry.account(account).fetch_balance())
+        return self._runner.run(self.registry.account(account).ask(BALANCE))
 
     def fetch_account_info(self, account: str) -> AccountInfo:
         """Ask what the account is allowed to do.
@@ -247,7 +248,7 @@ class Hub(_Hub):
         Raises:
             Unavailable: no usable answer; ask again later.
         """
-        return self._runner.run(self.registry.account(account).fetch_account_info())
+        return self._runner.run(self.registry.account(account).ask(ACCOUNT_INFO))
 
     def list_payments(self, account: str, *, first: dt.date, last: dt.date) -> tuple[Payment, ...]:
         """List the payments of a period, both days included.
@@ -255,7 +256,8 @@ class Hub(_Hub):
         Raises:
             Unavailable: no usable answer; ask again later.
         """
-        return self._runner.run(self.registry.account(account).list_payments(Period(first=first, last=last)))
+        period = Period(first=first, last=last)
+        return self._runner.run(self.registry.account(account).ask(PAYMENTS, period=period))
 
 
 class AsyncHub(_Hub):
@@ -285,53 +287,54 @@ class AsyncHub(_Hub):
 
     async def create_payment(self, account: str, order: PaymentOrder) -> Payment:
         """Create a payment; see `Hub.create_payment`."""
-        return await self._runner.run(self.registry.account(account).create_payment(order))
+        return await self._runner.run(self.registry.account(account).create(PAYMENT, order))
 
     async def create_payout(self, account: str, order: PayoutOrder) -> Payout:
         """Create a payout; see `Hub.create_payout`."""
-        return await self._runner.run(self.registry.account(account).create_payout(order))
+        return await self._runner.run(self.registry.account(account).create(PAYOUT, order))
 
     async def fetch_payment(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payment:
         """Ask for a payment's status; see `Hub.fetch_payment`."""
         ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
-        return await self._runner.run(self.registry.account(account).fetch_payment(ref))
+        return await self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     async def fetch_payout(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payout:
         """Ask for a payout's status; see `Hub.fetch_payout`."""
         ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
-        return await self._runner.run(self.registry.account(account).fetch_payout(ref))
+        return await self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     async def read_notification(self, account: str, delivery: Delivery) -> Notification:
         """Verify a provider's notification; see `Hub.read_notification`."""
-        return self.registry.account(account).read_notification(delivery)
+        return self.registry.account(account).verify(NOTIFICATION, delivery)
 
     async def read_return(self, account: str, delivery: Delivery) -> ReturnedPayer:
         """Verify with what a payer's browser came back; see `Hub.read_return`."""
-        return self.registry.account(account).read_return(delivery)
+        return self.registry.account(account).verify(RETURN, delivery)
 
     async def receive(self, account: str, delivery: Delivery, *, ask: bool = True) -> Received:
         """Verify a provider's notification and keep it; see `Hub.receive`."""
         return await self._runner.run(self.registry.account(account).receive(delivery, ask=ask))
 
-    async def advance(self, account: str, kind: Kind, order_id: str) -> Payment | Payout:
+    async def advance(self, account: str, kind: str, order_id: str) -> Result:
         """Take an order as far as it can go now; see `Hub.advance`."""
-        return await self._runner.run(self.registry.account(account).advance(kind, order_id))
+        plan: Plan[Result] = self.registry.account(account).advance(kind_named(kind), order_id)
+        return await self._runner.run(plan)
 
     async def resolve(
-        self, account: str, kind: Kind, order_id: str, outcome: Outcome, *, reason: str, by: str
-    ) -> Payment | Payout:
+        self, account: str, kind: str, order_id: str, outcome: Outcome, *, reason: str, by: str
+    ) -> Result:
         """Settle an order by what a person found out; see `Hub.resolve`."""
         return await self._runner.run(self.registry.resolve(Key(account, kind, order_id), State(outcome), reason, by))
 
-    async def sweep(self, limit: int = 100) -> tuple[Payment | Payout, ...]:
+    async def sweep(self, limit: int = 100) -> tuple[Result, ...]:
         """Advance the orders that are due; see `Hub.sweep`."""
         return tuple([found async for found in self.sweeping(limit) if found is not None])
 
-    async def sweeping(self, limit: int = 100) -> AsyncIterator[Payment | Payout | None]:
+    async def sweeping(self, limit: int = 100) -> AsyncIterator[Result | None]:
         """Advance the orders that are due one by one; see `Hub.sweeping`."""
         due = dt.datetime.now(dt.UTC)
         for _ in range(limit):
@@ -340,7 +343,7 @@ class AsyncHub(_Hub):
                 return
             yield await self._attended(claimed[0])
 
-    async def _attended(self, record: Record) -> Payment | Payout | None:
+    async def _attended(self, record: Record) -> Result | None:
         try:
             return await self.advance(*record.facts.key)
         except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
@@ -348,7 +351,7 @@ class AsyncHub(_Hub):
             return None
 
     async def ticket(
-        self, account: str, kind: Kind, order_id: str, *, lang: Lang = "en", internal: bool = False
+        self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False
     ) -> Ticket:
         """Make a ticket of an order; see `Hub.ticket`."""
         told = await anyio.to_thread.run_sync(self.journal.story, order_id)
@@ -356,12 +359,14 @@ class AsyncHub(_Hub):
 
     async def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance; see `Hub.fetch_balance`."""
-        return await self._runner.run(self.registry.account(account).fetch_balance())
+        return await self._runner.run(self.registry.account(account).ask(BALANCE))
 
     async def fetch_account_info(self, account: str) -> AccountInfo:
         """Ask what the account is allowed to do; see `Hub.fetch_account_info`."""
-        return await self._runner.run(self.registry.account(account).fetch_account_info())
+        return await self._runner.run(self.registry.account(account).ask(ACCOUNT_INFO))
 
     async def list_payments(self, account: str, *, first: dt.date, last: dt.date) -> tuple[Payment, ...]:
         """List the payments of a period; see `Hub.list_payments`."""
-        return await self._runner.run(self.registry.account(account).list_payments(Period(first=first, last=last)))
+        return await self._runner.run(
+            self.registry.account(account).ask(PAYMENTS, period=Period(first=first, last=last))
+        )

@@ -1,4 +1,4 @@
-"""Say what an application wants (orders) and what a provider has (payments, payouts)."""
+"""Say what an application wants (orders) and what is known of it (results)."""
 
 import datetime as dt
 import enum
@@ -15,9 +15,6 @@ Method = Literal["card", "sbp", "sberpay", "bank_account", "wallet"]
 
 Presentation = Literal["hosted", "direct"]
 """`hosted`: redirect the payer to the provider's page; `direct`: show requisites on your own page."""
-
-Kind = Literal["payment", "payout"]
-"""Which way the money goes: to you, or from you."""
 
 OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 
@@ -113,8 +110,21 @@ class ToWallet(MaskedStruct, frozen=True, tag="wallet"):
 Destination = ToCard | ToPhone | ToBankAccount | ToWallet
 
 
-class PaymentOrder(MaskedStruct, frozen=True, kw_only=True):
-    """Ask for a payment: what the application wants, in no provider's words.
+class Summary(MaskedStruct, frozen=True, kw_only=True):
+    """What the core has to know of an order, whatever its kind.
+
+    `method` is how the money goes (a `Method`, or the tag of a destination), `number` what is paid
+    to, `payer` the application's id of who pays.
+    """
+
+    method: Clear[str] = ""
+    presentation: Clear[Presentation | None] = None
+    number: Truncated[str | None] = None
+    payer: Truncated[str | None] = None
+
+
+class Order(MaskedStruct, frozen=True, kw_only=True):
+    """What the orders of all kinds have in common.
 
     `order_id` is yours and unique within the account. `extra` takes the driver's own struct for
     fields that only its provider has.
@@ -122,6 +132,16 @@ class PaymentOrder(MaskedStruct, frozen=True, kw_only=True):
 
     order_id: Clear[OrderId]
     amount: Clear[Money]
+    extra: Any = None
+
+    def summary(self) -> Summary:
+        """Return what the core has to know of the order."""
+        return Summary()
+
+
+class PaymentOrder(Order, frozen=True, kw_only=True):
+    """A payment that the application asks for, in no provider's words; see `Order`."""
+
     method: Clear[Method]
     presentation: Clear[Presentation] = "hosted"
     payer: Clear[Payer | None] = None
@@ -130,22 +150,23 @@ class PaymentOrder(MaskedStruct, frozen=True, kw_only=True):
     success_url: Link[str | None] = None
     fail_url: Link[str | None] = None
     notification_url: Link[str | None] = None
-    extra: Any = None
+
+    def summary(self) -> Summary:
+        """Return how the payer pays, and who it is."""
+        payer = self.payer.id if self.payer else None
+        return Summary(method=self.method, presentation=self.presentation, payer=payer or None)
 
 
-class PayoutOrder(MaskedStruct, frozen=True, kw_only=True):
-    """Ask for a payout: what the application wants, in no provider's words.
+class PayoutOrder(Order, frozen=True, kw_only=True):
+    """A payout that the application asks for, in no provider's words; see `Order`."""
 
-    `order_id` is yours and unique within the account. `extra` takes the driver's own struct for
-    fields that only its provider has.
-    """
-
-    order_id: Clear[OrderId]
-    amount: Clear[Money]
     to: Clear[Destination]
     recipient: Clear[Recipient | None] = None
     notification_url: Link[str | None] = None
-    extra: Any = None
+
+    def summary(self) -> Summary:
+        """Return where the money goes."""
+        return Summary(method=str(self.to.__struct_config__.tag), number=self.to.number)
 
 
 class Ref(MaskedStruct, frozen=True, kw_only=True):
@@ -176,8 +197,8 @@ class Requisites(MaskedStruct, frozen=True, kw_only=True):
     bic: Clear[str | None] = None
 
 
-class _Result(MaskedStruct, frozen=True, kw_only=True):
-    """Hold what payments and payouts have in common.
+class Result(MaskedStruct, frozen=True, kw_only=True):
+    """What is known of an order, whatever its kind.
 
     `requested` is what was asked, `paid` what was really paid, `credited` what your balance
     got, `commission` what the provider took; `None` where the provider did not say. Credit a
@@ -203,8 +224,8 @@ class _Result(MaskedStruct, frozen=True, kw_only=True):
     raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Payment(_Result, frozen=True, kw_only=True):
-    """Say what is known of a payment.
+class Payment(Result, frozen=True, kw_only=True):
+    """What is known of a payment.
 
     Redirect the payer to `redirect_url` if there is one, else show the `requisites`.
     """
@@ -213,8 +234,8 @@ class Payment(_Result, frozen=True, kw_only=True):
     requisites: Clear[Requisites | None] = None
 
 
-class Payout(_Result, frozen=True, kw_only=True):
-    """Say what is known of a payout."""
+class Payout(Result, frozen=True, kw_only=True):
+    """What is known of a payout."""
 
 
 class Balance(MaskedStruct, frozen=True, kw_only=True):
@@ -277,7 +298,7 @@ class Exchange(MaskedStruct, frozen=True, kw_only=True):
 class Service(MaskedStruct, frozen=True, kw_only=True):
     """Name one service that the provider offers to an account."""
 
-    kind: Clear[Kind]
+    kind: Clear[str]
     code: Clear[str]
     method: Clear[str | None] = None
     currency: Clear[str | None] = None
@@ -326,7 +347,7 @@ class Notification(MaskedStruct, frozen=True, kw_only=True):
 
     account: Clear[str] = ""
     provider: Clear[str] = ""
-    kind: Clear[Kind]
+    kind: Clear[str]
     order_id: Clear[str]
     provider_id: Clear[str]
     status: Clear[Status]

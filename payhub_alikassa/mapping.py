@@ -9,7 +9,7 @@ import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,7 +37,7 @@ from payhub import (
 )
 from payhub.driver import Offer, Unreadable, exact
 from payhub.masking import Clear, HiddenFields, HiddenText, Link, MaskedStruct, Truncated, hide, is_card_number
-from payhub.models import Destination
+from payhub.models import Destination, Method, Presentation
 from payhub_alikassa import models, wire
 from payhub_alikassa.config import AliKassaConfig
 
@@ -218,20 +218,14 @@ PAYOUT_FIELDS: Mapping[str, str] = {
 }
 
 
-def payment_offers() -> tuple[Offer, ...]:
-    """Say which methods, presentations and currencies the documents name."""
-    return tuple(
-        Offer(method=s.method, presentation=s.presentation, currencies=frozenset({s.currency}))  # type: ignore[arg-type]
-        for s in PAYMENT_SERVICES
-    )
-
-
-def payout_offers() -> tuple[Offer, ...]:
-    """Say which destinations and currencies the documents name."""
-    return tuple(
-        Offer(method=s.method, currencies=frozenset({s.currency}))  # type: ignore[arg-type]
-        for s in PAYOUT_SERVICES
-    )
+# An account may have services that no document names, in other currencies than the documented ones, so
+# every way that a service can be named for is offered; without a service the order is refused below.
+PAYMENT_OFFERS: tuple[Offer, ...] = tuple(
+    Offer(method=method, presentation=presentation, currencies=None)
+    for method in get_args(Method)
+    for presentation in get_args(Presentation)
+)
+PAYOUT_OFFERS: tuple[Offer, ...] = tuple(Offer(method=method, currencies=None) for method in _DESTINATIONS.values())
 
 
 def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.PaymentRequest:

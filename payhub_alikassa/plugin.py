@@ -17,7 +17,7 @@ from payhub import (
     ReturnedPayer,
     hookimpl,
 )
-from payhub.driver import Asking, Call, Capabilities, Creating, Flow, ProviderInfo, Sandbox, Unreadable
+from payhub.driver import Call, Capabilities, Creating, Flow, ProviderInfo, Sandbox, StatusQuery, Unreadable
 from payhub.models import Period, Ref
 from payhub_alikassa import mapping, models, notifications, wire
 from payhub_alikassa.account import AliKassaAccount, Endpoint
@@ -47,24 +47,21 @@ def payhub_provider() -> ProviderInfo:
         connect=AliKassaAccount,
         api_version="v1",
         documentation="https://doc-merchant.alikassa.com",
-        payment_extra=mapping.AliKassaPayment,
-        payout_extra=mapping.AliKassaPayout,
+        extras={"payment": mapping.AliKassaPayment, "payout": mapping.AliKassaPayout},
         sandbox=_sandbox,
     )
 
 
+_BY_ANY_ID = StatusQuery(by=frozenset({"order_id", "provider_id"}))
+
 # A payout answered with anything but HTTP 200 must not be taken for failed, so payouts have no
 # definite refusals: https://doc-merchant.alikassa.com/payout/create
 CAPABILITIES = Capabilities(
-    create_payment=Creating(offers=mapping.payment_offers(), refusals=frozenset({400})),
-    create_payout=Creating(offers=mapping.payout_offers()),
-    fetch_payment=Asking(by=frozenset({"order_id", "provider_id"})),
-    fetch_payout=Asking(by=frozenset({"order_id", "provider_id"})),
-    fetch_balance=True,
-    fetch_account_info=True,
-    list_payments=True,
-    read_notification=True,
-    read_return=True,
+    create={
+        "payment": Creating(offers=mapping.PAYMENT_OFFERS, refusals=frozenset({400})),
+        "payout": Creating(offers=mapping.PAYOUT_OFFERS),
+    },
+    fetch={"payment": _BY_ANY_ID, "payout": _BY_ANY_ID},
 )
 
 

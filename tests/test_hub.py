@@ -26,8 +26,8 @@ from payhub import (
     UnsupportedOperation,
     hookimpl,
 )
-from payhub.accounts.plugins import OPERATIONS
 from payhub.driver import ProviderInfo
+from payhub.operations import operations
 from payhub.testing import fake
 from tests.raw_server import RawServer, answer
 from tests.samples import PAYMENT, PAYOUT, known
@@ -301,4 +301,4 @@ def test_the_hubs_are_twins() -> None:
 
 def test_the_hub_has_every_operation() -> None:
     """Every operation of the hook specifications is a method of the hub."""
-    assert set() == set(OPERATIONS) - set(public(Hub))
+    assert set() == set(operations()) - set(public(Hub))

@@ -8,7 +8,7 @@ import pytest
 
 from payhub import Money, Payer, PaymentOrder, PayoutOrder, ToBankAccount, ToCard, ToPhone, ToWallet
 from payhub.masking import MaskedStruct
-from payhub.plans.identity import fingerprinted
+from payhub.plans.identity import canonical
 from tests.samples import PAYMENT, PAYOUT
 
 
@@ -52,7 +52,7 @@ def test_the_form_of_a_payout() -> None:
     """What is written down of an order never changes: what does needs another number in its front."""
     assert (
         b'payhub order 1 {"amount":["1000.44","RUB"],"order_id":"po-1","to":{"":"card","number":"4111111111111111"}}'
-    ) == fingerprinted(PAYOUT)
+    ) == canonical(PAYOUT)
 
 
 def test_the_form_of_a_payment() -> None:
@@ -63,7 +63,7 @@ def test_the_form_of_a_payment() -> None:
     assert (
         b'payhub order 1 {"amount":["3000","RUB"],"extra":{"inner":["2030-01-02","1.50"]},"method":"card",'
         b'"order_id":"in-1","payer":{"id":"u-1"},"presentation":"direct"}'
-    ) == fingerprinted(order)
+    ) == canonical(order)
 
 
 CHANGED: list[tuple[Any, Any]] = [
@@ -83,20 +83,20 @@ CHANGED: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("now", "later"), CHANGED, ids=["order", "payer", "destination", "extra"])
 def test_a_new_field_with_a_default_changes_nothing(now: Any, later: Any) -> None:
     """An order is the same one after an upgrade that gave its structs, at any depth, fields with defaults."""
-    assert fingerprinted(now) == fingerprinted(later)
+    assert canonical(now) == canonical(later)
 
 
 def test_a_new_field_that_is_used_makes_another_order() -> None:
     """What a new field says beside its default is a part of the order."""
     extras: list[Any] = [Later(), Later(retries=1), Later(retries=False), Later(names=["a"]), Later(service="")]
     extras += [Later(least=Money("0.02", "RUB")), None, Later(inner=Later()), Later(inner=[]), Later(inner=[[]])]
-    assert len(extras) == len({fingerprinted(msgspec.structs.replace(PAYOUT, extra=extra)) for extra in extras})
+    assert len(extras) == len({canonical(msgspec.structs.replace(PAYOUT, extra=extra)) for extra in extras})
 
 
 def test_destinations_of_the_same_number_are_different() -> None:
     """A card, a phone, an account and a wallet may have the same number, and are not the same."""
     kinds = (ToCard, ToPhone, ToBankAccount, ToWallet)
-    assert 4 == len({fingerprinted(msgspec.structs.replace(PAYOUT, to=kind("4111111111111111"))) for kind in kinds})
+    assert 4 == len({canonical(msgspec.structs.replace(PAYOUT, to=kind("4111111111111111"))) for kind in kinds})
 
 
 class Word(enum.StrEnum):
@@ -106,7 +106,7 @@ class Word(enum.StrEnum):
 @pytest.mark.parametrize("word", ["hosted", Word.HOSTED], ids=["text", "enum"])
 def test_a_default_that_is_said_is_the_default(word: Any) -> None:
     """Who says what is meant anyway, by whatever kind of text, means the same order."""
-    assert fingerprinted(PAYMENT) == fingerprinted(msgspec.structs.replace(PAYMENT, presentation=word))
+    assert canonical(PAYMENT) == canonical(msgspec.structs.replace(PAYMENT, presentation=word))
 
 
 @pytest.mark.parametrize("amount", ["500", "500.0", "500.00"])
@@ -114,5 +114,5 @@ def test_equal_amounts_are_the_same(amount: str) -> None:
     """With how many digits an amount is written, or may be, does not matter; a hundred times as much does."""
     orders = [PayoutOrder(order_id="x", amount=Money(amount, "RUB", digits), to=ToCard("1")) for digits in (2, 5, 18)]
     orders.append(PayoutOrder(order_id="x", amount=Money("500", "RUB", 0), to=ToCard("1")))
-    assert 1 == len({fingerprinted(order) for order in orders})
-    assert b'["500","RUB"]' in fingerprinted(orders[0])
+    assert 1 == len({canonical(order) for order in orders})
+    assert b'["500","RUB"]' in canonical(orders[0])

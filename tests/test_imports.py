@@ -15,6 +15,7 @@ ROOMS = (
     "models",
     "errors",
     "driver",
+    "operations",
     "hookspecs",
     "journal",
     "exchanges",

@@ -27,7 +27,19 @@ from payhub import (
     models,
 )
 from payhub.masking import MaskedStruct
-from payhub.models import Delivery, Exchange, Notification, Period, Phase, Received, Ref, ReturnedPayer
+from payhub.models import (
+    Delivery,
+    Exchange,
+    Notification,
+    Order,
+    Period,
+    Phase,
+    Received,
+    Ref,
+    Result,
+    ReturnedPayer,
+    Summary,
+)
 
 CARD, PHONE, SECRET = "4111111111111111", "79161234567", "sesame-open"
 RUB = Money("10", "RUB")
@@ -47,6 +59,9 @@ EXAMPLES: list[MaskedStruct] = [
     ToPhone(PHONE, bank_code="sber"),
     ToBankAccount("40817810500000000001", bic="044525225"),
     ToWallet("41001234567890"),
+    Order(order_id="1", amount=RUB, extra=SECRET),
+    Summary(method="card", number=CARD, payer=CARD),
+    Result(status=Status.PENDING, raw=RAW, reason=f"card {CARD}"),
     PaymentOrder(order_id="1", amount=RUB, method="card", payer=Payer(phone=PHONE), description=SECRET,
                  success_url=LINK, fail_url=LINK, notification_url=LINK, extra={"token": SECRET, "card": CARD}),
     PayoutOrder(order_id="1", amount=RUB, to=ToCard(CARD, holder=SECRET), notification_url=LINK, extra=SECRET),
@@ -74,8 +89,7 @@ def test_every_model_is_tried_here() -> None:
     """Every public struct of the models has its example in this file."""
     public = {
         kind for name, kind in vars(models).items()
-        if isinstance(kind, type) and issubclass(kind, MaskedStruct)
-        if kind is not MaskedStruct and not name.startswith("_")
+        if isinstance(kind, type) and issubclass(kind, MaskedStruct) and kind is not MaskedStruct and name[0] != "_"
     }  # fmt: skip
     assert public == {type(example) for example in EXAMPLES}
 

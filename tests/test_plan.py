@@ -21,17 +21,25 @@ from payhub import (
     ToCard,
     Unavailable,
 )
-from payhub.driver import Call, Creating, Flow, Response, Unreadable
+from payhub.driver import Call, Flow, Response, Unreadable
 from payhub.exchanges.reply import Reply
+from payhub.journal.memory import MemoryJournal
 from payhub.models import Phase, Ref
-from payhub.plans.plan import checked, compared, creating, finished, reading, unknown_payment, unknown_payout
-from payhub.testing import answer, play
+from payhub.operations import PAYMENT as PAYMENTS
+from payhub.operations import PAYOUT as PAYOUTS
+from payhub.plans.create import create
+from payhub.plans.fetch import read
+from payhub.plans.plan import Attempt
+from payhub.plans.rules import check_order, compare
+from payhub.testing import answer, next_call, play
+from tests.plain_account import PlainAccount
 from tests.samples import CARD, PAYMENT, PAYOUT
 
-CAN = Creating(offers=(), refusals=frozenset({400, 422}))
+REFUSALS = frozenset({400, 422})
 NOT_SENT = Reply(phase=Phase.NOT_SENT, problem="no connection")
 MAYBE_SENT = Reply(phase=Phase.MAYBE_SENT, problem="the connection was cut")
-KNOWN = Payout(order_id="po-1", provider_id="7", status=Status.PENDING)
+KNOWN = Payout(account="shop", provider="fake", order_id="po-1", provider_id="7", requested=PAYOUT.amount,
+               status=Status.PENDING)  # fmt: skip
 
 
 def answered(status: int = 200) -> Reply:
@@ -52,8 +60,12 @@ def flow(*calls: Call, end: Payout | Exception | type[Exception] | None = KNOWN)
 
 
 def created(driver: Flow[Any], *replies: Reply) -> Payout:
-    result: Payout = play(creating(driver, CAN, unknown_payout(PAYOUT)), *replies).result
+    result: Payout = play(plan(driver), *replies).result
     return result
+
+
+def plan(driver: Flow[Any], refusals: frozenset[int] = REFUSALS) -> Any:
+    return create(PlainAccount(driver, refusals=refusals), PAYOUTS, PAYOUT)
 
 
 def test_an_answer_is_believed() -> None:
@@ -69,17 +81,17 @@ def test_rule_2_not_sent_is_an_error() -> None:
 
 def test_rule_2_maybe_sent_is_a_result() -> None:
     """Rule 2: what may have left is returned as UNKNOWN, with the order's own fields and the reason."""
-    expected = Payout(order_id="po-1", requested=PAYOUT.amount, status=Status.UNKNOWN,
+    expected = Payout(account="shop", provider="fake", order_id="po-1", requested=PAYOUT.amount, status=Status.UNKNOWN,
                       reason="the connection was cut (maybe sent)")  # fmt: skip
     assert expected == created(flow(call()), MAYBE_SENT)
 
 
 def test_rule_2_a_runner_that_fails_leaves_it_open() -> None:
     """Rule 2: if the runner itself fails during a call, nobody knows how far it got: UNKNOWN."""
-    steps = creating(flow(call()), CAN, unknown_payout(PAYOUT))
-    next(steps)
+    steps, journal = plan(flow(call())), MemoryJournal()
+    next_call(steps, next(steps), journal)
     with pytest.raises(StopIteration) as ended:
-        steps.throw(MemoryError())
+        next_call(steps, steps.throw(MemoryError()), journal)
     assert (Status.UNKNOWN, "MemoryError in the runner (maybe sent)") == (
         ended.value.value.status,
         ended.value.value.reason,
@@ -112,7 +124,7 @@ def test_rule_2_after_sending_no_error_passes(error: Exception, reason: str) -> 
     assert (Status.UNKNOWN, reason) == (result.status, result.reason)
 
 
-@pytest.mark.parametrize("status", sorted(CAN.refusals))
+@pytest.mark.parametrize("status", sorted(REFUSALS))
 def test_a_declared_refusal_passes(status: int) -> None:
     """`Declined` passes when the answer has a status that the capabilities call a refusal."""
     with pytest.raises(Declined, match=r"^no funds$"):
@@ -128,7 +140,7 @@ def test_rule_6_a_refusal_that_is_not_declared_is_unknown(status: int) -> None:
 @pytest.mark.parametrize("status", [100, 199, 200, 400, 422, 500, 599])
 def test_rule_6_without_declared_refusals_nothing_is_declined(status: int) -> None:
     """Rule 6: a provider whose capabilities name no refusal, as AliKassa's payouts, cannot refuse for good."""
-    steps = creating(flow(call(), end=Declined("no")), Creating(offers=()), unknown_payout(PAYOUT))
+    steps = plan(flow(call(), end=Declined("no")), frozenset())
     assert Status.UNKNOWN is play(steps, answered(status)).result.status
 
 
@@ -162,7 +174,7 @@ def test_a_second_call_without_an_answer_is_unknown(reply: Reply, moves_money: b
 @pytest.mark.parametrize("first", [answered(), answered(500), answered(422)])
 def test_rule_3_a_money_call_is_never_sent_again(first: Reply) -> None:
     """Rule 3: a driver that wants to send the same money call again is stopped, and the outcome is UNKNOWN."""
-    played = play(creating(flow(call(), call()), CAN, unknown_payout(PAYOUT)), first)
+    played = play(plan(flow(call(), call())), first)
     assert (Status.UNKNOWN, "the driver wanted to send it again", 1) == (
         played.result.status, played.result.reason, len(played.calls)
     )  # fmt: skip
@@ -200,7 +212,7 @@ def test_a_success_needs_proof(http: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "nothing", [None, "paid", {}, unknown_payment(PAYMENT)], ids=lambda value: type(value).__name__
+    "nothing", [None, "paid", {}, PAYMENTS.unknown(PAYMENT)], ids=lambda value: type(value).__name__
 )
 def test_what_is_no_result_is_unknown(nothing: Any) -> None:
     """A driver that returns something else after sending has lost the answer: UNKNOWN."""
@@ -248,31 +260,29 @@ def test_rules_2_and_3_hold_for_every_driver_and_every_answer(
 
     And no money call that may have been sent is made again, and no failure stands without proof.
     """
-    steps = creating(flow(*calls, end=end), CAN, unknown_payout(PAYOUT))
+    steps, journal = plan(flow(*calls, end=end)), MemoryJournal()
     sent: list[tuple[Call, Reply]] = []
     last: Reply | None = None
     given_replies = endless(replies)
     try:
-        made = next(steps)
+        made = next_call(steps, next(steps), journal)
         while True:
             assert made.url not in [before.url for before, _ in sent] or not made.moves_money
             last = next(given_replies)
             if made.moves_money and last.phase is not Phase.NOT_SENT:
                 sent.append((made, last))
-            made = steps.send(last)
+            made = next_call(steps, steps.send(last), journal)
     except StopIteration as done:
         result = done.value
         if sent:
             assert isinstance(result, Payout)
             failed = result.status in {Status.FAILED, Status.CANCELED}
             proof = (
-                last is not None
-                and last.response is not None
-                and last.response.status in {*range(200, 300), *CAN.refusals}
+                last is not None and last.response is not None and last.response.status in {*range(200, 300), *REFUSALS}
             )
             assert proof or not failed
     except Declined:
-        assert all(len(sent) == 1 and reply.response and reply.response.status in CAN.refusals for _, reply in sent)
+        assert all(len(sent) == 1 and reply.response and reply.response.status in REFUSALS for _, reply in sent)
     except Exception:  # noqa: BLE001 - any other error
         assert [] == sent
 
@@ -280,45 +290,46 @@ def test_rules_2_and_3_hold_for_every_driver_and_every_answer(
 # Reads
 
 
-def read(driver: Flow[Any], *replies: Reply) -> Any:
-    return play(reading(driver), *replies).result
+def asked(driver: Flow[Any], *replies: Reply) -> Any:
+    return play(read(PlainAccount(driver), "fetch_payout", Attempt()), *replies).result
 
 
 def test_a_read_gives_what_the_driver_reads() -> None:
     """A read returns what the driver makes of the answers, all of them."""
     ask = call(moves_money=False)
-    assert KNOWN == read(flow(ask, ask, ask), answered(), answered(), answered())
+    assert KNOWN == asked(flow(ask, ask, ask), answered(), answered(), answered())
 
 
 @pytest.mark.parametrize("reply", [NOT_SENT, MAYBE_SENT], ids=["not sent", "maybe sent"])
 def test_a_read_without_an_answer_is_unavailable(reply: Reply) -> None:
     """Without an answer a read says nothing about money: ask again later."""
     with pytest.raises(Unavailable, match=f"{reply.problem} .{reply.phase}."):
-        read(flow(call(moves_money=False)), reply)
+        asked(flow(call(moves_money=False)), reply)
 
 
 @pytest.mark.parametrize("error", [Unreadable("not it"), Unavailable("later")])
 def test_a_read_that_is_not_the_promised_one_is_unavailable(error: Exception) -> None:
     """An answer that is not the promised one is none."""
     with pytest.raises(Unavailable, match=r"not it|later"):
-        read(flow(call(moves_money=False), end=error), answered())
+        asked(flow(call(moves_money=False), end=error), answered())
 
 
 def test_a_read_may_find_nothing() -> None:
     """`NotFound` passes: the provider does not know it, which proves nothing about money."""
     with pytest.raises(NotFound, match="nobody"):
-        read(flow(call(moves_money=False), end=NotFound("nobody")), answered(404))
+        asked(flow(call(moves_money=False), end=NotFound("nobody")), answered(404))
 
 
 def test_a_read_without_calls_ends_at_once() -> None:
     """A read that needs no call gives its result."""
-    assert KNOWN == read(flow())
+    assert KNOWN == asked(flow())
 
 
 # Comparing
 
 
 RUB = Money("10", "RUB")
+ORDER = Ref(order_id=PAYOUT.order_id, amount=PAYOUT.amount)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +353,7 @@ def test_rule_9_answers_are_compared_with_the_order(
     fields: dict[str, Any], mismatches: tuple[str, ...], status: Status
 ) -> None:
     """Rule 9: an answer about another order or amount, or in another currency, is UNKNOWN and says why."""
-    result = compared(Payout(status=status, **fields), PAYOUT)
+    result = compare(Payout(status=status, **fields), ORDER)
     reason = f"the answer contradicts the order: {', '.join(mismatches)}" if mismatches else None
     expected = (mismatches, Status.UNKNOWN if mismatches else status, reason)
     assert expected == (result.mismatches, result.status, result.reason)
@@ -350,7 +361,7 @@ def test_rule_9_answers_are_compared_with_the_order(
 
 def test_rule_9_what_was_paid_is_not_what_was_asked() -> None:
     """Rule 9: `paid` is what the provider says, never filled from the order."""
-    result = compared(Payout(status=Status.SUCCEEDED), PAYOUT)
+    result = compare(Payout(status=Status.SUCCEEDED), ORDER)
     assert (PAYOUT.amount, None, "po-1") == (result.requested, result.paid, result.order_id)
 
 
@@ -369,7 +380,7 @@ def test_rule_9_what_was_paid_is_not_what_was_asked() -> None:
 def test_rule_9_answers_are_compared_with_the_question(ref: Ref, mismatches: tuple[str, ...]) -> None:
     """Rule 9: the answer to a question is compared with the ids and the amount that were asked for."""
     found = Payout(order_id="po-1", provider_id="7", requested=RUB, paid=RUB, status=Status.SUCCEEDED)
-    assert mismatches == compared(found, ref).mismatches
+    assert mismatches == compare(found, ref).mismatches
 
 
 # Checking
@@ -383,7 +394,7 @@ def test_a_good_order_is_returned_as_it_is() -> None:
     """An order that can be sent is not changed, and its `extra` is the very object given."""
     extra = object()
     given_order = order(extra=extra)
-    assert (True, extra) == (given_order == checked(given_order, {}), checked(given_order, {}).extra)
+    assert (True, extra) == (given_order == check_order(given_order, {}), check_order(given_order, {}).extra)
 
 
 @pytest.mark.parametrize(
@@ -411,7 +422,7 @@ def test_a_good_order_is_returned_as_it_is() -> None:
 def test_a_bad_order_is_refused_by_its_field(fields: dict[str, Any], field: str) -> None:
     """An order that cannot be is refused before anything is sent; the field is named and no value quoted."""
     with pytest.raises(InvalidOrder) as caught:
-        checked(order(**fields), {})
+        check_order(order(**fields), {})
     assert (field, False) == (caught.value.field, "4111" in str(caught.value))
 
 
@@ -426,7 +437,7 @@ def test_a_bad_order_is_refused_by_its_field(fields: dict[str, Any], field: str)
 def test_a_wrong_word_is_refused_by_its_field(fields: dict[str, Any], message: str) -> None:
     """A word that is not known, or a number in its place, is refused by the field's name and not quoted."""
     with pytest.raises(InvalidOrder) as caught:
-        checked(msgspec.structs.replace(PAYMENT, **fields), {})
+        check_order(msgspec.structs.replace(PAYMENT, **fields), {})
     assert message == str(caught.value)
 
 
@@ -445,7 +456,7 @@ def test_rule_12_digits_are_those_of_the_provider(
 ) -> None:
     """Rule 12: a provider may count finer or coarser than ISO 4217; excess digits are refused, not rounded."""
     try:
-        checked(order(amount=amount), exponents)
+        check_order(order(amount=amount), exponents)
         refused = None
     except InvalidOrder as error:
         refused = str(error)
@@ -457,16 +468,10 @@ def test_any_text_is_sent_or_refused(order_id: str, number: str) -> None:
     """Whatever text an application puts into an order, it is sent as it is or refused as `InvalidOrder`."""
     given_order = order(order_id=order_id, to=ToCard(number))
     try:
-        exact = checked(given_order, {})
+        exact = check_order(given_order, {})
     except InvalidOrder:
         return
     assert (given_order, []) == (exact, [c for c in order_id if ord(c) < 32 or ord(c) == 127])
-
-
-def test_a_finish_is_applied_to_the_end() -> None:
-    """What a plan ends with is changed by its finish, and its calls are not."""
-    played = play(finished(reading(flow(call(moves_money=False))), lambda result: result.provider_id), answered())
-    assert ("7", 1) == (played.result, len(played.calls))
 
 
 def test_responses_reach_the_driver_as_they_came() -> None:

@@ -13,9 +13,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from payhub import BrokenPlugin, ConfigurationError, Hub, UnknownProvider, hookimpl, hookspecs
-from payhub.accounts.plugins import OPERATIONS, Plugins
+from payhub.accounts.plugins import Plugins
 from payhub.driver import ProviderInfo
 from payhub.exchanges.events import tell
+from payhub.operations import operations
 from payhub.testing import fake
 
 DRIVER = """
@@ -214,7 +215,7 @@ def test_operations_are_those_of_the_hookspecs() -> None:
     """Every hook but the introduction and the observer is an operation, and has a docstring that begins a sentence."""
     hooks = {name for name in vars(hookspecs) if name.startswith("payhub_")}
     undocumented = [name for name in hooks if not (getattr(hookspecs, name).__doc__ or "").strip()]
-    assert ({f"payhub_{name}" for name in OPERATIONS}, []) == (
+    assert ({f"payhub_{name}" for name in operations()}, []) == (
         hooks - {"payhub_provider", "payhub_event"},
         undocumented,
     )

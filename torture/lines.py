@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from payhub.journal import records, states
 from payhub.journal.sql import engine, journal, rows, statements
-from payhub.plans import advance, create, fetch, plan
+from payhub.plans import advance, create, fetch, identity, plan, resolve, rules, settle
 from payhub.transport import connection, deadline, runner
 
 MODULES: tuple[types.ModuleType, ...] = (
-    *(plan, create, fetch, advance, runner, connection, deadline),
+    *(plan, rules, identity, settle, create, fetch, advance, resolve, runner, connection, deadline),
     *(journal, engine, statements, rows, records, states),
 )
 """Plan, journal and send: where an order is written down, sent, written down again, and asked about."""

@@ -11,13 +11,7 @@ from payhub import hookspecs
 from payhub.driver import ProviderInfo
 from payhub.errors import BrokenPlugin, ConfigurationError, UnknownProvider
 from payhub.exchanges.events import Event, Observer, log
-
-OPERATIONS = tuple(
-    name.removeprefix("payhub_")
-    for name in vars(hookspecs)
-    if name.startswith("payhub_") and name not in {"payhub_provider", "payhub_event"}
-)
-"""Every operation that a driver may have, named as the hub's methods are."""
+from payhub.operations import KINDS, operations
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +92,9 @@ class Plugins:
         infos = list(self._only(plugin, "payhub_provider")())
         if [type(info) for info in infos] != [ProviderInfo]:
             raise ValueError("payhub_provider did not return a ProviderInfo")
+        for kind in (*infos[0].capabilities.create, *infos[0].capabilities.fetch, *infos[0].extras):
+            if kind not in KINDS:
+                raise ValueError(f"payhub_provider names the kind {kind!r}; known: {', '.join(KINDS)}")
         return infos
 
     def _refuse_useless(self, plugin: object) -> None:
@@ -108,7 +105,7 @@ class Plugins:
         """Refuse a plugin that would answer for every driver: it must be a driver, or wrap."""
         if self._implements(plugin, "payhub_provider"):
             return
-        for operation in OPERATIONS:
+        for operation in operations():
             for impl in getattr(self._manager.hook, f"payhub_{operation}").get_hookimpls():
                 if impl.plugin is plugin and not (impl.wrapper or impl.hookwrapper):
                     raise ValueError(f"payhub_{operation} without payhub_provider must be a wrapper (wrapper=True)")
@@ -155,6 +152,16 @@ class Plugins:
             return None
         drivers = [p.plugin for p in self.providers if p.plugin is not provider.plugin]
         return self._manager.subset_hook_caller(hook, drivers)
+
+    def supported(self, provider: Provider) -> tuple[str, ...]:
+        """Return the operations that an account of a provider has: implemented, and for orders also declared."""
+        can = provider.info.capabilities
+        undeclared = {
+            *(kind.create for kind in KINDS.values() if kind.word not in can.create),
+            *(kind.fetch for kind in KINDS.values() if kind.word not in can.fetch),
+        }
+        found = (name for name in operations() if self._implements(provider.plugin, f"payhub_{name}"))
+        return tuple(name for name in found if name not in undeclared)
 
     def observers(self) -> Iterator[Observer]:
         """Return one caller for each observer, so that one cannot stop another."""

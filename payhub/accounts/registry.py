@@ -4,32 +4,25 @@ import threading
 from collections.abc import Iterable
 from typing import TypeVar
 
-import msgspec
-
-from payhub.accounts.account import OpenAccount, as_result
+from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import Settings, account_config, journal_key
 from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, UnknownAccount
 from payhub.journal import Key, Record, State, forks
-from payhub.models import (
-    Payment,
-    Payout,
-)
-from payhub.plans.advance import giving_up, resolving
-from payhub.plans.create import Terms
-from payhub.plans.plan import (
-    Plan,
-    Recorded,
-)
+from payhub.models import Result
+from payhub.operations import kind_named
+from payhub.plans.advance import give_up
+from payhub.plans.plan import Plan, Steps, Timing
+from payhub.plans.resolve import resolve
 
-R = TypeVar("R", bound=msgspec.Struct)
+T = TypeVar("T")
 
 _REPORTING = 30.0  # seconds that a sender has to report, beyond the deadline of its call
 
 
 class Registry:
-    """Know the accounts of a configuration; open each when it is first needed, once."""
+    """The accounts of a configuration, each opened once, when it is first needed."""
 
     def __init__(self, settings: Settings, extra: Iterable[object] = ()) -> None:
         """Load the plugins; no account is opened yet."""
@@ -50,7 +43,7 @@ class Registry:
 
     @property
     def lease(self) -> float:
-        """Return for how long, in seconds, whoever takes an order is trusted to report."""
+        """Return for how long, in seconds, a caller that has taken an order may take to report."""
         return self.settings.journal.lease or self.settings.transport.deadline + _REPORTING
 
     @property
@@ -80,30 +73,31 @@ class Registry:
             raise ConfigurationError(f"accounts.{name}: the key 'provider' is missing")
         return self.plugins.provider(provider)
 
-    def resolve(self, key: Key, state: State, reason: str, by: str) -> Plan[Payment | Payout]:
+    def resolve(self, key: Key, state: State, reason: str, by: str) -> Plan[Result]:
         """Plan to write down what a person found out about an order; its account need not be configured any more."""
-        return _unasked(key, as_result(resolving(key, state, reason, by, self._terms()), key.kind))
+        kind = kind_named(key.kind)
+        return _unasked(key, resolve(key, kind, state, reason=reason, by=by, timing=self._timing()))
 
     def give_up(self, record: Record, cause: Exception) -> Plan[Record]:
         """Plan what becomes of an order that a sweep could not ask about."""
-        return _unasked(record.facts.key, giving_up(record, cause, self._terms()))
+        return _unasked(record.facts.key, give_up(record, cause, self._timing()))
 
     def _opened(self, name: str) -> OpenAccount:
         provider = self.provider(name)
         config = account_config(self.settings, name, provider.info.config)
-        terms = self._terms(provider.info.capabilities.schedule)
-        return OpenAccount(provider, config, self.plugins, terms, self._key)
+        timing = self._timing(provider.info.capabilities.schedule)
+        return OpenAccount(provider, config, self.plugins, timing, self._key)
 
-    def _terms(self, schedule: Schedule = Schedule()) -> Terms:  # noqa: B008 - frozen
-        return Terms(
+    def _timing(self, schedule: Schedule = Schedule()) -> Timing:  # noqa: B008 - frozen
+        return Timing(
             lease=self.lease,
             patience=self.settings.transport.deadline,
             schedule=schedule,
             window=self.settings.notifications.window,
-            keep=self.settings.journal.keep_seconds != 0,
+            keep_exchanges=self.settings.journal.keep_seconds != 0,
         )
 
 
-def _unasked(key: Key, steps: Recorded[R]) -> Plan[R]:
+def _unasked(key: Key, steps: Steps[T]) -> Plan[T]:
     """Plan steps that ask no provider."""
     return Plan(account=key.account, provider="", steps=steps)

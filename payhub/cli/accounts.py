@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from payhub.accounts.account import OpenAccount
-from payhub.accounts.plugins import OPERATIONS, Plugins, Provider
+from payhub.accounts.plugins import Plugins, Provider
 from payhub.cli import views
 from payhub.cli.console import (
     ConfigOption,
@@ -37,7 +37,8 @@ from payhub.errors import (
 from payhub.hookspecs import hookimpl
 from payhub.hub import Hub
 from payhub.masking import printable
-from payhub.models import AccountInfo, Exchange, Kind, Phase
+from payhub.models import AccountInfo, Exchange, Phase
+from payhub.operations import KINDS
 
 MOST_SKEW = dt.timedelta(seconds=30)
 
@@ -55,7 +56,7 @@ def providers(
     session = Session.begin(config, as_json=as_json, verbose=verbose)
     plugins = Plugins()
     claims = Counter(provider.info.name for provider in plugins.providers)
-    rows = [_provider(provider, claims[provider.info.name]) for provider in plugins.providers]
+    rows = [_provider(plugins, provider, claims[provider.info.name]) for provider in plugins.providers]
     broken = [
         {
             "name": each.name,
@@ -75,7 +76,7 @@ def providers(
     session.answer({"providers": rows, "broken": broken}, shown, *notes)
 
 
-def _provider(provider: Provider, claims: int) -> dict[str, Any]:
+def _provider(plugins: Plugins, provider: Provider, claims: int) -> dict[str, Any]:
     info = provider.info
     return {
         "name": info.name,
@@ -83,10 +84,9 @@ def _provider(provider: Provider, claims: int) -> dict[str, Any]:
         "api_version": info.api_version,
         "distribution": provider.origin,
         "documentation": info.documentation,
-        "operations": [name for name in OPERATIONS if getattr(info.capabilities, name, False)],
+        "operations": list(plugins.supported(provider)),
         "sandbox": info.sandbox is not None,
-        "payment_fields": _field_names(info.payment_extra),
-        "payout_fields": _field_names(info.payout_extra),
+        **{f"{kind}_fields": _field_names(info.extras.get(kind)) for kind in KINDS},
         "problem": "more than one distribution claims the name; uninstall all but one" if claims > 1 else None,
     }
 
@@ -328,7 +328,7 @@ def _services(opened: OpenAccount, found: AccountInfo) -> Iterator[Check]:
         )
 
 
-def _codes(active: Mapping[tuple[Kind, str], bool]) -> Iterator[str]:
+def _codes(active: Mapping[tuple[str, str], bool]) -> Iterator[str]:
     """Name the services that may be used, by their kind, and then those that may not."""
     for state, words in ((True, ""), (False, "not active: ")):
         for kind in dict.fromkeys(kind for kind, _ in active):
@@ -339,12 +339,11 @@ def _codes(active: Mapping[tuple[Kind, str], bool]) -> Iterator[str]:
 
 def _status_calls(hub: Hub, opened: OpenAccount, watch: Watch) -> Iterator[Check]:
     """Ask for orders that do not exist: "not found" shows that the keys of both kinds are accepted."""
-    fetches: dict[str, Callable[..., object]] = {"payment": hub.fetch_payment, "payout": hub.fetch_payout}
-    for kind, fetch in fetches.items():
+    for kind in KINDS:
         watch.forget()
         problem = None
         try:
-            fetch(opened.name, order_id="payhub-doctor")
+            getattr(hub, f"fetch_{kind}")(opened.name, order_id="payhub-doctor")
         except NotFound:
             pass
         except UnsupportedOperation:

@@ -23,6 +23,7 @@ from payhub.exchanges.events import Event
 from payhub.hub import Hub
 from payhub.journal import Journal
 from payhub.masking import mask_cards, printable
+from payhub.operations import KINDS
 
 WIDTH = 100
 """The columns of output that does not go to a terminal."""
@@ -35,6 +36,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every exchange with the provider, masked, on stderr.")
 ]
+
+
+KIND_METAVAR = f"{{{'|'.join(KINDS)}}}"
+
+
+def kind_word(text: str) -> str:
+    """Read the word of a kind of order."""
+    if text not in KINDS:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, KINDS))}.")
+    return text
 
 
 @enum.unique

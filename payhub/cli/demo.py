@@ -35,6 +35,7 @@ from payhub.models import (
     Payout,
     PayoutOrder,
     Presentation,
+    Result,
     ToBankAccount,
     ToCard,
     ToPhone,
@@ -57,7 +58,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """Keep what one order was, what became of it, and how that was found out."""
 
     method: str
-    result: Payment | Payout
+    result: Result
     settled_by: str = "asking"
 
 
@@ -200,7 +201,7 @@ def _again(hub: Hub, account: str, recorder: Recorder) -> tuple[Payout, int]:
     return known, len(recorder.exchanges) - before
 
 
-def _final(fetch: Callable[..., Payment | Payout], account: str, made: Payment | Payout) -> Payment | Payout:
+def _final(fetch: Callable[..., Result], account: str, made: Result) -> Result:
     """Ask until the status is final."""
     found = [made]
 

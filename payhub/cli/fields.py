@@ -56,7 +56,7 @@ def payment_order(info: ProviderInfo, options: Fields, assignments: Sequence[str
     """
     own, extra = _divided(assignments)
     given = _merged(options, own, tuple(_paths(PaymentOrder)))
-    return _made(PaymentOrder, given, extra=_extra(info.payment_extra, extra))
+    return _made(PaymentOrder, given, extra=_extra(info.extras.get("payment"), extra))
 
 
 def payout_order(
@@ -73,7 +73,7 @@ def payout_order(
     given = _merged(options, own, known)
     to = {path.removeprefix("to."): value for path, value in given.items() if path.startswith("to.")}
     rest = {path: value for path, value in given.items() if not path.startswith("to.")}
-    return _made(PayoutOrder, rest, to=_made(destination, to, "to."), extra=_extra(info.payout_extra, extra))
+    return _made(PayoutOrder, rest, to=_made(destination, to, "to."), extra=_extra(info.extras.get("payout"), extra))
 
 
 def _divided(assignments: Sequence[str]) -> tuple[Fields, Fields]:

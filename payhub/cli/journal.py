@@ -16,6 +16,7 @@ from payhub.accounts.config import duration, journal_key
 from payhub.cli import views
 from payhub.cli.accounts import Watch
 from payhub.cli.console import (
+    KIND_METAVAR,
     ConfigOption,
     ExitCode,
     JsonOption,
@@ -23,6 +24,7 @@ from payhub.cli.console import (
     UsageError,
     VerboseOption,
     cell,
+    kind_word,
     listed,
     one_line,
 )
@@ -34,17 +36,19 @@ from payhub.hub import Hub, Outcome
 from payhub.journal import Entry, Evidence, Journal, Key, Record, Source, State
 from payhub.journal.records import applied, givable
 from payhub.journal.states import NOTHING_MOVED, UNFINISHED, in_vain, status_of
-from payhub.models import Exchange, Kind, Phase, Status
+from payhub.models import Exchange, Phase, Status
 from payhub.money import Money
-from payhub.plans.create import payer_of
 from payhub.plans.fetch import NOT_FOUND
+from payhub.plans.identity import payer_key
 from payhub.ticket.situations import contrary
 from payhub.ticket.wording import utc
 
 MOST = 1000
 """How many orders `payhub unknown` lists."""
 
-KindArgument = Annotated[Kind, typer.Argument(help="What it is.", show_default=False)]
+KindArgument = Annotated[
+    str, typer.Argument(parser=kind_word, metavar=KIND_METAVAR, help="What it is.", show_default=False)
+]
 OrderArgument = Annotated[str, typer.Argument(help="Your own id, the order_id.", show_default=False)]
 
 
@@ -330,7 +334,7 @@ _PART = 1000
 
 
 def _forget(session: Session, opened: Journal, payer: str) -> None:
-    done, waiting = opened.forget(payer_of(journal_key(session.lasting()), payer))
+    done, waiting = opened.forget(payer_key(journal_key(session.lasting()), payer))
     rest = f"; {waiting} are open yet, try again when they are closed" if waiting else ""
     words = f"{done} orders: all but the money facts erased{rest}"
     none = "the journal has no payment of this payer, or has forgotten the payer already: nothing was erased"

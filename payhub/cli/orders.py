@@ -12,7 +12,18 @@ from rich.table import Table
 
 from payhub.cli import views
 from payhub.cli.accounts import Watch
-from payhub.cli.console import ConfigOption, ExitCode, JsonOption, Session, UsageError, VerboseOption, cell, one_line
+from payhub.cli.console import (
+    KIND_METAVAR,
+    ConfigOption,
+    ExitCode,
+    JsonOption,
+    Session,
+    UsageError,
+    VerboseOption,
+    cell,
+    kind_word,
+    one_line,
+)
 from payhub.cli.fields import Given, money, payment_order, payout_order
 from payhub.errors import JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.journal import Journal, Key
@@ -20,12 +31,11 @@ from payhub.journal.states import status_of
 from payhub.models import (
     Destination,
     Exchange,
-    Kind,
     Method,
     Payment,
-    Payout,
     Phase,
     Presentation,
+    Result,
     Status,
     ToBankAccount,
     ToCard,
@@ -172,7 +182,7 @@ def _from_stdin() -> str:
     return number
 
 
-def _show_created(session: Session, created: Payment | Payout, ask: str) -> int:
+def _show_created(session: Session, created: Result, ask: str) -> int:
     """Show what was created; say what to do when nobody knows whether it was."""
     session.answer(views.plain(created), *views.result(created))
     if created.status is Status.UNKNOWN:
@@ -190,7 +200,9 @@ _CREATED = {
 
 def status(
     account: AccountArgument,
-    kind: Annotated[Kind, typer.Argument(help="What to ask for.", show_default=False)],
+    kind: Annotated[
+        str, typer.Argument(parser=kind_word, metavar=KIND_METAVAR, help="What to ask for.", show_default=False)
+    ],
     *,
     order_id: Annotated[str | None, typer.Option(metavar="ID", help="Your own id.")] = None,
     provider_id: Annotated[str | None, typer.Option(metavar="ID", help="The provider's id.")] = None,
@@ -204,7 +216,7 @@ def status(
         raise UsageError("give --order-id or --provider-id, one of them")
     watch = Watch()
     with session.hub(watch) as hub:
-        fetch = hub.fetch_payment if kind == "payment" else hub.fetch_payout
+        fetch = getattr(hub, f"fetch_{kind}")
         try:
             found = fetch(account, order_id=order_id, provider_id=provider_id)
         except (NotFound, Unavailable) as cause:

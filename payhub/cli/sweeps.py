@@ -26,7 +26,8 @@ from payhub.errors import JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.hub import Hub
 from payhub.masking import printable
-from payhub.models import Payment, Payout, Status
+from payhub.models import Result, Status
+from payhub.operations import kind_of
 
 _NAP = 0.2  # seconds; a signal is noticed within
 
@@ -141,9 +142,9 @@ def sweep_once(
     return taken
 
 
-def _line(found: Payment | Payout) -> Text:
+def _line(found: Result) -> Text:
     reason = f"  {one_line(found.reason)}" if found.reason else ""
-    head = f"{views.clock(dt.datetime.now(dt.UTC))}  {found.account} {views.kind(found)} {found.order_id}  "
+    head = f"{views.clock(dt.datetime.now(dt.UTC))}  {found.account} {kind_of(found).word} {found.order_id}  "
     return Text.assemble(printable(head), views.status(found), reason)
 
 

@@ -8,12 +8,20 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from payhub.cli.console import ConfigOption, JsonOption, Session, UsageError, VerboseOption, listed
+from payhub.cli.console import (
+    KIND_METAVAR,
+    ConfigOption,
+    JsonOption,
+    Session,
+    UsageError,
+    VerboseOption,
+    kind_word,
+    listed,
+)
 from payhub.cli.journal import OrderArgument
 from payhub.cli.meant import nowhere
 from payhub.journal import Key, Record
 from payhub.masking import printable
-from payhub.models import Kind
 from payhub.ticket import Format, Lang, Ticket, form_of
 
 
@@ -21,7 +29,9 @@ def ticket(  # noqa: PLR0913 - one argument for each option
     order: OrderArgument,
     *,
     account: Annotated[str | None, typer.Option(metavar="ACCOUNT", help="If several accounts have this id.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="If a payment and a payout have this id.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(parser=kind_word, metavar=KIND_METAVAR, help="If a payment and a payout have this id.")
+    ] = None,
     lang: Annotated[Lang, typer.Option(help="The language of the text.")] = "en",
     form: Annotated[
         Format | None, typer.Option("--format", help="Else what FILE's suffix says, else md.", show_default=False)
@@ -66,7 +76,7 @@ def _form(form: Format | None, output: Path | None, *, as_json: bool) -> Format:
     return form or form_of(output)
 
 
-def _chosen(records: Sequence[Record], account: str | None, kind: Kind | None) -> Key:
+def _chosen(records: Sequence[Record], account: str | None, kind: str | None) -> Key:
     """Return the one order that is meant.
 
     Raises:

@@ -18,8 +18,9 @@ from payhub.cli.console import cell, one_line
 from payhub.journal import Facts, Noted, Record
 from payhub.masking import printable
 from payhub.masking.text import mask_text
-from payhub.models import Balance, Payment, Payout, Status
+from payhub.models import Balance, Result, Status
 from payhub.money import Money
+from payhub.operations import kind_of
 from payhub.ticket.wording import utc
 
 STYLES: Mapping[Status, str] = {
@@ -31,7 +32,7 @@ STYLES: Mapping[Status, str] = {
     Status.REVERSED: "magenta",
 }
 
-_PAYMENT = {
+_RESULT = {
     "account": "account",
     "order_id": "order",
     "provider_id": "provider id",
@@ -41,7 +42,7 @@ _PAYMENT = {
     "commission": "commission",
     "created_at": "created",
 }
-_LABELS = {"payment": _PAYMENT, "payout": _PAYMENT | {"credited": "from balance"}}
+_LABELS = {"payout": {"credited": "from balance"}}
 _REQUISITES = {"number": "number", "holder": "holder", "bank": "bank", "bic": "BIC"}
 _BALANCE = {"available": "available", "held": "held", "reserved": "reserved", "pending_payouts": "pending payouts"}
 
@@ -62,10 +63,9 @@ def _(value: Money) -> dict[str, Any]:
     return {"amount": f"{value.amount:f}", "currency": value.currency}
 
 
-@plain.register(Payment)
-@plain.register(Payout)
-def _(value: Payment | Payout) -> dict[str, Any]:
-    return {"kind": kind(value), **_fields(value), "final": value.status.final, "reason": _reason(value)}
+@plain.register
+def _(value: Result) -> dict[str, Any]:
+    return {"kind": kind_of(value).word, **_fields(value), "final": value.status.final, "reason": _reason(value)}
 
 
 @plain.register
@@ -98,46 +98,41 @@ def _fields(value: msgspec.Struct) -> dict[str, Any]:
     return {name: plain(getattr(value, name)) for name in value.__struct_fields__ if name != "raw"}
 
 
-def kind(result: Payment | Payout) -> str:
-    """Name which of both a result is."""
-    return "payment" if isinstance(result, Payment) else "payout"
-
-
-def _reason(result: Payment | Payout) -> str | None:
+def _reason(result: Result) -> str | None:
     return one_line(mask_text(result.reason)) if result.reason else None
 
 
-def status(result: Payment | Payout) -> Text:
+def status(result: Result) -> Text:
     """Show a status by its colour."""
     return cell(result.status, STYLES[result.status])
 
 
-def result(found: Payment | Payout) -> Iterator[RenderableType]:
+def result(found: Result) -> Iterator[RenderableType]:
     """Show all that is known of a payment or payout, and what the payer needs.
 
     The requisites are shown in full: they are what the payer has to be told, the answer to the
     command. A log never has them so.
     """
-    yield Panel(_facts(found), title=cell(kind(found)), title_align="left", expand=False)
-    if isinstance(found, Payment) and found.redirect_url:
-        yield Text(f"Send the payer to this page:\n{printable(found.redirect_url)}")
+    yield Panel(_facts(found), title=cell(kind_of(found).word), title_align="left", expand=False)
+    if url := getattr(found, "redirect_url", None):
+        yield Text(f"Send the payer to this page:\n{printable(url)}")
 
 
-def _facts(found: Payment | Payout) -> Table:
+def _facts(found: Result) -> Table:
     facts = grid()
     word = f" (provider: {found.provider_status})" if found.provider_status else ""
     final = ", final" if found.status.final else ", not final"
     facts.add_row("status", Text.assemble(status(found), printable(f"{final}{word}")))
-    _add(facts, found, _LABELS[kind(found)])
+    _add(facts, found, _RESULT | _LABELS.get(kind_of(found).word, {}))
     if found.partial:
         facts.add_row("partly paid", cell("yes: another amount than asked for"))
     if found.mismatches:
         facts.add_row("contradicts", cell(", ".join(found.mismatches), "bold red"))
     if reason := _reason(found):
         facts.add_row("reason", cell(reason))
-    if isinstance(found, Payment) and found.requisites:
-        facts.add_row("pay to", cell(found.requisites.kind.replace("_", " ")))
-        _add(facts, found.requisites, _REQUISITES)
+    if requisites := getattr(found, "requisites", None):
+        facts.add_row("pay to", cell(requisites.kind.replace("_", " ")))
+        _add(facts, requisites, _REQUISITES)
     return facts
 
 

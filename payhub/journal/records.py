@@ -25,7 +25,7 @@ from payhub.journal.states import (
     in_vain,
 )
 from payhub.masking import Clear, Link, MaskedStruct, mask_cards
-from payhub.models import Exchange, Kind
+from payhub.models import Exchange
 from payhub.money import Money
 
 
@@ -33,7 +33,7 @@ class Key(NamedTuple):
     """Name an order: unique in a journal."""
 
     account: str
-    kind: Kind
+    kind: str
     order_id: str
 
 
@@ -46,7 +46,7 @@ class Facts(MaskedStruct, frozen=True, kw_only=True):
 
     account: Clear[str]
     provider: Clear[str]
-    kind: Clear[Kind]
+    kind: Clear[str]
     order_id: Clear[str]
     amount: Clear[Money]
     method: Clear[str]
@@ -101,7 +101,7 @@ class Notice(MaskedStruct, frozen=True, kw_only=True):
 
     account: Clear[str]
     provider: Clear[str]
-    kind: Clear[Kind]
+    kind: Clear[str]
     order_id: Clear[str]
     provider_id: Clear[str]
     state: Clear[State]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from payhub.masking import Clear, Link, MaskedStruct, mask_text
-from payhub.models import Payment, Payout, Status
+from payhub.models import Result, Status
 from payhub.money import Money
 
 
@@ -120,7 +120,7 @@ _STATUSES: Mapping[State, Status] = {
 }
 
 
-def state_of(result: Payment | Payout) -> State:
+def state_of(result: Result) -> State:
     """Return the state that a result is evidence for; one that contradicts the order needs a person."""
     return State.NEEDS_ATTENTION if result.mismatches else state_named(result.status)
 
@@ -180,7 +180,7 @@ SAID = frozenset(Evidence.__struct_fields__) - {"source", "state"}
 """Name what evidence says of an order besides its state."""
 
 
-def evidence(result: Payment | Payout, source: Source) -> Evidence:
+def evidence(result: Result, source: Source) -> Evidence:
     """Return what a result is evidence for."""
     said = {name: getattr(result, name) for name in SAID if hasattr(result, name)}
     return Evidence(source=source, state=state_of(result), **said)

@@ -1,70 +1,133 @@
-"""Ask for a status, as an application or the resolver wants it, and keep what the answer says of a known order.
+"""Ask a provider, as an application wants, and keep what the answer says of a known order.
 
-An answer is evidence; so is a question in vain, of nothing. Neither sends anything again.
+An answer is evidence; a question without an answer is evidence of nothing, but it is kept. Neither
+sends anything again.
 """
 
 import datetime as dt
-from collections.abc import Callable, Generator
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import structlog
 
-from payhub.driver import Call
-from payhub.errors import JournalFailed, NotFound, PayhubError
-from payhub.exchanges.reply import Reply
+from payhub.driver import Unreadable
+from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.journal import Evidence, Key, Record, Source, State
-from payhub.journal.records import past_schedule
 from payhub.journal.states import evidence
-from payhub.models import Kind, Payment, Payout, Ref
-from payhub.plans.create import Terms, Trail, found, in_log, settled, watched
-from payhub.plans.plan import Do, Recorded, compared
+from payhub.models import Ref, Result
+from payhub.operations import OrderKind, Query
+from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
+from payhub.plans.rules import compare, unsupported
+from payhub.plans.settle import find, hand_over, in_log, settle, weigh
 
 _log = structlog.get_logger("payhub")
 
-Result = TypeVar("Result", Payment, Payout)
+A = TypeVar("A")
+ResultT = TypeVar("ResultT", bound=Result)
 
 
-def noticed(
-    ask: Callable[[Ref], Generator[Call, Reply, Result]], key: Key | None, ref: Ref, provider: str, terms: Terms
-) -> Recorded[Result]:
+def ask(account: Account, query: Query[A], **asked: Any) -> Steps[A]:
+    """Ask a question that is about no order.
+
+    Raises:
+        UnsupportedOperation: the provider cannot be asked it.
+        Unavailable: no usable answer came.
+    """
+    found: Any = yield from read(account, query.word, Attempt(), **asked)
+    answer: Any = tuple(map(account.named, found)) if isinstance(found, tuple) else account.named(found)
+    return cast("A", answer)
+
+
+def read(account: Account, operation: str, attempt: Attempt, **asked: Any) -> Steps[Any]:
+    """Ask the provider; without a usable answer it is `Unavailable`.
+
+    Raises:
+        UnsupportedOperation: the provider cannot be asked so.
+        Unavailable: no answer came, or not the promised one.
+        NotFound: the provider does not know it.
+    """
+    try:
+        return (yield from drive(account.flow(operation, **asked), attempt))
+    except NoAnswer as cause:
+        raise Unavailable(str(cause)) from None
+    except (Unreadable, Declined) as cause:
+        if not attempt.status:
+            raise
+        raise Unavailable(f"HTTP {attempt.status}: {cause}") from cause
+
+
+def read_status(account: Account, kind: OrderKind[Any, ResultT], ref: Ref, attempt: Attempt) -> Steps[ResultT]:
+    """Ask for the status of an order, and compare the answer with what is known of it."""
+    result: ResultT = yield from read(account, kind.fetch, attempt, ref=ref)
+    return account.named(compare(result, ref))
+
+
+def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[ResultT]:
     """Ask for a status as the application wants, and keep what the answer says of a known order.
 
     What is kept is compared with what is recorded, not with what the application says now. Of an
     order that was made with another provider nothing is kept.
+
+    Raises:
+        ConfigurationError: both ids are given, or none.
+        UnsupportedOperation: the provider cannot be asked, or not by this id.
+        NotFound: the provider does not know the order.
+        Unavailable: no usable answer came.
     """
+    if bool(ref.order_id) == bool(ref.provider_id):
+        raise ConfigurationError("give order_id or provider_id, one of them")
+    query = account.capabilities.fetch.get(kind.word)
+    by = "order_id" if ref.order_id else "provider_id"
+    if query is None or by not in query.by:
+        raise unsupported(account, f"{kind.fetch} by {by}" if query else kind.fetch)
     began = dt.datetime.now(dt.UTC)
-    trail = Trail()
+    attempt = Attempt()
+    key = Key(account.name, kind.word, ref.order_id) if ref.order_id else None
     try:
-        result = yield from watched(ask(msgspec.structs.replace(ref, amount=None)), trail)
+        result = yield from read_status(account, kind, msgspec.structs.replace(ref, amount=None), attempt)
     except Exception as cause:
-        record = yield from _known(key, provider)
+        record = yield from _find_own(account, key)
         if record is not None:
-            yield from _kept(record, unanswered(cause), terms, trail, began)
+            yield from _keep_if_possible(account, record, unanswered(cause), attempt, began, answered=False)
         raise
-    record = yield from _known(key or _named(result), provider)
+    if key is None and result.order_id and not result.mismatches:
+        key = Key(account.name, kind.word, result.order_id)
+    record = yield from _find_own(account, key)
     if record is not None:
-        result = matched(result, record)
-        yield from _kept(record, evidence(result, Source.STATUS), terms, trail, began, answered=True)
-    return _compared(result, ref)
+        result = compare_with_record(result, record)
+        found = evidence(result, Source.STATUS)
+        yield from _keep_if_possible(account, record, found, attempt, began, answered=True)
+    return compare(result, ref)
 
 
-def _known(key: Key | None, provider: str) -> Recorded[Record | None]:
-    record = (yield from found(key)) if key else None
-    return record if record and record.facts.provider == provider else None
+def _find_own(account: Account, key: Key | None) -> Steps[Record | None]:
+    """Return what is known of an order, if it was made with the account's provider."""
+    record = (yield from find(key)) if key else None
+    return record if record and record.facts.provider == account.provider_name else None
 
 
-def _kept(
-    record: Record, came: Evidence, terms: Terms, trail: Trail, began: dt.datetime, *, answered: bool = False
-) -> Recorded[None]:
+def _keep_if_possible(
+    account: Account, record: Record, found: Evidence, attempt: Attempt, began: dt.datetime, *, answered: bool
+) -> Steps[None]:
     """Keep evidence; a journal that fails now does not keep the application from its answer."""
     try:
-        record = yield from settled(record.facts.key, came, terms, trail)
-        if answered and record.notified:
-            record = yield from weighed(record.facts.key, began)
-        yield from handed_over(record, began, terms)
+        yield from keep(account, record.facts.key, found, attempt, began, answered=answered)
     except JournalFailed as cause:
-        _log.critical("payhub.journal_failed", **in_log(record.facts.key), error=str(cause), state=str(came.state))
+        _log.critical("payhub.journal_failed", **in_log(record.facts.key), error=str(cause), state=str(found.state))
+
+
+def keep(
+    account: Account, key: Key, found: Evidence, attempt: Attempt, began: dt.datetime, *, answered: bool
+) -> Steps[Record]:
+    """Keep what a question gave, judge the notifications that an answer is about, and mind the schedule."""
+    record = yield from settle(key, found, account.timing, attempt)
+    if answered and record.notified:
+        record = yield from weigh(key, began)
+    return (yield from hand_over(record, began, account.timing))
+
+
+NOT_FOUND = "not found, which proves nothing"
+"""Say why a question that was answered so changed nothing."""
 
 
 def unanswered(cause: Exception) -> Evidence:
@@ -74,40 +137,7 @@ def unanswered(cause: Exception) -> Evidence:
     return Evidence(source=Source.STATUS, state=State.UNKNOWN, reason=reason)
 
 
-NOT_FOUND = "not found, which proves nothing"
-"""Say why a question that was answered so changed nothing."""
-
-
-def weighed(key: Key, asked_at: dt.datetime) -> Recorded[Record]:
-    """Give notifications that came before the question their verdict; log what the provider itself contradicts."""
-    record: Record = yield Do(lambda journal: journal.weigh(key, asked_at))
-    if record.contradicted:
-        _log.warning("payhub.contradicted", **in_log(key))
-    return record
-
-
-def handed_over(record: Record, now: dt.datetime, terms: Terms) -> Recorded[Record]:
-    """Hand an order over to a person that the schedule could not settle."""
-    if not past_schedule(record, now, terms.schedule):
-        return record
-    reason = "not settled within the time the schedule allows; ask the provider's support"
-    over = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, reason=reason)
-    return (yield from settled(record.facts.key, over, terms))
-
-
-def matched(result: Result, record: Record) -> Result:
+def compare_with_record(result: ResultT, record: Record) -> ResultT:
     """Compare an answer with all that is recorded of its order."""
     facts = record.facts
-    return _compared(result, Ref(order_id=facts.order_id, provider_id=record.provider_id, amount=facts.amount))
-
-
-def _compared(result: Result, ref: Ref) -> Result:
-    """Compare once more; what was found wrong before stays wrong."""
-    again = compared(result, ref)
-    return msgspec.structs.replace(again, mismatches=tuple(dict.fromkeys(result.mismatches + again.mismatches)))
-
-
-def _named(result: Payment | Payout) -> Key | None:
-    """Return the order that an answer says it is about, unless it contradicts the question."""
-    kind: Kind = "payment" if isinstance(result, Payment) else "payout"
-    return Key(result.account, kind, result.order_id) if result.order_id and not result.mismatches else None
+    return compare(result, Ref(order_id=facts.order_id, provider_id=record.provider_id, amount=facts.amount))

@@ -1,4 +1,4 @@
-"""Write an order as the bytes that its fingerprint is made of: the same ones in every version of payhub.
+"""Say what makes an order this one, in bytes that are the same in every version of payhub.
 
 A field that has its default is left out, at any depth, so that a field that a later payhub, or a
 later driver, adds with a default changes no order that is already known. Therefore a default must
@@ -6,57 +6,87 @@ never change its meaning. What is written otherwise needs another `_FORM`.
 """
 
 import functools
+import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from payhub.journal import Facts
+from payhub.masking import truncate
 from payhub.masking.hidden import HiddenFields, HiddenItems
-from payhub.models import PaymentOrder, PayoutOrder
+from payhub.models import Order
 from payhub.money import Money
+from payhub.plans.plan import Account
 
 _FORM = b"payhub order 1 "
 
 
-def fingerprinted(order: PaymentOrder | PayoutOrder) -> bytes:
-    """Write what makes an order this one; of equal amounts nothing tells with how many digits they were given."""
-    return _FORM + msgspec.json.encode(_told(order), order="deterministic")
+def facts_of(account: Account, kind: str, order: Order) -> Facts:
+    """Return what may be kept of an order: its numbers only inside the keyed fingerprint."""
+    summary = order.summary()
+    return Facts(
+        account=account.name,
+        provider=account.provider_name,
+        kind=kind,
+        order_id=order.order_id,
+        amount=order.amount,
+        method=summary.method,
+        fingerprint=keyed(account.key, canonical(order)),
+        # The last four characters, if a mask would show them.
+        tail=(truncate(summary.number)[-4:].lstrip("*") or None) if summary.number else None,
+        payer=payer_key(account.key, summary.payer) if summary.payer else None,
+    )
 
 
-def _told(value: Any) -> Any:
+def keyed(key: bytes, value: bytes) -> str:
+    """Return what stands for a value that must not be kept: nobody can try values without the key."""
+    return hmac.new(key, value, hashlib.sha256).hexdigest()
+
+
+def payer_key(key: bytes, payer_id: str) -> str:
+    """Return what stands for a payer."""
+    return keyed(key, b"payer " + payer_id.encode())
+
+
+def canonical(order: Order) -> bytes:
+    """Write what makes an order this one; equal amounts are equal with however many digits they were written."""
+    return _FORM + msgspec.json.encode(_plain(order), order="deterministic")
+
+
+def _plain(value: Any) -> Any:
     match value:
         case Money():
-            return HiddenItems([_digits(value), value.currency])
+            digits = f"{value.amount:f}"
+            return HiddenItems([digits.rstrip("0").rstrip(".") if "." in digits else digits, value.currency])
         case msgspec.Struct():
             tag = value.__struct_config__.tag
-            said = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
-            fields = {name: _told(given) for name, given, default in said if not _same(given, default())}
+            present = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
+            fields = {name: _plain(each) for name, each, default in present if not _same(each, default())}
             return HiddenFields(fields if tag is None else {"": tag, **fields})
         case Mapping():
-            return HiddenFields({name: _told(given) for name, given in value.items()})
+            return HiddenFields({name: _plain(each) for name, each in value.items()})
         case list() | tuple():
-            return HiddenItems(map(_told, value))
+            return HiddenItems(map(_plain, value))
     return value
 
 
-def _digits(money: Money) -> str:
-    digits = f"{money.amount:f}"
-    return digits.rstrip("0").rstrip(".") if "." in digits else digits
-
-
-def _same(given: object, default: object) -> bool:
+def _same(value: object, default: object) -> bool:
     """Tell whether a value is the default, also as a text of another kind; `False` is not the same as 0."""
-    if given is default or type(given) is type(default):
-        return given == default
-    return given == default and msgspec.json.encode(given) == msgspec.json.encode(default)
+    if value is default or type(value) is type(default):
+        return value == default
+    return value == default and msgspec.json.encode(value) == msgspec.json.encode(default)
 
 
 @functools.cache
 def _defaults(shape: type[msgspec.Struct]) -> tuple[tuple[str, Callable[[], Any]], ...]:
-    """Return the names of a struct's fields, and what makes the default of each; without one nothing is equal to it."""
-    return tuple((field.name, _default(field)) for field in msgspec.structs.fields(shape))
+    """Return the names of a struct's fields, and what makes the default of each; nothing equals `NODEFAULT`."""
 
+    def constant(field: msgspec.structs.FieldInfo) -> Callable[[], Any]:
+        return lambda: field.default
 
-def _default(field: msgspec.structs.FieldInfo) -> Callable[[], Any]:
-    made = field.default_factory
-    return (lambda: field.default) if made is msgspec.NODEFAULT else made
+    return tuple(
+        (field.name, constant(field) if field.default_factory is msgspec.NODEFAULT else field.default_factory)
+        for field in msgspec.structs.fields(shape)
+    )

@@ -8,24 +8,24 @@ from payhub.journal import Notice, Noticed
 from payhub.journal.states import LONGEST_ID, state_named
 from payhub.masking import mask_cards, mask_json
 from payhub.models import Notification, Received
-from payhub.plans.create import Terms, keyed
-from payhub.plans.plan import Do, Recorded
+from payhub.plans.identity import keyed
+from payhub.plans.plan import Account, Act, Steps
 
 _log = structlog.get_logger("payhub")
 
 
-def receiving(notification: Notification, terms: Terms, key: bytes, *, ask: bool) -> Recorded[Received]:
+def receive(account: Account, notification: Notification, *, ask: bool) -> Steps[Received]:
     """Keep an authentic notification, and say whether its order is to be asked about now.
 
-    Whoever will not `ask` leaves the order due at once, for a sweep.
-    Its digest is kept keyed: with a bare one, what is masked could be found by trying.
+    Without `ask` the order is left due at once, for a sweep. The digest is kept keyed: with a bare
+    one, what is masked could be found by trying.
 
     Raises:
         JournalFailed: nothing is kept; let the provider send it again.
     """
-    kept = _notice(notification, keyed(key, notification.digest.encode()))
-    lease = terms.lease if ask else 0.0
-    noticed: Noticed = yield Do(lambda journal: journal.notice(kept, terms.window, lease))
+    kept = _notice(notification, keyed(account.key, notification.digest.encode()))
+    lease = account.timing.lease if ask else 0.0
+    noticed: Noticed = yield Act(lambda journal: journal.notice(kept, account.timing.window, lease))
     received = Received(
         notification=notification, times=noticed.times, known=noticed.record is not None, ask=ask and noticed.ask
     )

@@ -15,7 +15,7 @@ import msgspec
 from payhub.driver import Call, Response
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
-from payhub.plans.plan import Do, Pause
+from payhub.plans.plan import Act, Pause
 
 __all__ = ["Played", "answer", "play"]
 
@@ -30,7 +30,7 @@ class Played(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     calls: tuple[Call, ...]
 
 
-def play(flow: Generator[Call | Do | Pause, A, T], *answers: A) -> Played[T]:
+def play(flow: Generator[Call | Act | Pause, A, T], *answers: A) -> Played[T]:
     """Drive a flow with these answers, one for each call it makes.
 
     A driver's flow takes `Response`s. The steps of a plan can be played as well: they take
@@ -55,11 +55,11 @@ def play(flow: Generator[Call | Do | Pause, A, T], *answers: A) -> Played[T]:
     raise AssertionError(f"the flow wants {len(calls)} answers and was given {len(answers)}; it made {_made(calls)}")
 
 
-def next_call(flow: Generator[Call | Do | Pause, Any, Any], step: Call | Do | Pause, journal: Journal) -> Call:
-    """Do what a plan wants done on the journal, from this step on, until it wants a call made."""
+def next_call(flow: Generator[Call | Act | Pause, Any, Any], step: Call | Act | Pause, journal: Journal) -> Call:
+    """Act what a plan wants done on the journal, from this step on, until it wants a call made."""
     while not isinstance(step, Call):
         try:
-            done = step.act(journal) if isinstance(step, Do) else None
+            done = step.perform(journal) if isinstance(step, Act) else None
         except Exception as cause:  # noqa: BLE001 - the plan knows what it means
             step = flow.throw(cause)
         else:

@@ -3,7 +3,7 @@
     import pytest
     from payhub.testing.conformance import CHECKS, Subject
 
-    SUBJECT = Subject(plugin=my_driver, config={...}, payouts=(PayoutOrder(...),), answer=my_answer)
+    SUBJECT = Subject(plugin=my_driver, config={...}, orders=(PayoutOrder(...),), answer=my_answer)
 
     @pytest.mark.parametrize("check", CHECKS, ids=str)
     def test_conformance(check):
@@ -23,14 +23,14 @@ import msgspec
 
 from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import account_config, read_mapping
-from payhub.accounts.plugins import OPERATIONS
 from payhub.accounts.registry import Registry
-from payhub.driver import Call, Creating, Response
+from payhub.driver import Call, Response
 from payhub.errors import ConfigurationError, Declined, NotFound, Unavailable
 from payhub.exchanges.record import describe
 from payhub.exchanges.reply import Reply
 from payhub.journal.memory import MemoryJournal
-from payhub.models import Payment, PaymentOrder, Payout, PayoutOrder, Period, Phase, Ref, Status
+from payhub.models import Order, Period, Phase, Ref, Result, Status
+from payhub.operations import KINDS, PAYMENTS, QUERIES
 from payhub.plans.plan import Plan
 from payhub.testing import answer, next_call
 
@@ -44,20 +44,19 @@ Answerer = Callable[[Call], Response]
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """Say what is checked, and with what.
+    """What is checked, and with what.
 
     `plugin` is the driver's module or object and `config` an account's table for it, with paths
-    relative to `base`. `payments` and `payouts` are orders that the driver accepts, one at least
-    for each operation it has. `answer` plays the provider when all is well: it takes a call and
+    relative to `base`. `orders` are orders that the driver accepts, one at least of each kind that
+    it creates. `answer` plays the provider when all is well: it takes a call and
     returns the answer. `secrets` are texts that nobody may see: passwords, tokens, names.
     """
 
     plugin: Any
     config: Mapping[str, Any]
     answer: Answerer
+    orders: tuple[Order, ...]
     base: Path = Path()
-    payments: tuple[PaymentOrder, ...] = ()
-    payouts: tuple[PayoutOrder, ...] = ()
     secrets: tuple[str, ...] = ()
 
     def account(self, config: Mapping[str, Any] | None = None) -> OpenAccount:
@@ -86,8 +85,8 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
 
     operation: str
     start: Callable[[], Plan[Any]]
-    order: PaymentOrder | PayoutOrder | None = None
-    capabilities: Creating | None = None
+    order: Order | None = None
+    refusals: frozenset[int] = frozenset()
 
 
 class _Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,20 +102,14 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 def _creates(subject: Subject) -> Iterator[_Case]:
     account = subject.account()
-    can = account.capabilities
-    for payment in subject.payments:
+    for order in subject.orders:
+        kind = next(each for each in KINDS.values() if isinstance(order, each.order))
+        creating = account.capabilities.create.get(kind.word)
         yield _Case(
-            operation="create_payment",
-            start=partial(account.create_payment, payment),
-            order=payment,
-            capabilities=can.create_payment,
-        )
-    for payout in subject.payouts:
-        yield _Case(
-            operation="create_payout",
-            start=partial(account.create_payout, payout),
-            order=payout,
-            capabilities=can.create_payout,
+            operation=kind.create,
+            start=partial(account.create, kind, order),
+            order=order,
+            refusals=creating.refusals if creating else frozenset(),
         )
 
 
@@ -125,20 +118,23 @@ def _first_creates(subject: Subject) -> Iterator[_Case]:
     yield from {case.operation: case for case in reversed(list(_creates(subject)))}.values()
 
 
+# What a question needs besides the account.
+_ASKED: Mapping[str, Mapping[str, object]] = {
+    PAYMENTS.word: {"period": Period(first=dt.date(2026, 1, 1), last=dt.date(2026, 1, 2))},
+}
+
+
 def _reads(subject: Subject) -> Iterator[_Case]:
-    account = subject.account()
-    can = account.capabilities
+    registry = subject.registry()
+    account = registry.account(ACCOUNT)
     refs = {"order_id": Ref(order_id="conformance-1"), "provider_id": Ref(provider_id="1")}
-    for operation in ("fetch_payment", "fetch_payout"):
-        asking = getattr(can, operation)
-        for by in sorted(asking.by if asking else ()):
-            yield _Case(operation=operation, start=partial(getattr(account, operation), refs[by]))
-    for operation in ("fetch_balance", "fetch_account_info"):
-        if getattr(can, operation):
-            yield _Case(operation=operation, start=getattr(account, operation))
-    if can.list_payments:
-        period = Period(first=dt.date(2026, 1, 1), last=dt.date(2026, 1, 2))
-        yield _Case(operation="list_payments", start=partial(account.list_payments, period))
+    for word, query in account.capabilities.fetch.items():
+        for by in sorted(query.by):
+            yield _Case(operation=KINDS[word].fetch, start=partial(account.fetch, KINDS[word], refs[by]))
+    supported = registry.plugins.supported(account.provider)
+    for question in QUERIES:
+        if question.word in supported:
+            yield _Case(operation=question.word, start=partial(account.ask, question, **_ASKED.get(question.word, {})))
 
 
 def _carried_out(case: _Case, answer: Answerer) -> _Ended:
@@ -219,21 +215,24 @@ NONSENSE: tuple[object, ...] = (None, True, -1, [], {}, "", "nonsense\r\nX: y", 
 
 
 def operations_have_their_hooks(subject: Subject) -> None:
-    """Require that an operation is among the capabilities exactly if its hook is implemented."""
+    """Require that a kind of order is among the capabilities exactly if its hook is implemented."""
     registry = subject.registry()
     provider = registry.provider(ACCOUNT)
-    can = {operation for operation in OPERATIONS if getattr(provider.info.capabilities, operation, None)}
-    have = {operation for operation in OPERATIONS if registry.plugins.caller(provider, operation)}
+    can = provider.info.capabilities
+    declared = {*(KINDS[word].create for word in can.create), *(KINDS[word].fetch for word in can.fetch)}
+    of_orders = {name for kind in KINDS.values() for name in (kind.create, kind.fetch)}
+    have = {name for name in of_orders if registry.plugins.caller(provider, name)}
     _require(
-        can == have, f"capabilities without a hook: {sorted(can - have)}; hooks not declared: {sorted(have - can)}"
+        declared == have,
+        f"capabilities without a hook: {sorted(declared - have)}; hooks not declared: {sorted(have - declared)}",
     )
 
 
 def samples_are_complete(subject: Subject) -> None:
-    """Require that every operation that creates has a sample order, or the other checks prove nothing."""
-    can = subject.account().capabilities
-    _require(subject.payments or not can.create_payment, "give a sample payment order")
-    _require(subject.payouts or not can.create_payout, "give a sample payout order")
+    """Require that every kind of order that is created has a sample, or the other checks prove nothing."""
+    for word in subject.account().capabilities.create:
+        found = any(isinstance(order, KINDS[word].order) for order in subject.orders)
+        _require(found, f"give a sample {word} order")
 
 
 def connect_refuses_nonsense(subject: Subject) -> None:
@@ -294,7 +293,7 @@ def good_answers_are_understood(subject: Subject) -> None:
     """Require a known status and the provider's id from a good answer to a create, a result from a read."""
     for case in _creates(subject):
         result = _carried_out(case, subject.answer).value
-        good = isinstance(result, Payment | Payout) and result.status is not Status.UNKNOWN and result.provider_id
+        good = isinstance(result, Result) and result.status is not Status.UNKNOWN and result.provider_id
         _require(good, f"{case.operation}: a good answer became {result!r}")
     for case in _reads(subject):
         result = _carried_out(case, subject.answer).value
@@ -304,8 +303,7 @@ def good_answers_are_understood(subject: Subject) -> None:
 def only_promised_statuses_are_believed(subject: Subject) -> None:
     """Require UNKNOWN after a create for every status but 200 and the refusals, whatever the body says."""
     for case in _first_creates(subject):
-        refusals = case.capabilities.refusals if case.capabilities else frozenset()
-        for status in sorted(set(range(100, 600)) - refusals - {OK}):
+        for status in sorted(set(range(100, 600)) - case.refusals - {OK}):
             ended = _carried_out(case, _except(subject, answer(status=status)))
             _require_unknown(case, ended, f"HTTP {status} without a body")
             if status // 100 != OK // 100:
@@ -316,7 +314,7 @@ def only_promised_statuses_are_believed(subject: Subject) -> None:
 def refusals_are_declined_or_unknown(subject: Subject) -> None:
     """Require that a declared refusal of a create is `Declined` if it can be read, and UNKNOWN if not."""
     for case in _first_creates(subject):
-        for status in sorted(case.capabilities.refusals if case.capabilities else ()):
+        for status in sorted(case.refusals):
             for given, body in GARBAGE.items():
                 ended = _carried_out(case, _except(subject, answer(body, status)))
                 if not isinstance(ended.value, Declined):
@@ -454,13 +452,10 @@ def _echo(call: Call) -> Response:
     return answer({"request": body, "echo": {"body": [body]}, "text": "see request", "message": "see request"})
 
 
-def _numbers(order: PaymentOrder | PayoutOrder | None) -> tuple[str, ...]:
-    match order:
-        case PayoutOrder():
-            return (order.to.number,)
-        case PaymentOrder(payer=payer) if payer and payer.phone:
-            return (payer.phone,)
-    return ()
+def _numbers(order: Order | None) -> tuple[str, ...]:
+    """Take the numbers of an order that nobody may see whole: what is paid to, and the payer's phone."""
+    phone = getattr(getattr(order, "payer", None), "phone", None)
+    return tuple(number for number in (order and order.summary().number, phone) if number)
 
 
 def _header_values(calls: tuple[Call, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ and `signed_return` make such deliveries for tests.
 
 import hashlib
 import hmac
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -47,7 +47,6 @@ from payhub import (
 )
 from payhub.driver import (
     AccountConfig,
-    Asking,
     Call,
     Capabilities,
     Creating,
@@ -55,11 +54,12 @@ from payhub.driver import (
     Offer,
     ProviderInfo,
     Response,
+    StatusQuery,
     Unreadable,
     insecure,
 )
 from payhub.masking import Clear, Email, Link, MaskedStruct, ProviderId, Truncated, Words
-from payhub.models import LONGEST_DELIVERY, Kind, Period, Ref
+from payhub.models import LONGEST_DELIVERY, Period, Ref
 
 W = TypeVar("W", bound=msgspec.Struct)
 
@@ -157,7 +157,7 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Tell of an order unasked."""
 
-    kind: Clear[Kind]
+    kind: Clear[Literal["payment", "payout"]]
     id: Clear[str]
     order_id: Clear[str]
     status: Clear[str]
@@ -293,7 +293,7 @@ def signed_notification(
     *,
     order_id: str,
     amount: Money,
-    kind: Kind = "payment",
+    kind: Literal["payment", "payout"] = "payment",
     provider_id: str = "7",
     status: str = "done",
     paid: Money | None = None,
@@ -381,24 +381,20 @@ CURRENCIES = frozenset({"EUR", "JPY", "KWD", "RUB"})
 @hookimpl
 def payhub_provider() -> ProviderInfo:
     """Introduce the provider."""
-    asking = Asking(by=frozenset({"order_id", "provider_id"}))
+    by_any_id = StatusQuery(by=frozenset({"order_id", "provider_id"}))
     card = Offer(method="card", presentation="hosted", currencies=CURRENCIES)
-    to_card = Offer(method="card", currencies=CURRENCIES)
+    to_any = tuple(Offer(method=each, currencies=CURRENCIES) for each in DESTINATIONS.values())
     return ProviderInfo(
         name="fake",
         title="A provider that does not exist",
         config=FakeConfig,
         connect=connect,
         capabilities=Capabilities(
-            create_payment=Creating(offers=(card,), refusals=frozenset({422})),
-            create_payout=Creating(offers=(to_card,), refusals=frozenset({422})),
-            fetch_payment=asking,
-            fetch_payout=asking,
-            fetch_balance=True,
-            fetch_account_info=True,
-            list_payments=True,
-            read_notification=True,
-            read_return=True,
+            create={
+                "payment": Creating(offers=(card,), refusals=frozenset({422})),
+                "payout": Creating(offers=to_any, refusals=frozenset({422})),
+            },
+            fetch={"payment": by_any_id, "payout": by_any_id},
         ),
     )
 

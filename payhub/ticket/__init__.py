@@ -17,7 +17,7 @@ from payhub.exchanges.record import payhub_version
 from payhub.journal import Entry, Key, Noted, Record, State
 from payhub.journal.records import unknown_order
 from payhub.masking import Clear, MaskedStruct
-from payhub.models import Exchange, Kind
+from payhub.models import Exchange
 from payhub.money import Money
 from payhub.ticket import rendering, writing
 from payhub.ticket.legend import legend
@@ -70,7 +70,7 @@ class Ticket(MaskedStruct, frozen=True, kw_only=True):
 
     account: Clear[str]
     provider: Clear[str]
-    kind: Clear[Kind]
+    kind: Clear[str]
     order_id: Clear[str]
     provider_id: Clear[str | None]
     situation: Clear[Situation]

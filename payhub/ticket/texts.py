@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from payhub.journal import State
-from payhub.models import Kind
 from payhub.ticket.situations import Doubt, Situation
 
 Lang = Literal["en", "ru"]
@@ -25,7 +24,7 @@ class Phrases(NamedTuple):
     ask: str
 
 
-KINDS: Mapping[Lang, Mapping[Kind, Mapping[str, str]]] = {
+KINDS: Mapping[Lang, Mapping[str, Mapping[str, str]]] = {
     "en": {
         "payment": {"kind": "payment", "Kind": "Payment"},
         "payout": {"kind": "payout", "Kind": "Payout"},
@@ -49,6 +48,25 @@ KINDS: Mapping[Lang, Mapping[Kind, Mapping[str, str]]] = {
         },
     },
 }
+
+_OTHER_KIND: Mapping[Lang, Mapping[str, str]] = {
+    "en": {"kind": "{word}", "Kind": "Order ({word})"},
+    "ru": {
+        "kind": "операция ({word})",
+        "Kind": "Операция ({word})",
+        "of_it": "операции ({word})",
+        "about_it": "по операции ({word})",
+        "this": "эту операцию ({word})",
+        "it": "её",
+    },
+}
+
+
+def kind_words(lang: Lang, word: str) -> Mapping[str, str]:
+    """Return the forms of a kind's word; a kind without words of its own is called by the one it has in code."""
+    other = {form: text.format(word=word) for form, text in _OTHER_KIND[lang].items()}
+    return KINDS[lang].get(word, other)
+
 
 DOUBTS: Mapping[Doubt, In] = {
     Doubt.ERROR: {

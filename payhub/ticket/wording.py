@@ -15,7 +15,6 @@ from payhub.ticket.situations import Situation, Story, contrary
 from payhub.ticket.texts import (
     DOUBTS,
     FIELDS,
-    KINDS,
     LABELS,
     METHODS,
     SITUATIONS,
@@ -24,6 +23,7 @@ from payhub.ticket.texts import (
     Lang,
     Phrases,
     how_often,
+    kind_words,
 )
 
 _EXCERPT = 240
@@ -85,7 +85,7 @@ class Wording:
         facts, record = story.record.facts, story.record
         create, doubt = story.create, story.doubt
         self._values: dict[str, Any] = {
-            **KINDS[lang][facts.kind],
+            **kind_words(lang, facts.kind),
             "amount": facts.amount,
             "paid": record.paid,
             "state": STATES[record.state][lang],

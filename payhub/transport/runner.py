@@ -25,7 +25,7 @@ from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import HiddenBytes
 from payhub.models import Exchange, Phase
-from payhub.plans.plan import Do, Pause, Plan
+from payhub.plans.plan import Act, Pause, Plan
 from payhub.transport import quiet
 from payhub.transport.connection import Pools, Watch, build_request, pool_for_event_loop, timeouts
 from payhub.transport.deadline import DeadlineTransport, call_deadline
@@ -115,15 +115,15 @@ class Runner(_Runner):
             result: T = ended.value
             return result
 
-    def _do(self, plan: Plan[Any], step: Call | Do | Pause) -> object:
+    def _do(self, plan: Plan[Any], step: Call | Act | Pause) -> object:
         match step:
             case Call():
                 return self._send(plan, step)
             case Pause():
                 time.sleep(step.seconds)
                 return None
-            case Do():
-                return step.act(self._journal)
+            case Act():
+                return step.perform(self._journal)
 
     def _send(self, plan: Plan[Any], call: Call) -> Reply:
         deadline = time.monotonic() + self._transport.deadline
@@ -205,15 +205,15 @@ class AsyncRunner(_Runner):
             result: T = ended.value
             return result
 
-    async def _do(self, plan: Plan[Any], step: Call | Do | Pause) -> object:
+    async def _do(self, plan: Plan[Any], step: Call | Act | Pause) -> object:
         match step:
             case Call():
                 return await self._send(plan, step)
             case Pause():
                 await anyio.sleep(step.seconds)
                 return None
-            case Do():
-                return await anyio.to_thread.run_sync(step.act, self._journal)
+            case Act():
+                return await anyio.to_thread.run_sync(step.perform, self._journal)
 
     async def _send(self, plan: Plan[Any], call: Call) -> Reply:
         deadline = time.monotonic() + self._transport.deadline

@@ -42,8 +42,10 @@ def test_the_driver_conforms(check: Check, archive: Callable[..., Path]) -> None
         Subject(
             plugin=plugin,
             config={**account, "payment_cert": folder, "payout_cert": folder, "payout_password": "secret-pass"},
-            payments=(payment(), payment(presentation="direct", bank_code=BANK)),
-            payouts=tuple(payout(to) for to in (TO_CARD, TO_PHONE, TO_BANK_ACCOUNT, TO_WALLET)),
+            orders=(
+                *(payment(), payment(presentation="direct", bank_code=BANK)),
+                *(payout(to) for to in (TO_CARD, TO_PHONE, TO_BANK_ACCOUNT, TO_WALLET)),
+            ),
             answer=provider,
             secrets=("secret-pass", "IVAN", "203.0.113.24"),
         )

@@ -298,12 +298,13 @@ def test_the_status_table_is_total() -> None:
 
 
 def test_the_tables_of_services_are_sound() -> None:
-    """Every service uses payhub's words, and the offers say the same as the tables."""
+    """Every service uses payhub's words, and every way that a service may be named for is offered."""
     assert {s.method for s in mapping.PAYMENT_SERVICES} <= set(get_args(Method))
     assert {s.presentation for s in mapping.PAYMENT_SERVICES} == set(get_args(Presentation))
     assert set(mapping._DESTINATIONS) == {ToCard, ToPhone, ToBankAccount, ToWallet}
-    assert len(mapping.payment_offers()) == len(mapping.PAYMENT_SERVICES)
-    assert len(mapping.payout_offers()) == len(mapping.PAYOUT_SERVICES)
+    ways = {f"{offer.method}_{offer.presentation}" for offer in mapping.PAYMENT_OFFERS}
+    assert set(PaymentServices.__struct_fields__) == ways
+    assert set(PayoutServices.__struct_fields__) == {offer.method for offer in mapping.PAYOUT_OFFERS}
 
 
 S004_PAID = {

@@ -11,16 +11,19 @@ import msgspec
 import pytest
 
 from payhub import ConfigurationError, Money, NotSent, OrderConflict, Payout, Status, hookimpl
-from payhub.driver import Call, Creating
+from payhub.driver import Call
 from payhub.errors import JournalFailed
 from payhub.exchanges.reply import Reply
 from payhub.journal import State, Verdict, records, states
 from payhub.journal.memory import MemoryJournal
 from payhub.models import Phase
-from payhub.plans import create, plan
-from payhub.plans.create import Terms, facts, recorded
-from payhub.plans.plan import Do, compared, creating, finished, unknown_payout
+from payhub.operations import PAYOUT as PAYOUTS
+from payhub.plans import create as creating
+from payhub.plans import plan, rules, settle
+from payhub.plans.create import create
+from payhub.plans.plan import Act
 from payhub.testing import answer as answered
+from tests.plain_account import TIMING, PlainAccount, facts
 from tests.raw_server import RawServer, answer, close
 from tests.samples import PAYOUT, known
 
@@ -30,8 +33,6 @@ from .test_notices import notice, verdicts
 from .test_resolver import DONE
 
 CREATED = answer(known(PAYOUT))
-ORDER = facts("shop", "fake", PAYOUT, b"key")
-TERMS = Terms(lease=60.0, patience=1.0, schedule=LATER, window=60.0)
 
 
 class Limit(Exception):
@@ -44,14 +45,13 @@ def flow() -> Any:
 
 
 def made() -> Any:
-    steps = creating(flow(), Creating(offers=()), unknown_payout(PAYOUT))
-    return recorded(finished(steps, lambda payout: compared(payout, PAYOUT)), ORDER, TERMS, Payout)
+    return create(PlainAccount(flow()), PAYOUTS, PAYOUT)
 
 
 class Interruption:
     """Raise at the n-th line that the plan runs, once its answer has come."""
 
-    FILES = frozenset(module.__file__ for module in (plan, create, records, states))
+    FILES = frozenset(module.__file__ for module in (plan, rules, settle, creating, records, states))
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -70,14 +70,14 @@ def interrupted(number: int) -> tuple[State, bool]:
     """Interrupt an order at a line after its answer; return its state, and whether there was such a line."""
     journal, steps, before = MemoryJournal(), made(), sys.gettrace()
     step = next(steps)
-    while isinstance(step, Do):
-        step = steps.send(step.act(journal))
+    while isinstance(step, Act):
+        step = steps.send(step.perform(journal))
     interruption = Interruption(number)
     sys.settrace(interruption)
     try:
         step = steps.send(Reply(phase=Phase.ANSWERED, response=answered({})))
         while True:
-            step = steps.send(step.act(journal))
+            step = steps.send(step.perform(journal))
     except (StopIteration, Limit):
         pass
     finally:
@@ -251,14 +251,14 @@ def two_calls() -> Any:
 def test_rule_2_no_call_leaves_when_the_lease_may_end() -> None:
     """Of a flow of several calls the one that moves money does not leave once another may have acted on the order."""
     journal = MemoryJournal()
-    terms = Terms(lease=0.05, patience=0.01, schedule=LATER, window=60.0)
-    steps: Any = recorded(creating(two_calls(), Creating(offers=()), unknown_payout(PAYOUT)), ORDER, terms, Payout)
-    login = steps.send(next(steps).act(journal))
+    timing = TIMING._replace(lease=0.05, patience=0.01)
+    steps: Any = create(PlainAccount(two_calls(), timing=timing), PAYOUTS, PAYOUT)
+    login = steps.send(next(steps).perform(journal))
     assert "log_in" == login.operation
     while dt.datetime.now(dt.UTC) < journal.story("po-1")[0][0].lease_until:  # type: ignore[operator]
         pass
     settling = steps.send(Reply(phase=Phase.ANSWERED, response=answered({})))
-    assert isinstance(settling, Do)
+    assert isinstance(settling, Act)
     with pytest.raises(NotSent, match="the order's lease may end while it sends"):
-        steps.send(settling.act(journal))
+        steps.send(settling.perform(journal))
     assert State.NOT_SENT is journal.story("po-1")[0][0].state

@@ -15,8 +15,9 @@ from payhub.journal import Evidence, Key, Record, Source, State
 from payhub.journal.records import next_check, past_schedule
 from payhub.journal.records import sending as taken
 from payhub.models import Ref
+from payhub.operations import PAYOUT as PAYOUTS
 from payhub.plans.advance import _ref
-from payhub.plans.create import facts
+from tests.plain_account import PlainAccount, facts
 from tests.raw_server import answer, close
 from tests.samples import PAYMENT, PAYOUT, known
 
@@ -401,7 +402,7 @@ def test_an_account_that_is_gone_does_not_stop_a_sweep(open_shop: OpenShop) -> N
 @pytest.fixture
 def overdue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the time that orders may be open be over for those whose own schedule nobody knows."""
-    monkeypatch.setattr(Registry._terms, "__defaults__", (Schedule(until=-1.0),))
+    monkeypatch.setattr(Registry._timing, "__defaults__", (Schedule(until=-1.0),))
 
 
 @pytest.mark.usefixtures("overdue")
@@ -498,7 +499,7 @@ def test_an_order_is_asked_about_as_the_provider_can_be_asked(
     now = dt.datetime.now(dt.UTC)
     record = Record(facts=plain_facts(), state=State.UNKNOWN, provider_id=provider_id, created_at=now, updated_at=now)
     with contextlib.nullcontext() if expected else pytest.raises(Unavailable):
-        assert expected == _ref(record, by)
+        assert expected == _ref(PlainAccount(by=frozenset(by)), PAYOUTS, record)
 
 
 def test_the_late_answer_of_a_frozen_sender(open_shop: OpenShop) -> None:

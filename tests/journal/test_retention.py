@@ -10,8 +10,8 @@ import pytest
 from payhub import Exchange, Money, Payer, PaymentOrder, PayoutOrder, ToBankAccount, ToCard, ToPhone
 from payhub.journal import Forgotten, Journal, Record, Source, State, Wanted
 from payhub.journal.sql import SqlJournal
-from payhub.plans.create import facts as facts_of
-from payhub.plans.create import payer_of
+from payhub.plans.identity import payer_key
+from tests.plain_account import facts as facts_of
 from tests.raw_server import answer
 from tests.samples import PAYMENT, PAYOUT, known
 
@@ -88,7 +88,7 @@ def test_the_payers_id_is_kept_only_with_the_key() -> None:
     orders = [PaymentOrder(order_id=o, amount=RUB, method="card", payer=Payer(id="u-881")) for o in ("in-1", "in-2")]
     first, second = (facts_of("shop", "fake", order, SECRET).payer for order in orders)
     other = facts_of("shop", "fake", orders[0], b"another").payer
-    assert first == second == payer_of(SECRET, "u-881")
+    assert first == second == payer_key(SECRET, "u-881")
     assert other != first
     assert None is facts_of("shop", "fake", PAYOUT, SECRET).payer
 
@@ -201,4 +201,4 @@ def test_the_hub_keeps_whose_payment_it_was(open_shop: OpenShop) -> None:
     """A payment made through the hub is found by its payer."""
     shop = open_shop(answer(known(PAYMENT)))
     shop.hub.create_payment("shop", msgspec.structs.replace(PAYMENT, payer=Payer(id="u-881")))
-    assert Forgotten(0, 1) == shop.journal.forget(payer_of(SECRET, "u-881"))
+    assert Forgotten(0, 1) == shop.journal.forget(payer_key(SECRET, "u-881"))

@@ -9,12 +9,15 @@ import msgspec
 import pytest
 
 from payhub import Declined, Money, NotSent, OrderConflict, Payment, Payout, Status, ToCard
-from payhub.driver import Call, Creating
+from payhub.driver import Call
 from payhub.journal import Facts, Key, Source, State
 from payhub.journal.memory import MemoryJournal
-from payhub.plans.create import Terms, facts, recorded
-from payhub.plans.plan import Do, Pause, Steps, creating, unknown_payout
+from payhub.operations import PAYOUT as PAYOUTS
+from payhub.plans.create import create
+from payhub.plans.plan import Act as JournalAct
+from payhub.plans.plan import Pause
 from payhub.testing import fake, next_call
+from tests.plain_account import TIMING, PlainAccount, facts
 from tests.raw_server import Act, RawServer, answer, close
 from tests.samples import PAYMENT, PAYOUT, known
 
@@ -210,13 +213,12 @@ def test_many_creators_send_once(open_shop: OpenShop) -> None:
 # The plan with a journal, played
 
 
-TERMS = Terms(lease=60.0, patience=0.0, schedule=LATER, window=60.0)
 ORDER = facts("shop", "fake", PAYOUT, b"key")
 
 
 def _steps(*, moves_money: bool = True, patience: float = 0.0) -> Any:
-    steps = creating(_flow(moves_money=moves_money), Creating(offers=()), unknown_payout(PAYOUT))
-    return recorded(steps, ORDER, TERMS._replace(patience=patience), Payout)
+    flow = _flow(moves_money=moves_money)
+    return create(PlainAccount(flow, timing=TIMING._replace(patience=patience)), PAYOUTS, PAYOUT)
 
 
 def _flow(*, moves_money: bool) -> Any:
@@ -228,7 +230,7 @@ def test_rule_1_nothing_is_sent_before_it_is_written_down() -> None:
     """Rule 1: when the plan wants its call made, the journal says that the order is being sent."""
     journal, steps = MemoryJournal(), _steps()
     first = next(steps)
-    assert isinstance(first, Do)
+    assert isinstance(first, JournalAct)
     assert isinstance(next_call(steps, first, journal), Call)
     assert [State.SENDING] == [record.state for record in journal.story("po-1")[0]]
 
@@ -260,16 +262,16 @@ def _pauses(journal: MemoryJournal, steps: Any, at_most: int) -> Iterator[float]
         for _ in range(at_most):
             if isinstance(step, Pause):
                 yield step.seconds
-            step = steps.send(step.act(journal) if isinstance(step, Do) else None)
+            step = steps.send(step.perform(journal) if isinstance(step, JournalAct) else None)
 
 
 def test_a_driver_that_needs_no_call_is_not_written_down() -> None:
     """A driver (or a wrapper) that answers without a call sends nothing, so there is nothing to remember."""
 
-    def answering() -> Steps[Payout]:
+    def answering() -> Any:
         yield from ()
         return Payout(status=Status.PENDING)
 
     with pytest.raises(StopIteration) as ended:
-        next(recorded(answering(), ORDER, TERMS, Payout))
-    assert Payout(status=Status.PENDING) == ended.value.value
+        next(create(PlainAccount(answering()), PAYOUTS, PAYOUT))
+    assert (Status.PENDING, "po-1") == (ended.value.value.status, ended.value.value.order_id)

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from payhub import Hub, Money, Payer, PaymentOrder, PayoutOrder, Recipient, ToBankAccount, ToCard, ToPhone
 from payhub.accounts.config import JournalSettings, journal_key, read_file, read_mapping
-from payhub.plans.create import facts
 from payhub.testing import fake
 from payhub_alikassa.sandbox import Sandbox
+from tests.plain_account import facts
 from tests.raw_server import RawServer, answer
 from tests.samples import CARD, PAYMENT, PAYOUT, known
 

@@ -17,7 +17,7 @@ from payhub import (
     ToPhone,
     hookimpl,
 )
-from payhub.driver import AccountConfig, Call, Creating, Flow, ProviderInfo, Response, Unreadable
+from payhub.driver import AccountConfig, Call, Flow, ProviderInfo, Response, Unreadable
 from payhub.masking import Clear
 from payhub.testing import answer, fake
 from payhub.testing.conformance import CHECKS, Check, Subject
@@ -39,8 +39,8 @@ PAYER = Payer(id="u-1", phone="79161234567", email="ann@shop.example")
 SUBJECT = Subject(
     plugin=fake,
     config={"provider": "fake", "base_url": "https://pay.example", "token": "sesame-open-the-door"},
-    payments=(PaymentOrder(order_id="in-1", amount=Money("3000", "RUB"), method="card", payer=PAYER),),
-    payouts=(
+    orders=(
+        PaymentOrder(order_id="in-1", amount=Money("3000", "RUB"), method="card", payer=PAYER),
         PayoutOrder(order_id="po-1", amount=Money("1000.44", "RUB"), to=ToCard("4111111111111111")),
         PayoutOrder(order_id="po-2", amount=Money("1.234", "KWD"), to=ToPhone("79161234567")),
     ),
@@ -192,7 +192,7 @@ def refusing(response: Response) -> Payout:
 
 
 MISTAKES: dict[str, tuple[str, Driver]] = {
-    "declared without a hook": ("operations_have_their_hooks", Driver(capabilities={"fetch_payout": None})),
+    "hook without a declaration": ("operations_have_their_hooks", Driver(capabilities={"fetch": {}})),
     "unforeseen error at connect": ("connect_refuses_nonsense", Driver(info={"connect": careless_connect})),
     "secret quoted at connect": ("connect_refuses_nonsense", Driver(info={"connect": quoting_connect})),
     "money not declared": ("creating_moves_money_once", Driver(payhub_create_payout=payout(moves_money=False))),
@@ -230,24 +230,25 @@ def test_mistakes_are_found(name: str, driver: Driver) -> None:
 
 def test_a_hook_that_is_not_declared_is_found() -> None:
     """A driver with an operation that its capabilities do not name fails, and the operation is named."""
-    driver = Driver(capabilities={"fetch_balance": False})
+    driver = Driver(capabilities={"fetch": {}})
     subject = msgspec.structs.replace(SUBJECT, plugin=driver, config={**SUBJECT.config, "provider": "mistaken"})
-    with pytest.raises(AssertionError, match=r"hooks not declared: \['fetch_balance'\]"):
+    with pytest.raises(AssertionError, match=r"hooks not declared: \['fetch_payment', 'fetch_payout'\]"):
         CHECKS[0].run(subject)
 
 
-@pytest.mark.parametrize("field", ["payments", "payouts"])
-def test_a_subject_without_samples_proves_nothing(field: str) -> None:
+@pytest.mark.parametrize("kind", [PaymentOrder, PayoutOrder])
+def test_a_subject_without_samples_proves_nothing(kind: type[Any]) -> None:
     """A kit that was given no order to try says so instead of passing."""
     [check] = [check for check in CHECKS if check.name == "samples_are_complete"]
     with pytest.raises(AssertionError, match="give a sample"):
-        check.run(msgspec.structs.replace(SUBJECT, **{field: ()}))
+        check.run(msgspec.structs.replace(SUBJECT, orders=tuple(o for o in SUBJECT.orders if type(o) is not kind)))
 
 
 def test_refusals_may_be_many() -> None:
     """A driver that declares more refusals than it reads still conforms: what it cannot read is UNKNOWN."""
-    creating = Creating(offers=(), refusals=frozenset({400, 422}))
-    driver = Driver(capabilities={"create_payout": creating})
+    create = fake.payhub_provider().capabilities.create
+    many = msgspec.structs.replace(create["payout"], refusals=frozenset({400, 422}))
+    driver = Driver(capabilities={"create": {**create, "payout": many}})
     subject = msgspec.structs.replace(SUBJECT, plugin=driver, config={**SUBJECT.config, "provider": "mistaken"})
     for check in CHECKS:
         check.run(subject)

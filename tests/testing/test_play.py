@@ -8,6 +8,7 @@ from payhub.accounts.registry import Registry
 from payhub.driver import Call, Flow, Response
 from payhub.exchanges.reply import Reply
 from payhub.models import Ref
+from payhub.operations import PAYOUT as PAYOUTS
 from payhub.testing import Played, answer, fake, play
 from tests.samples import PAYOUT, known
 
@@ -63,9 +64,9 @@ def test_plans_are_played_with_replies() -> None:
     account = Registry(
         read_mapping({"accounts": {"shop": {"provider": "fake", "base_url": "https://pay.example"}}}), (fake,)
     ).account("shop")
-    played: Played[Payout] = play(account.create_payout(PAYOUT).steps, Reply(phase=Phase.MAYBE_SENT, problem="cut"))
+    played: Played[Payout] = play(account.create(PAYOUTS, PAYOUT).steps, Reply(phase=Phase.MAYBE_SENT, problem="cut"))
     with pytest.raises(NotSent):
-        play(account.create_payout(PAYOUT).steps, Reply(phase=Phase.NOT_SENT, problem="no connection"))
+        play(account.create(PAYOUTS, PAYOUT).steps, Reply(phase=Phase.NOT_SENT, problem="no connection"))
     assert (Status.UNKNOWN, 1) == (played.result.status, len(played.calls))
 
 

@@ -11,9 +11,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from payhub import Hub, Payment, Payout
+from payhub import Hub
 from payhub.journal import Key
 from payhub.journal.states import State, status_of
+from payhub.models import Result
 from torture.claims import broken, finish
 from torture.judge import FIRST_ID, Fault, Judge, written_answer
 from torture.processes import start
@@ -208,7 +209,7 @@ def _tried(hub: Hub, shop: Shop, trial: _Trial) -> Iterator[str]:
         yield f"sent {received} times"
 
 
-def _wrong(hub: Hub, trial: _Trial, payout: Payment | Payout, expected: Collection[State]) -> Iterator[str]:
+def _wrong(hub: Hub, trial: _Trial, payout: Result, expected: Collection[State]) -> Iterator[str]:
     record = hub.journal.find(Key(ACCOUNT, "payout", trial.order_id))
     if record is None:
         yield "has no row"

@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import textwrap
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -27,10 +27,12 @@ from payhub.journal.records import overdue_sender, sending
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql import journal as sql_journal
 from payhub.journal.states import allowed, evidence
-from payhub.models import Phase
-from payhub.plans.create import Terms, Trail, result_of, watched
+from payhub.models import Order, Phase
+from payhub.operations import OrderKind
 from payhub.plans.fetch import NOT_FOUND, unanswered
-from payhub.plans.plan import Do, Plan, Recorded
+from payhub.plans.identity import facts_of
+from payhub.plans.plan import Account, Act, Attempt, Plan, Steps, drive
+from payhub.plans.settle import result_of
 from payhub.transport.runner import Runner
 from torture.experiments import answers, deaths, deliveries, kills, race
 from torture.experiments import evidence as sequences
@@ -102,17 +104,19 @@ class Build(NamedTuple):
     claim: str
 
 
-def _sent_first(steps: Generator[Call, Reply, Any], order: Facts, terms: Terms, kind: type[Any]) -> Recorded[Any]:
+def _sent_first(account: Account, kind: OrderKind[Any, Any], order: Order) -> Steps[Any]:
     """Look whether the order is known; send it; write it down."""
-    call_ = next(steps)
-    known: Record | None = yield Do(lambda journal: journal.find(order.key))
+    facts = facts_of(account, kind.word, order)
+    flow = account.flow(kind.create, order=order)
+    call_ = next(flow)
+    known: Record | None = yield Act(lambda journal: journal.find(facts.key))
     if known is not None:
         return result_of(known, kind)
-    result = yield from watched(steps, Trail(), call_)
-    opened: Opened = yield Do(lambda journal: journal.open(order, terms.lease))
+    result = account.named((yield from drive(flow, Attempt(), call_)))
+    opened: Opened = yield Act(lambda journal: journal.open(facts, account.timing.lease))
     if opened.yours:
         found = evidence(result, Source.ANSWER)
-        yield Do(lambda journal: journal.settle(order.key, found, terms.schedule))
+        yield Act(lambda journal: journal.settle(facts.key, found, account.timing.schedule))
     return result
 
 
@@ -209,11 +213,11 @@ _PAID_TWICE = r"accepted \d+ times"
 
 BUILDS = (
     Build(
-        "the journal is written after sending", {"payhub.accounts.account.recorded": _sent_first}, _killed, _PAID_TWICE
+        "the journal is written after sending", {"payhub.accounts.account.create": _sent_first}, _killed, _PAID_TWICE
     ),
     Build(
         "the journal is written after sending, and death at each line",
-        {"payhub.accounts.account.recorded": _sent_first},
+        {"payhub.accounts.account.create": _sent_first},
         _died,
         _PAID_TWICE,
     ),
@@ -231,7 +235,7 @@ BUILDS = (
     ),
     Build(
         "HTTP 404 is a failure",
-        {"payhub.plans.plan._unknown": _failed_on_404},
+        {"payhub.plans.create.doubt": _failed_on_404},
         _answered,
         "the journal says failed after HTTP 4xx, to a create",
     ),
@@ -261,13 +265,13 @@ BUILDS = (
     ),
     Build(
         "answers are not compared with the order",
-        {"payhub.accounts.account.compared": _as_it_came},
+        {"payhub.plans.create.compare": _as_it_came},
         _answered,
         r"the journal says \w+ after another amount, to a create",
     ),
     Build(
         "answers are not compared with the record",
-        {"payhub.plans.advance.matched": _as_it_came},
+        {"payhub.plans.advance.compare_with_record": _as_it_came},
         _answered,
         "never accepted, and the journal says succeeded",
     ),

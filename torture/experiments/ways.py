@@ -15,7 +15,7 @@ import msgspec
 from payhub import AsyncHub, Hub, Money, PayhubError, hookimpl
 from payhub.driver import Schedule
 from payhub.journal import Evidence, Key, Notice, Source, State
-from payhub.plans.create import facts
+from payhub.plans.identity import facts_of
 from torture.judge import FIRST_ID, Fault, Judge
 from torture.processes import start, until
 from torture.provider import NAME, SCHEDULE
@@ -194,7 +194,7 @@ def _being_sent(hubs: Hubs, order_id: str, judge: Judge) -> None:
 def _abandoned(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     """Leave the order as a process leaves it that died before it sent."""
     known = hubs.plain.registry.account(ACCOUNT)
-    hubs.plain.journal.open(facts(ACCOUNT, known.provider.info.name, order(order_id), known._key), _OVERSLEPT)  # noqa: SLF001
+    hubs.plain.journal.open(facts_of(known, "payout", order(order_id)), _OVERSLEPT)
 
 
 def _full(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:

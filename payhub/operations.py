@@ -1,0 +1,109 @@
+"""List every operation as data: the kinds of orders, and the questions that are about no order.
+
+Capabilities, hooks, plans, the journal, conformance, tickets and commands read these rows. Adding a
+kind means a row here, its structs in `payhub.models`, its two hooks in `payhub.hookspecs` and its
+named methods in `payhub.hub`.
+"""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from payhub.errors import ConfigurationError
+from payhub.models import (
+    AccountInfo,
+    Balance,
+    Notification,
+    Order,
+    Payment,
+    PaymentOrder,
+    Payout,
+    PayoutOrder,
+    Result,
+    ReturnedPayer,
+    Status,
+)
+
+OrderT = TypeVar("OrderT", bound=Order)
+ResultT = TypeVar("ResultT", bound=Result)
+A = TypeVar("A")
+
+
+class OrderKind(msgspec.Struct, Generic[OrderT, ResultT], frozen=True):
+    """A kind of order: its word, what asks for it, and what says what became of it.
+
+    `method` names the order's field that says how the money goes; a kind without one goes wherever
+    the order it follows went.
+    """
+
+    word: str
+    order: type[OrderT]
+    result: type[ResultT]
+    method: str | None = None
+
+    @property
+    def create(self) -> str:
+        """Return the name of the operation that creates such an order."""
+        return f"create_{self.word}"
+
+    @property
+    def fetch(self) -> str:
+        """Return the name of the operation that asks for its status."""
+        return f"fetch_{self.word}"
+
+    def unknown(self, order: OrderT) -> ResultT:
+        """Return a result of which nothing is known but what was asked."""
+        return self.result(order_id=order.order_id, requested=order.amount, status=Status.UNKNOWN)
+
+
+class Query(msgspec.Struct, Generic[A], frozen=True):
+    """A question about no order, named as its operation is."""
+
+    word: str
+
+
+class Verification(msgspec.Struct, Generic[A], frozen=True):
+    """A check of what somebody delivered: nothing is sent, and the driver returns what it proves."""
+
+    word: str
+    proof: type[A]
+
+
+PAYMENT = OrderKind("payment", PaymentOrder, Payment, method="method")
+PAYOUT = OrderKind("payout", PayoutOrder, Payout, method="to")
+
+KINDS: dict[str, OrderKind[Any, Any]] = {kind.word: kind for kind in (PAYMENT, PAYOUT)}
+"""Every kind of order, by its word."""
+
+BALANCE: Query[Balance] = Query("fetch_balance")
+ACCOUNT_INFO: Query[AccountInfo] = Query("fetch_account_info")
+PAYMENTS: Query[tuple[Payment, ...]] = Query("list_payments")
+
+QUERIES: tuple[Query[Any], ...] = (BALANCE, ACCOUNT_INFO, PAYMENTS)
+
+NOTIFICATION = Verification("read_notification", Notification)
+RETURN = Verification("read_return", ReturnedPayer)
+
+VERIFICATIONS: tuple[Verification[Any], ...] = (NOTIFICATION, RETURN)
+
+
+def operations() -> tuple[str, ...]:
+    """Return the names of all operations that a driver may have; each hook is `payhub_` and the name."""
+    orders = [name for kind in KINDS.values() for name in (kind.create, kind.fetch)]
+    return (*orders, *(query.word for query in QUERIES), *(each.word for each in VERIFICATIONS))
+
+
+def kind_named(word: str) -> OrderKind[Any, Any]:
+    """Return a kind by its word.
+
+    Raises:
+        ConfigurationError: there is no such kind; the known ones are listed.
+    """
+    if word not in KINDS:
+        raise ConfigurationError(f"kind: {' or '.join(KINDS)} is needed, not {word!r}")
+    return KINDS[word]
+
+
+def kind_of(result: Result) -> OrderKind[Any, Any]:
+    """Return the kind of order that a result is about."""
+    return next(kind for kind in KINDS.values() if type(result) is kind.result)

@@ -1,0 +1,106 @@
+"""Write down what was learnt of an order, and read it back as the application knows results."""
+
+import datetime as dt
+from typing import Any, TypeVar
+
+import structlog
+
+from payhub.errors import Declined, JournalFailed, PayhubError
+from payhub.journal import Evidence, Key, Record, Source, State
+from payhub.journal.records import contrary, overdue_sender, past_schedule
+from payhub.journal.states import NOTHING_MOVED, status_of
+from payhub.masking import mask_cards
+from payhub.models import Result, Status
+from payhub.operations import OrderKind
+from payhub.plans.plan import Act, Attempt, Steps, Timing
+
+_log = structlog.get_logger("payhub")
+
+ResultT = TypeVar("ResultT", bound=Result)
+
+# Requisites are not kept: they belong to the payer, and the provider has them.
+_KEPT = (
+    *("provider_id", "provider_status", "paid", "credited", "commission", "partial", "reason", "mismatches"),
+    "redirect_url",
+)
+
+
+def find(key: Key) -> Steps[Record | None]:
+    """Return what is known of an order; a journal that fails does not keep anybody from asking the provider."""
+    try:
+        record: Record | None = yield Act(lambda journal: journal.find(key))
+    except JournalFailed as cause:
+        _log.critical("payhub.journal_failed", **in_log(key), error=str(cause))
+        return None
+    return record
+
+
+def settle(key: Key, found: Evidence, timing: Timing, attempt: Attempt | None = None) -> Steps[Record]:
+    """Write down evidence and the exchanges it came with, and return what is known then; log what contradicts."""
+    exchanges = attempt.exchanges if attempt and timing.keep_exchanges else ()
+    record: Record = yield Act(lambda journal: journal.settle(key, found, timing.schedule, exchanges))
+    if contrary(record, found):
+        _log.warning("payhub.contradicted", **in_log(key))
+    return record
+
+
+def weigh(key: Key, asked_at: dt.datetime) -> Steps[Record]:
+    """Give notifications that came before the question their verdict; log what the provider itself contradicts."""
+    record: Record = yield Act(lambda journal: journal.weigh(key, asked_at))
+    if record.contradicted:
+        _log.warning("payhub.contradicted", **in_log(key))
+    return record
+
+
+def release_sender(record: Record, now: dt.datetime, timing: Timing) -> Steps[Record]:
+    """Give up a sender whose lease has ended."""
+    ended = overdue_sender(record, now)
+    return (yield from settle(record.facts.key, ended, timing)) if ended else record
+
+
+def hand_over(record: Record, now: dt.datetime, timing: Timing) -> Steps[Record]:
+    """Hand an order that the schedule could not settle over to a person."""
+    if not past_schedule(record, now, timing.schedule):
+        return record
+    reason = "not settled within the time the schedule allows; ask the provider's support"
+    over = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, reason=reason)
+    return (yield from settle(record.facts.key, over, timing))
+
+
+def remembered(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:
+    """Return what is recorded of an order; a refusal is raised again."""
+    if record.state is State.DECLINED and not doubtful(record):
+        raise Declined(record.reason or "refused")
+    return result_of(record, kind)
+
+
+def doubtful(record: Record) -> bool:
+    """Tell whether something says that the provider has, or has paid, an order of which no money should have moved."""
+    notified = record.notified and record.state in {State.NOT_SENT, State.DECLINED}
+    return notified or (record.contradicted and record.state in NOTHING_MOVED)
+
+
+def result_of(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:
+    """Return an order's record as the application knows results; what is not kept is to be asked for again."""
+    known: dict[str, Any] = {name: getattr(record, name) for name in _KEPT if name in kind.result.__struct_fields__}
+    if doubtful(record):
+        known["reason"] = f"recorded as {record.state}, and something says otherwise; look at its trace"
+    return kind.result(
+        account=record.facts.account,
+        provider=record.facts.provider,
+        order_id=record.facts.order_id,
+        requested=record.facts.amount,
+        status=Status.UNKNOWN if doubtful(record) else status_of(record.state),
+        created_at=record.created_at,
+        **known,
+    )
+
+
+def in_log(key: Key) -> dict[str, str]:
+    """Name an order in a log event."""
+    return {"account": key.account, "kind": key.kind, "order_id": mask_cards(key.order_id)}
+
+
+def words_of(cause: Exception) -> str:
+    """Return an error's own words, if they are payhub's; those of other errors may quote anything."""
+    return str(cause) if isinstance(cause, PayhubError) else type(cause).__name__

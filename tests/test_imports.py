@@ -37,7 +37,7 @@ ONLY_IN = {
     "httpcore": {"payhub.transport"},
     "sqlalchemy": {"payhub.journal"},
     "alembic": {"payhub.journal"},
-    "structlog": {"payhub.exchanges", "payhub.plans", "payhub.cli.console"},
+    "structlog": {"payhub.exchanges", "payhub.cli"},
     "cryptography": {"payhub_alikassa.signing", "payhub_alikassa.sandbox"},
     "payhub_alikassa": {"payhub_alikassa"},
     "starlette": {"payhub.receivers", "payhub_alikassa.sandbox"},

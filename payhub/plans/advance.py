@@ -7,9 +7,8 @@ provider is ask, and all it does to the journal is add evidence.
 import datetime as dt
 from typing import Any, TypeVar
 
-import structlog
-
 from payhub.errors import ConfigurationError, NotFound, PayhubError, Unavailable
+from payhub.exchanges.events import Event, log
 from payhub.journal import Key, Record, Source, State
 from payhub.journal.records import unknown_order
 from payhub.journal.states import UNFINISHED, evidence
@@ -17,9 +16,7 @@ from payhub.models import Ref, Result
 from payhub.operations import OrderKind
 from payhub.plans.fetch import compare_with_record, keep, read_status, unanswered
 from payhub.plans.plan import Account, Act, Attempt, Steps, Timing
-from payhub.plans.settle import hand_over, in_log, release_sender, result_of
-
-_log = structlog.get_logger("payhub")
+from payhub.plans.settle import hand_over, release_sender, result_of
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -55,7 +52,7 @@ def _ask(account: Account, kind: OrderKind[Any, Any], record: Record) -> Steps[R
         answered = True
     except Exception as cause:  # noqa: BLE001 - a driver's mistake is no answer, either
         if not isinstance(cause, PayhubError):
-            _log.error("payhub.driver_failed", **in_log(key), error=type(cause).__name__)
+            log(Event.DRIVER_FAILED, key, error=type(cause).__name__)
         found = unanswered(cause)
         # Of an order that is closed, "not found" is all that will ever be known.
         answered = isinstance(cause, NotFound) and not record.state.open
@@ -79,7 +76,7 @@ def give_up(record: Record, cause: Exception, timing: Timing) -> Steps[Record]:
     It is due again when its lease ends; past the schedule a person has to look.
     """
     words = {"reason": str(cause)} if isinstance(cause, PayhubError) else {}
-    _log.error("payhub.sweep_failed", **in_log(record.facts.key), error=type(cause).__name__, **words)
+    log(Event.SWEEP_FAILED, record.facts.key, error=type(cause).__name__, **words)
     now = dt.datetime.now(dt.UTC)
     record = yield from release_sender(record, now, timing)
     return (yield from hand_over(record, now, timing))

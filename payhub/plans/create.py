@@ -9,10 +9,9 @@ sending changes nothing for the caller, and is found by the next sweep.
 import datetime as dt
 from typing import Any, TypeVar
 
-import structlog
-
 from payhub.driver import Call, Flow, Unreadable
 from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
+from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Facts, Key, Opened, Source, State
 from payhub.journal.records import conflict, givable, overdue_sender
 from payhub.journal.states import UNFINISHED, evidence
@@ -21,9 +20,7 @@ from payhub.operations import OrderKind
 from payhub.plans.identity import facts_of
 from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Pause, SentTwice, Steps, Timing, drive
 from payhub.plans.rules import believe, check_capabilities, check_order, compare, doubt
-from payhub.plans.settle import doubtful, find, in_log, remembered, result_of, settle, words_of
-
-_log = structlog.get_logger("payhub")
+from payhub.plans.settle import doubtful, find, remembered, result_of, settle, words_of
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
@@ -143,7 +140,7 @@ def _report(
     try:
         record = yield from settle(key, found, timing, attempt)
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
-        _log.critical("payhub.journal_failed", **in_log(key), error=words_of(cause), state=str(found.state))
+        log(Event.JOURNAL_FAILED, key, error=words_of(cause), state=str(found.state))
         return None
     denied = record.state is not found.state or doubtful(record)
     return result_of(record, kind) if denied and found.state not in UNFINISHED else None

@@ -8,19 +8,17 @@ import datetime as dt
 from typing import Any, TypeVar, cast
 
 import msgspec
-import structlog
 
 from payhub.driver import Unreadable
 from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
+from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State
 from payhub.journal.states import evidence
 from payhub.models import Ref, Result
 from payhub.operations import OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
 from payhub.plans.rules import compare, unsupported
-from payhub.plans.settle import find, hand_over, in_log, settle, weigh
-
-_log = structlog.get_logger("payhub")
+from payhub.plans.settle import find, hand_over, settle, weigh
 
 A = TypeVar("A")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -113,7 +111,7 @@ def _keep_if_possible(
     try:
         yield from keep(account, record.facts.key, found, attempt, began, answered=answered)
     except JournalFailed as cause:
-        _log.critical("payhub.journal_failed", **in_log(record.facts.key), error=str(cause), state=str(found.state))
+        log(Event.JOURNAL_FAILED, record.facts.key, error=str(cause), state=str(found.state))
 
 
 def keep(

@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import structlog
-
+from payhub.exchanges.events import Event, log
 from payhub.journal import Notice, Noticed
 from payhub.journal.states import LONGEST_ID, state_named
 from payhub.masking import mask_cards, mask_json
 from payhub.models import Notification, Received
 from payhub.plans.identity import keyed
 from payhub.plans.plan import Account, Act, Steps
-
-_log = structlog.get_logger("payhub")
 
 
 def receive(account: Account, notification: Notification, *, ask: bool) -> Steps[Received]:
@@ -29,12 +26,10 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
     received = Received(
         notification=notification, times=noticed.times, known=noticed.record is not None, ask=ask and noticed.ask
     )
-    _log.info(
-        "payhub.notification",
-        account=kept.account,
+    log(
+        Event.NOTIFICATION,
+        kept.key,
         provider=kept.provider,
-        kind=kept.kind,
-        order_id=mask_cards(kept.order_id),
         provider_id=mask_cards(kept.provider_id),
         provider_status=mask_cards(kept.provider_status),
         times=received.times,

@@ -3,18 +3,14 @@
 import datetime as dt
 from typing import Any, TypeVar
 
-import structlog
-
 from payhub.errors import Declined, JournalFailed, PayhubError
+from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State
 from payhub.journal.records import contrary, overdue_sender, past_schedule
 from payhub.journal.states import NOTHING_MOVED, status_of
-from payhub.masking import mask_cards
 from payhub.models import Result, Status
 from payhub.operations import OrderKind
 from payhub.plans.plan import Act, Attempt, Steps, Timing
-
-_log = structlog.get_logger("payhub")
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -30,7 +26,7 @@ def find(key: Key) -> Steps[Record | None]:
     try:
         record: Record | None = yield Act(lambda journal: journal.find(key))
     except JournalFailed as cause:
-        _log.critical("payhub.journal_failed", **in_log(key), error=str(cause))
+        log(Event.JOURNAL_FAILED, key, error=str(cause))
         return None
     return record
 
@@ -40,7 +36,7 @@ def settle(key: Key, found: Evidence, timing: Timing, attempt: Attempt | None = 
     exchanges = attempt.exchanges if attempt and timing.keep_exchanges else ()
     record: Record = yield Act(lambda journal: journal.settle(key, found, timing.schedule, exchanges))
     if contrary(record, found):
-        _log.warning("payhub.contradicted", **in_log(key))
+        log(Event.CONTRADICTED, key)
     return record
 
 
@@ -48,7 +44,7 @@ def weigh(key: Key, asked_at: dt.datetime) -> Steps[Record]:
     """Give notifications that came before the question their verdict; log what the provider itself contradicts."""
     record: Record = yield Act(lambda journal: journal.weigh(key, asked_at))
     if record.contradicted:
-        _log.warning("payhub.contradicted", **in_log(key))
+        log(Event.CONTRADICTED, key)
     return record
 
 
@@ -94,11 +90,6 @@ def result_of(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:
         created_at=record.created_at,
         **known,
     )
-
-
-def in_log(key: Key) -> dict[str, str]:
-    """Name an order in a log event."""
-    return {"account": key.account, "kind": key.kind, "order_id": mask_cards(key.order_id)}
 
 
 def words_of(cause: Exception) -> str:

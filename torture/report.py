@@ -1,4 +1,4 @@
-"""Hold what the experiments found, and write it down for people."""
+"""What the experiments found, and the report of it for people."""
 
 import datetime as dt
 import hashlib
@@ -20,11 +20,11 @@ _SOURCES = ("payhub", "payhub_alikassa", "torture")
 _SHOWN = 20
 
 NOT_TRIED = "**NOT TRIED: "
-"""How a note begins that says what this machine did not allow; it is told on the terminal, too."""
+"""The beginning of a note about what this machine did not allow; the terminal shows it, too."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Say how often one fault was tried, and which claims were broken afterwards."""
+    """One fault: how often it was tried, and which claims were broken afterwards."""
 
     fault: str
     trials: int
@@ -32,14 +32,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(NamedTuple):
-    """Return an experiment's findings, and what their reader has to know beside them."""
+    """An experiment's findings, and notes that their reader needs."""
 
     findings: Sequence[Finding]
     notes: Sequence[str] = ()
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
-    """Give an experiment what it needs: a directory of its own, a number of trials, a seed."""
+    """What an experiment needs: a directory of its own, a number of trials, a seed."""
 
     directory: Path
     trials: int
@@ -55,7 +55,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold one experiment as it was run, and what it found."""
+    """One experiment as it was run, and what it found."""
 
     name: str
     title: str
@@ -95,27 +95,31 @@ def written(results: Sequence[Result], command: str, seconds: float) -> str:
 
 _HEAD = """# Reliability
 
-Written by `python -m torture` (`make torture`) from its own run; nothing here is written by hand.
+This page is the report of a run of `make torture` (`python -m torture`). Nothing on it is written by hand.
 
-payhub was killed, frozen, lied to and deprived of its disk and its server, with the real AliKassa
-driver and real keys, against a provider in a process of its own which **never refuses a repeated
-order** and counts what it accepts. After each experiment the same orders are submitted again and
-swept until nothing is open; then the provider's counts are compared with the journal's rows: no order
-accepted or sent twice, none sent without a row, an accepted one `succeeded`, one that was never
-accepted never so, every step in an order's history legal. Notifications are delivered by HTTP to real
-receivers, and again where no answer came; each is kept once, with a count, and its order is settled once.
+payhub was killed, frozen, given wrong answers, and deprived of its disk and its database server. It ran with the real
+AliKassa driver and real keys, against a provider in a separate process that **never refuses a repeated order** and
+counts what it accepts. After each experiment the same orders were submitted again and swept until none was open. Then
+the provider's counts were compared with the journal's rows. For every order it must be true that
 
-A *claim broken* is one sentence of these that was not true of one order. *3/n* is the rule of three:
-with no failure in n trials the true rate is, with 95 % confidence, not above it.
+* it was not accepted or sent twice, and not sent without a row in the journal;
+* it is `succeeded` if the provider accepted it, and is not if the provider never did;
+* every step in its history is a legal one.
+
+Notifications were delivered by HTTP to real receivers, and delivered again when no response came: each must be kept
+once, with a count, and settle its order once.
+
+A *broken claim* is one of these statements that was not true of one order. *3/n* is the rule of three: with no
+failure in n trials, the true rate is not above 3/n, with 95 % confidence.
 """
 
 _LIMITS = """## What this does not show
 
-* A process that dies leaves what it wrote to the kernel; a machine that loses power may not. That
-  SQLite's `synchronous=FULL` and PostgreSQL's `fsync` survive that is theirs, and not tested here.
+* A process that dies leaves behind what it had handed to the kernel; a machine that loses power may not. Surviving
+  that is up to SQLite's `synchronous=FULL` and PostgreSQL's `fsync`, and is not tested here.
 * The clock of this machine does not jump, and all processes read the same one.
-* The provider tells the truth in the end. What it never tells, nobody can find out.
-* Instants are random but the same seed does not repeat them exactly: the operating system decides when a
+* The provider answers truthfully in the end. Nobody can find out what it never says.
+* The instants are random, and the same seed does not repeat them exactly, because the operating system decides when a
   process runs. The seed repeats the orders, the choices and the sequences.
 """
 

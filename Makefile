@@ -46,7 +46,7 @@ format: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
-	@echo "The documentation is in site/index.html"
+	@echo "The documentation is in site/index.html; for the search: $(BIN)/python -m http.server --directory site"
 
 measure: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.measure $(ARGS)

@@ -8,6 +8,8 @@ way reaches, and that is not named in `ways.py` with the reason, is a failure.
 import fnmatch
 import functools
 import gc
+import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -24,7 +26,8 @@ from torture.shop import Shop, retry
 
 _SAMPLE = 16
 _SIDE_BY_SIDE = 6  # most of their time they wait
-_ROUNDS = 8  # how often a line is tried again that a trial did not pass: load changes the way
+_WALKS = 8
+_PATIENCE = 60.0  # seconds in which a line is tried again that a trial did not pass: load changes the way
 
 
 class _Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,35 +44,37 @@ class _Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Map(msgspec.Struct, frozen=True, kw_only=True):
-    """Say which lines each way visits that no way before it visits, and how often; and the lines none visits."""
+    """Say which lines each way visits that no way before it visits, and how often; and the lines none visits.
+
+    `walks` are the orders that were led along each way.
+    """
 
     visits: tuple[tuple[Way, dict[Line, int]], ...]
     unreached: tuple[Line, ...]
+    walks: tuple[tuple[Way, str], ...]
 
 
 def at_every_line(bench: Bench, only: Sequence[Way] = WAYS) -> Found:
     """Die `trials` times at every line that any way visits; 0 is once at a sample of them."""
     with Judge() as judge:
         judge.order(waits=0)
-        shop = Shop(
-            directory=bench.directory / "shop", judge=judge, journal="sqlite:///payhub.db", lease=2.0, deadline=0.5
-        )
+        shop = Shop(directory=bench.directory / "shop", judge=judge, journal="sqlite:///payhub.db")
         hubs = Hubs.of(shop)
         gc.freeze()  # what was made until now is shared with every child, and stays shared
         call(lambda: hubs.plain.journal.claim(1, 0.0), list[object])  # makes the tables
         known = _mapped(only, hubs, judge)
         wanted = _trials(known, bench.trials or 1, every=1 if bench.trials else _SAMPLE)
         tried, died = _died(wanted, hubs, judge)
-        judge.order(forget=[trial.order_id for trial in tried] + [_named(way) for way in only])
+        judge.order(forget=[trial.order_id for trial in tried] + [order_id for _, order_id in known.walks])
         left = shop.rows()
         valid = [trial.order_id for trial in tried if not trial.way.invalid]
         again = (
             (order_id, functools.partial(retry, hubs.plain, [order_id])) for order_id in valid[:: bench.trials or 1]
         )
         problems = [f"{order_id}: the retry ended with {code}" for order_id, code in each(again, at_once=8) if code]
-        submitted = {*valid, *(_named(way) for way in only if not way.invalid)}
+        submitted = {*valid, *(order_id for way, order_id in known.walks if not way.invalid)}
         problems += finish(shop, hubs.plain, submitted)
-        lied = {t.order_id for t in tried if t.way.lied} | {_named(way) for way in only if way.lied}
+        lied = {t.order_id for t in tried if t.way.lied} | {order_id for way, order_id in known.walks if way.lied}
         problems += broken(shop, submitted, excused=lied)
         accepted = judge.verdict().accepted
         for order_id in valid:
@@ -83,24 +88,38 @@ def at_every_line(bench: Bench, only: Sequence[Way] = WAYS) -> Found:
 
 
 def _mapped(ways: Sequence[Way], hubs: Hubs, judge: Judge) -> Map:
-    """Walk every way once, without a death."""
-    judge.order({_named(way): way.faults for way in WAYS})
+    """Walk every way without a death."""
     seen: set[Line] = set()
     visits: list[tuple[Way, dict[Line, int]]] = []
+    walks: list[tuple[Way, str]] = []
     for way in ways:
-
-        def walk(way: Way = way) -> list[tuple[Line, int]]:
-            way.before(hubs, _named(way), judge)
-            return visited(lambda: way.walk(hubs, _named(way)))
-
-        found = call(walk, list[tuple[Line, int]])
-        visits.append((way, {line: times for line, times in found if line not in seen}))
-        seen.update(line for line, _ in found)
-    return Map(visits=tuple(visits), unreached=tuple(sorted(listed() - seen)))
+        found: dict[Line, int] = {}
+        for order_id, lines in _walked(way, hubs, judge):
+            found = lines
+            walks.append((way, order_id))
+        visits.append((way, {line: times for line, times in found.items() if line not in seen}))
+        seen.update(found)
+    return Map(visits=tuple(visits), unreached=tuple(sorted(listed() - seen)), walks=tuple(walks))
 
 
-def _named(way: Way) -> str:
-    return f"d-{WAYS.index(way)}-alive"
+def _walked(way: Way, hubs: Hubs, judge: Judge) -> Iterator[tuple[str, dict[Line, int]]]:
+    """Walk a way until two walks in a row visit the same lines: load may lead a walk past others.
+
+    Yields each walk's order, and the lines that it visited.
+    """
+    lines: dict[Line, int] = {}
+    for number in range(_WALKS):
+        order_id = f"d-{WAYS.index(way)}-alive{number}"
+        judge.order({order_id: way.faults})
+
+        def walk(order_id: str = order_id) -> list[tuple[Line, int]]:
+            way.before(hubs, order_id, judge)
+            return visited(lambda: way.walk(hubs, order_id))
+
+        before, lines = lines, dict(call(walk, list[tuple[Line, int]]))
+        yield order_id, lines
+        if before.keys() == lines.keys():
+            return
 
 
 def _trials(known: Map, count: int, every: int) -> list[_Trial]:
@@ -123,13 +142,17 @@ def _died(trials: Sequence[_Trial], hubs: Hubs, judge: Judge) -> tuple[list[_Tri
     tried: list[_Trial] = []
     died: list[_Trial] = []
     left = list(trials)
-    for number in range(_ROUNDS):
+    end = None
+    for number in itertools.count():
         judge.order({trial.order_id: trial.way.faults for trial in left})
         work: Iterator[tuple[_Trial, Callable[[], object]]] = ((t, functools.partial(attempt, t)) for t in left)
         ended = list(each(work, at_once=_SIDE_BY_SIDE))
         tried += left
         died += [trial for trial, code in ended if code == DIED]
         left = [trial.again(number) for trial, code in ended if code != DIED]
+        end = end or time.monotonic() + _PATIENCE
+        if not left or time.monotonic() > end:
+            break
     return tried, died
 
 

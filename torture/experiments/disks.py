@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from payhub import Hub
-from torture.experiments.storage import DEADLINE, LEASE, START, Outcome, Place, finding, judged, open_hub, tried
+from torture.experiments.storage import START, Outcome, Place, finding, judged, open_hub, tried
 from torture.judge import Judge
 from torture.processes import Child, call, start
 from torture.report import NOT_TRIED, Bench, Finding, Found
@@ -58,7 +58,7 @@ def _everywhere(
 ) -> Finding:
     with Judge() as judge:
         judge.order(waits=0)
-        shop = Shop(directory=directory, judge=judge, journal="sqlite:///payhub.db", lease=LEASE, deadline=DEADLINE)
+        shop = Shop(directory=directory, judge=judge, journal="sqlite:///payhub.db")
         hub, places = open_hub(shop)
         outcomes = []
         for number, place in enumerate(places * bench.trials):
@@ -167,13 +167,7 @@ def _read_only(bench: Bench) -> list[Finding]:
         with Judge() as judge:
             judge.order(waits=0)
             name = "file" if exists else "directory"
-            shop = Shop(
-                directory=bench.directory / name,
-                judge=judge,
-                journal="sqlite:///stored/payhub.db",
-                lease=LEASE,
-                deadline=DEADLINE,
-            )
+            shop = Shop(directory=bench.directory / name, judge=judge, journal="sqlite:///stored/payhub.db")
             stored = shop.directory / "stored"
             stored.mkdir(parents=True)
             hub = open_hub(shop)[0] if exists else shop.hub()
@@ -218,7 +212,7 @@ def _locked(bench: Bench) -> Finding:
                 judge.order(waits=0, delay=_ANSWERED)
                 directory = bench.directory / f"lock-{trial}-{number}"
                 journal = "sqlite:///payhub.db"
-                shop = Shop(directory=directory, judge=judge, journal=journal, lease=LEASE, deadline=DEADLINE)
+                shop = Shop(directory=directory, judge=judge, journal=journal)
                 hub, places = open_hub(shop)
                 running.append((shop, hub, start(functools.partial(_tried_locked, shop, hub, places[number]))))
                 if number + 1 == len(places):

@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from payhub import AsyncHub, Hub, NotSent
 from torture.claims import broken, finish
@@ -23,13 +24,19 @@ Work = Callable[[int], object]
 """Work, with a seed, until something ends the process."""
 
 _ANSWERED = 0.03  # seconds that an answer takes at most; enough for many to die waiting for one
+_LEASE, _DEADLINE = 0.6, 0.3  # seconds; hardly apart: reports that come late are looked for, too
 _LIFE = 600  # seconds; a worker that nobody kills ends then
+
+
+def in_a_hurry(directory: Path, judge: Judge, journal: str) -> Shop:
+    """Make the application of these experiments, whose leases are over soon."""
+    return Shop(directory=directory, judge=judge, journal=journal, lease=_LEASE, deadline=_DEADLINE)
 
 
 def sqlite(bench: Bench) -> Found:
     """Kill two workers, one of them asynchronous, at random instants; the journal is in SQLite."""
     with Judge() as judge:
-        shop = Shop(directory=bench.directory, judge=judge, journal="sqlite:///payhub.db")
+        shop = in_a_hurry(bench.directory, judge, "sqlite:///payhub.db")
         problems, submitted = killed(bench, shop, kills=bench.trials)
     fault = f"SIGKILL at a random instant ({submitted} orders)"
     return Found([Finding(fault=fault, trials=bench.trials, failures=problems)])
@@ -49,7 +56,7 @@ def killed(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ...], in
 def postgresql(bench: Bench) -> Found:
     """Kill and freeze four workers, one asynchronous, that race over the same orders; the journal is in PostgreSQL."""
     with Judge() as judge, Postgres(bench.directory / "server") as server:
-        shop = Shop(directory=bench.directory / "shop", judge=judge, journal=server.database("racing"))
+        shop = in_a_hurry(bench.directory / "shop", judge, server.database("racing"))
         judge.order(waits=0, delay=_ANSWERED)
         hub, stream = shop.hub(), Stream("p")
         plan = ["kill", "freeze"] * bench.trials

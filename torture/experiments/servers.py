@@ -10,18 +10,7 @@ import psycopg
 import sqlalchemy as sa
 
 from payhub import Hub
-from torture.experiments.storage import (
-    COMMIT,
-    DEADLINE,
-    LEASE,
-    Outcome,
-    Place,
-    database,
-    finding,
-    judged,
-    open_hub,
-    tried,
-)
+from torture.experiments.storage import COMMIT, Outcome, Place, database, finding, judged, open_hub, tried
 from torture.judge import Judge
 from torture.postgres import Postgres
 from torture.processes import call
@@ -51,9 +40,7 @@ def _everywhere(
 ) -> Finding:
     with Judge() as judge:
         judge.order(waits=0)
-        shop = Shop(
-            directory=bench.directory / name, judge=judge, journal=server.database(name), lease=LEASE, deadline=DEADLINE
-        )
+        shop = Shop(directory=bench.directory / name, judge=judge, journal=server.database(name))
         hub, places = open_hub(shop)
         chosen: list[Place] = [place for place in places if only in {None, place.words}]
         outcomes = []

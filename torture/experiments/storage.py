@@ -21,9 +21,6 @@ from torture.shop import ACCOUNT, LOG, Shop, opened, order
 
 COMMIT = "COMMIT"
 
-LEASE, DEADLINE = 3.0, 2.0
-"""Times, in seconds, that a busy machine keeps, so that the fault alone decides what happens."""
-
 Fault = Callable[[], None]
 """Take the storage away, in the process that is using it."""
 

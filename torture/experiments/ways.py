@@ -24,17 +24,21 @@ from torture.shop import ACCOUNT, Shop, order
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 _PACED = "max_per_second = 1000"
 _OVERSLEPT = 1e-6
+_PATIENCE = 30.0
 
 
 class Hubs(NamedTuple):
     """Hold hubs on one journal, under one key of the fingerprints.
 
-    But for `elsewhere`, which has a journal of its own. `refused` speaks to an address where nobody
-    listens, `paced` and the asynchronous one have a rate limit, and in `late` a lease ends before
-    anything can be sent.
+    But for `elsewhere`, which has a journal of its own. `hasty` does not wait long for an answer, and
+    `steady` so long that whoever looks meanwhile finds an order being sent. `refused` speaks to an
+    address where nobody listens, `paced` and the asynchronous one have a rate limit, and in `late` a
+    lease ends before anything can be sent.
     """
 
     plain: Hub
+    hasty: Hub
+    steady: Hub
     refused: Hub
     paced: Hub
     late: Hub
@@ -55,6 +59,8 @@ class Hubs(NamedTuple):
 
         return cls(
             plain=plain,
+            hasty=beside("hasty", deadline=0.5).hub(_OBSERVER),
+            steady=beside("steady", lease=9.0, deadline=8.0).hub(_OBSERVER),
             refused=beside("refused", url=_NOBODY_LISTENS).hub(_OBSERVER),
             paced=beside("paced", more=_PACED).hub(_OBSERVER),
             late=beside("late", lease=_OVERSLEPT, deadline=_OVERSLEPT / 10).hub(_OBSERVER),
@@ -125,12 +131,18 @@ def _advancing_awaited(hubs: Hubs, order_id: str) -> None:
     asyncio.run(hubs.asynchronous.advance(ACCOUNT, "payout", order_id))
 
 
-def _fetching(hubs: Hubs, order_id: str) -> None:
-    hubs.plain.fetch_payout(ACCOUNT, order_id=order_id)
+def _fetching(hub: str = "plain") -> Act:
+    def act(hubs: Hubs, order_id: str) -> None:
+        getattr(hubs, hub).fetch_payout(ACCOUNT, order_id=order_id)
+
+    return act
 
 
-def _advancing(hubs: Hubs, order_id: str) -> None:
-    hubs.plain.advance(ACCOUNT, "payout", order_id)
+def _advancing(hub: str = "plain") -> Act:
+    def act(hubs: Hubs, order_id: str) -> None:
+        getattr(hubs, hub).advance(ACCOUNT, "payout", order_id)
+
+    return act
 
 
 def _sweeping(hubs: Hubs, _order_id: str) -> None:
@@ -147,7 +159,7 @@ def _created(hubs: Hubs, order_id: str, _judge: Judge | None = None) -> None:
 
 def _asked_once(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     _created(hubs, order_id)
-    _advancing(hubs, order_id)
+    _advancing("hasty")(hubs, order_id)
 
 
 def _told_of(hubs: Hubs, order_id: str, _judge: Judge) -> None:
@@ -162,7 +174,7 @@ def _told_of(hubs: Hubs, order_id: str, _judge: Judge) -> None:
         state=State.SUCCEEDED,
         provider_status="paid",
     )
-    hubs.plain.journal.notice(named, 60.0, 60.0)
+    hubs.plain.journal.notice(named, window=5.0, lease=5.0)
 
 
 def _forgotten_and_told_of(hubs: Hubs, order_id: str, judge: Judge) -> None:
@@ -187,8 +199,10 @@ def _created_long_ago(hubs: Hubs, order_id: str, _judge: Judge) -> None:
 
 
 def _being_sent(hubs: Hubs, order_id: str, judge: Judge) -> None:
-    start(lambda: _created(hubs, order_id), seconds=10)
-    until(lambda: bool(judge.verdict(order_id).received[order_id]), 5)
+    """Have another process that has sent the order, and waits for an answer that does not come."""
+    start(lambda: _creating("steady")(hubs, order_id), seconds=60)
+    if not until(lambda: bool(judge.verdict(order_id).received[order_id]), _PATIENCE):
+        raise RuntimeError(f"{order_id}: the other process did not send it")
 
 
 def _abandoned(hubs: Hubs, order_id: str, _judge: Judge) -> None:
@@ -227,6 +241,7 @@ _STALLED = Fault(cut=0, end="stall")
 _ACCEPTED = Fault(status=500)
 _NEVER_CAME = Fault(status=500, accept=False)
 _NO_ANSWER = Fault(on="status", status=500, times=0)
+_UNANSWERED = (_ACCEPTED, _NO_ANSWER)
 
 WAYS = (
     Way(name="the normal way", act=_creating()),
@@ -236,7 +251,7 @@ WAYS = (
     Way(name="a rate limit", act=_creating("paced")),
     Way(name="a lease that is over before it is sent", act=_creating("late")),
     Way(name="answer cut", act=_creating(), faults=(Fault(cut=100, end="close"),)),
-    Way(name="no answer in time", act=_creating(), faults=(_STALLED,)),
+    Way(name="no answer in time", act=_creating("hasty"), faults=(_STALLED,)),
     Way(name="encoded answer", act=_creating(), faults=(Fault(kind=_ENCODED),)),
     Way(name="encoded answer, awaited", act=_awaiting, faults=(Fault(kind=_ENCODED),)),
     Way(name="answer too large", act=_creating(), faults=(Fault(pad=1 << 20),)),
@@ -252,16 +267,21 @@ WAYS = (
     Way(name="disk full after sending", act=_creating(), before=_full_later),
     Way(name="an amount of nothing", act=_creating(amount="0.00"), invalid=True),
     Way(name="an amount with too many digits", act=_creating(amount="1.001"), invalid=True),
-    Way(name="asking about it", act=_advancing, before=_created, faults=(_ACCEPTED,)),
-    Way(name="asking about what its sender left", act=_advancing, before=_abandoned),
-    Way(name="asking about what never came", act=_advancing, before=_created, faults=(_NEVER_CAME,)),
-    Way(name="asking in vain", act=_advancing, before=_created, faults=(_ACCEPTED, _NO_ANSWER)),
-    Way(name="asking in vain again", act=_advancing, before=_asked_once, faults=(_ACCEPTED, _NO_ANSWER)),
-    Way(name="asking past the schedule", act=_advancing, before=_created_long_ago, faults=(_NEVER_CAME,)),
+    Way(name="asking about it", act=_advancing(), before=_created, faults=(_ACCEPTED,)),
+    Way(name="asking about what its sender left", act=_advancing(), before=_abandoned),
+    Way(name="asking about what never came", act=_advancing(), before=_created, faults=(_NEVER_CAME,)),
+    Way(name="asking in vain", act=_advancing("hasty"), before=_created, faults=_UNANSWERED),
+    Way(name="asking in vain again", act=_advancing("hasty"), before=_asked_once, faults=_UNANSWERED),
+    Way(name="asking past the schedule", act=_advancing(), before=_created_long_ago, faults=(_NEVER_CAME,)),
     Way(name="asking, awaited", act=_advancing_awaited, before=_created, faults=(_ACCEPTED,)),
-    Way(name="asking about what the provider told of", act=_advancing, before=_created_and_told_of),
-    Way(name="an application's question", act=_fetching, before=_created, faults=(_ACCEPTED,)),
-    Way(name="an application's question in vain", act=_fetching, before=_created, faults=(_ACCEPTED, _NO_ANSWER)),
+    Way(name="asking about what the provider told of", act=_advancing(), before=_created_and_told_of),
+    Way(name="an application's question", act=_fetching(), before=_created, faults=(_ACCEPTED,)),
+    Way(
+        name="an application's question in vain",
+        act=_fetching("hasty"),
+        before=_created,
+        faults=_UNANSWERED,
+    ),
     Way(name="an operator confirms", act=_resolving, before=_denied, lied=True),
     Way(name="an operator's act", act=_resolving, before=_created, faults=(_ACCEPTED,)),
     Way(name="a sweep", act=_sweeping, before=_created, faults=(_ACCEPTED,)),

@@ -1,4 +1,4 @@
-"""Watch each call on its connection, and keep the pools that connections come from."""
+"""Observe each call on its connection, and keep the pools that connections come from."""
 
 import datetime as dt
 import functools
@@ -20,76 +20,9 @@ from payhub.transport.settings import Transport
 Pool = TypeVar("Pool")
 
 MAX_BODY = 1024 * 1024
-# A connection that idled long is often cut just when it is used again, which leaves an outcome unknown.
+# A connection that was idle for long is often cut just when it is used again, which leaves an outcome unknown.
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0)
-_SENDING = "http11.send_request_headers.started"
-
-
-class _Refused(Exception):
-    """Refuse an answer that came: too large, or encoded although identity was asked for."""
-
-
-class Watch:
-    """Watch one call on its connection, to know whether its first byte may have left."""
-
-    def __init__(self) -> None:
-        """Begin where nothing was sent."""
-        self.phase = Phase.NOT_SENT
-        self.status: int | None = None
-        self.headers: Mapping[str, str] = {}
-        self.body = bytearray()
-        self.started_at = dt.datetime.now(dt.UTC)
-        self._start = time.monotonic()
-
-    def __call__(self, event: str, _info: dict[str, Any]) -> None:
-        """Note an event of httpcore's `trace` extension."""
-        if event == _SENDING:
-            self.phase = Phase.MAYBE_SENT
-
-    async def asynchronous(self, event: str, info: dict[str, Any]) -> None:
-        """Note the same event, where httpcore awaits."""
-        self(event, info)
-
-    def duration(self) -> float:
-        """Return how long the call has taken, in seconds."""
-        return time.monotonic() - self._start
-
-    def began(self, response: httpx.Response) -> None:
-        """Refuse by the head what must not be read: an encoded or an announced huge body."""
-        self.status = response.status_code
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
-        if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise _Refused("the answer is encoded although identity was asked for")
-        announced = self.headers.get("content-length", "0")
-        _check_size(int(announced) if announced.isdigit() else 0)
-
-    def received(self, chunk: bytes) -> None:
-        """Keep a part of the body."""
-        self.body += chunk
-        _check_size(len(self.body))
-
-    def answered(self) -> Reply:
-        """Return the complete answer."""
-        self.phase = Phase.ANSWERED
-        return Reply(phase=self.phase, response=self._came())
-
-    def failed(self, cause: BaseException) -> Reply:
-        """Say what happened in words that quote nothing of the request."""
-        status = f" after HTTP {self.status}" if self.status else ""
-        words = str(cause) if isinstance(cause, _Refused | PayhubError) else _words(cause)
-        return Reply(phase=self.phase, part=self._came(), problem=f"{words}{status}")
-
-    def _came(self) -> Response | None:
-        """Return what came of the answer."""
-        return Response(status=self.status, headers=self.headers, body=bytes(self.body)) if self.status else None
-
-
-def _words(cause: BaseException) -> str:
-    for kind, words in _PROBLEMS.items():
-        if isinstance(cause, kind):
-            return words
-    return f"interrupted by {type(cause).__name__}"
-
+_FIRST_BYTE = "http11.send_request_headers.started"  # after this event of httpcore a byte may have left
 
 # From the special to the general.
 _PROBLEMS: dict[type[BaseException], str] = {
@@ -103,32 +36,94 @@ _PROBLEMS: dict[type[BaseException], str] = {
     httpx.NetworkError: "the connection was cut",
 }
 
+_parse_url = functools.lru_cache(maxsize=256)(httpx.URL)
+
+
+class _UnacceptableAnswer(Exception):
+    """An answer that is not read to its end: too large, or encoded although identity was asked for."""
+
+
+class CallTrace:
+    """An observation of one call on its connection: whether its first byte may have left, and what came back."""
+
+    def __init__(self) -> None:
+        """Begin where nothing was sent."""
+        self.phase = Phase.NOT_SENT
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
+        self.body = bytearray()
+        self.started_at = dt.datetime.now(dt.UTC)
+        self._start = time.monotonic()
+
+    def observe(self, event: str, _info: dict[str, Any]) -> None:
+        """Take an event of httpcore's `trace` extension."""
+        if event == _FIRST_BYTE:
+            self.phase = Phase.MAYBE_SENT
+
+    async def observe_async(self, event: str, info: dict[str, Any]) -> None:
+        """Take the same event where httpcore awaits."""
+        self.observe(event, info)
+
+    def duration(self) -> float:
+        """Return how long the call has taken, in seconds."""
+        return time.monotonic() - self._start
+
+    def take_head(self, response: httpx.Response) -> None:
+        """Keep status and headers, and refuse what must not be read: an encoded body or one announced as too large."""
+        self.status = response.status_code
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise _UnacceptableAnswer("the answer is encoded although identity was asked for")
+        announced = self.headers.get("content-length", "0")
+        _check_size(int(announced) if announced.isdigit() else 0)
+
+    def take_chunk(self, chunk: bytes) -> None:
+        """Keep a part of the body, and refuse what makes it too large."""
+        self.body += chunk
+        _check_size(len(self.body))
+
+    def finish(self) -> Reply:
+        """Return the complete answer."""
+        self.phase = Phase.ANSWERED
+        return Reply(phase=self.phase, response=self._response())
+
+    def fail(self, cause: BaseException) -> Reply:
+        """Return how far the call got, and why not further, in words that quote nothing of the request."""
+        if isinstance(cause, _UnacceptableAnswer | PayhubError):
+            problem = str(cause)
+        else:
+            known = (words for kind, words in _PROBLEMS.items() if isinstance(cause, kind))
+            problem = next(known, f"interrupted by {type(cause).__name__}")
+        status = f" after HTTP {self.status}" if self.status else ""
+        return Reply(phase=self.phase, part=self._response(), problem=f"{problem}{status}")
+
+    def _response(self) -> Response | None:
+        """Return as much of the answer as came."""
+        return Response(status=self.status, headers=self.headers, body=bytes(self.body)) if self.status else None
+
 
 def _check_size(size: int) -> None:
     if size > MAX_BODY:
-        raise _Refused(f"the answer is larger than {MAX_BODY} bytes")
+        raise _UnacceptableAnswer(f"the answer is larger than {MAX_BODY} bytes")
 
 
 def build_request(call: Call, trace: object, timeout: Mapping[str, float]) -> httpx.Request:
-    """Write a call as httpx's request; `identity` is asked for, so that what is read is what was sent."""
+    """Return a call as httpx's request; `identity` is asked for, so that what is read is what was sent."""
     headers = httpx.Headers({"accept": "application/json"})
     headers.update(call.headers)
     headers["accept-encoding"] = "identity"
     extensions = {"trace": trace, "timeout": timeout}
-    return httpx.Request(call.method, _url(call.url), content=call.body, headers=headers, extensions=extensions)
-
-
-_url = functools.lru_cache(maxsize=256)(httpx.URL)
+    return httpx.Request(call.method, _parse_url(call.url), content=call.body, headers=headers, extensions=extensions)
 
 
 def timeouts(transport: Transport) -> Mapping[str, float]:
-    """Limit each operation on a connection; the deadline limits them all together."""
+    """Return the limits of each operation on a connection; the deadline limits them all together."""
     connect, read = (min(t, transport.deadline) for t in (transport.connect_timeout, transport.read_timeout))
     return {"connect": connect, "pool": connect, "read": read, "write": transport.deadline}
 
 
 def tls_context() -> ssl.SSLContext:
-    """Trust the public authorities; what the environment says is not asked."""
+    """Return a context that trusts the public authorities, and nothing that the environment names."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # `create_default_context` would obey SSLKEYLOGFILE
     context.load_verify_locations(certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -136,25 +131,20 @@ def tls_context() -> ssl.SSLContext:
 
 
 class Pools(Generic[Pool]):
-    """Keep the connections of one process, and there of one event loop: none can use another's.
+    """The pools of connections of one runner: one at a time, for the present process and event loop.
 
     On a connection that a fork has copied, parent and child would read each other's answers.
     """
 
-    def __init__(self, make: Callable[[ssl.SSLContext], Pool]) -> None:
-        """Keep how a pool is made; none is yet."""
-        self._make = make
+    def __init__(self, open_pool: Callable[[ssl.SSLContext], Pool]) -> None:
+        """Keep how a pool is opened; none is yet."""
+        self._open_pool = open_pool
         self._tls = tls_context()
-        self._kept: tuple[object, Pool] | None = None
+        self._last: tuple[object, Pool] | None = None
 
-    def here(self, loop: object = None) -> Pool:
-        """Return the pool of this process and loop; the one before is left alone, not closed: it may be in use."""
-        here, kept = (os.getpid(), loop), self._kept
-        if kept is None or kept[0] != here:
-            self._kept = kept = here, self._make(self._tls)
-        return kept[1]
-
-
-def pool_for_event_loop(context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
-    """Open a pool for one event loop; its total deadline is kept by the loop."""
-    return httpx.AsyncHTTPTransport(verify=context, limits=LIMITS)
+    def current(self, loop: object = None) -> Pool:
+        """Return the pool of this process and loop; one of another is left alone, not closed: it may be in use."""
+        owner, last = (os.getpid(), loop), self._last
+        if last is None or last[0] != owner:
+            self._last = last = owner, self._open_pool(self._tls)
+        return last[1]

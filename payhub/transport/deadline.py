@@ -12,31 +12,31 @@ import httpx
 from payhub.masking import HiddenBytes
 from payhub.transport.connection import LIMITS
 
-# A blocking socket knows a timeout for each operation only, and a server that sends one byte
-# every few seconds never meets it. So every operation of a synchronous call gets what is left of
-# the call's deadline.
+# A blocking socket has a timeout for each operation only, which a server that sends one byte every few seconds never
+# exceeds. So every operation of a synchronous call gets what is left of the call's deadline.
 call_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("payhub_deadline")
 
 
-def _left(timeout: float | None, expired: type[Exception]) -> float:
-    left = call_deadline.get(time.monotonic() + 1.0) - time.monotonic()
-    if left <= 0:
+def _remaining(timeout: float | None, expired: type[Exception]) -> float:
+    """Return how many seconds an operation may take: its own timeout, or less if the deadline is nearer."""
+    remaining = call_deadline.get(time.monotonic() + 1.0) - time.monotonic()
+    if remaining <= 0:
         raise expired
-    return left if timeout is None else min(timeout, left)
+    return remaining if timeout is None else min(timeout, remaining)
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    """Give each operation of a stream no more than what is left of the deadline."""
+    """A stream whose operations take no longer than what is left of the deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+        return self._stream.read(max_bytes, _remaining(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         buffer = HiddenBytes(buffer)  # it has the signature, and an interrupt may come here
-        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+        self._stream.write(buffer, _remaining(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -44,7 +44,7 @@ class _DeadlineStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> Self:
-        tls = self._stream.start_tls(ssl_context, server_hostname, _left(timeout, httpcore.ConnectTimeout))
+        tls = self._stream.start_tls(ssl_context, server_hostname, _remaining(timeout, httpcore.ConnectTimeout))
         return type(self)(tls)
 
     def get_extra_info(self, info: str) -> Any:
@@ -52,7 +52,7 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class _DeadlineBackend(httpcore.SyncBackend):
-    """Open streams that keep the deadline."""
+    """A network backend whose streams keep the deadline."""
 
     def connect_tcp(
         self,
@@ -62,12 +62,12 @@ class _DeadlineBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        left = _left(timeout, httpcore.ConnectTimeout)
-        return _DeadlineStream(super().connect_tcp(host, port, left, local_address, socket_options))
+        timeout = _remaining(timeout, httpcore.ConnectTimeout)
+        return _DeadlineStream(super().connect_tcp(host, port, timeout, local_address, socket_options))
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """Be httpx's own transport over a pool whose connections keep the deadline.
+    """httpx's own transport, over a pool whose connections keep the deadline.
 
     httpx has no option for httpcore's network backend, so the pool is replaced; the mapping of
     errors and everything else stays httpx's.

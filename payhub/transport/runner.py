@@ -7,13 +7,15 @@ got is observed on the connection itself, not guessed from the error.
 """
 
 import contextlib
+import ssl
 import time
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import httpx
 import msgspec
 import tenacity
 
@@ -27,7 +29,7 @@ from payhub.masking import HiddenBytes
 from payhub.models import Exchange, Phase
 from payhub.plans.plan import Act, Pause, Plan
 from payhub.transport import quiet
-from payhub.transport.connection import Pools, Watch, build_request, pool_for_event_loop, timeouts
+from payhub.transport.connection import LIMITS, CallTrace, Pools, build_request, timeouts
 from payhub.transport.deadline import DeadlineTransport, call_deadline
 from payhub.transport.settings import Transport
 
@@ -35,45 +37,50 @@ T = TypeVar("T")
 Pool = TypeVar("Pool")
 
 
-def _repeating(deadline: float) -> dict[str, Any]:
-    """Say when a read is repeated: not sent or 5xx, with growing jittered pauses, within the deadline."""
+def _is_worth_repeating(reply: Reply) -> bool:
+    if reply.response is None:
+        return reply.phase is Phase.NOT_SENT
+    return reply.response.status >= 500  # noqa: PLR2004
+
+
+def _retry_reads(deadline: float) -> dict[str, Any]:
+    """Return when tenacity repeats a read: not sent or 5xx, with growing jittered pauses, within the deadline."""
     return {
-        "retry": tenacity.retry_if_result(_worth_repeating),
+        "retry": tenacity.retry_if_result(_is_worth_repeating),
         "wait": tenacity.wait_exponential(multiplier=0.2, max=5.0) + tenacity.wait_random(0, 0.2),
         "stop": tenacity.stop_before_delay(deadline) | tenacity.stop_after_attempt(4),
         "retry_error_callback": lambda state: state.outcome.result(),
     }
 
 
-def _worth_repeating(reply: Reply) -> bool:
-    if reply.response is None:
-        return reply.phase is Phase.NOT_SENT
-    return reply.response.status >= 500  # noqa: PLR2004
-
-
-def _unpaced(wait: float | None, deadline: float) -> str | None:
-    """Say why a call must not leave after its wait: there was no room for it, or no time is left."""
+def _rate_limit_problem(wait: float | None, deadline: float) -> str | None:
+    """Return why a call must not leave after its wait: it got no slot, or no time is left."""
     in_time = wait is not None and time.monotonic() < deadline
     return None if in_time else "the account's rate limit left no room within the time allowed"
 
 
-class _Runner:
-    """Share what both runners know: the time allowed, the journal and the observers."""
+class _Runner(Generic[Pool]):
+    """The part that both runners share: the pools of connections, the time allowed, the journal, the observers."""
 
     def __init__(
         self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None
     ) -> None:
+        """Keep what the calls need; nothing is connected yet."""
+        self._pools = Pools(self._open_pool)
         self._transport = transport
         self._timeout = timeouts(transport)
         self._observers = tuple(observers)
         self._journal = journal or MemoryJournal()
-        quiet.guard()
+        quiet.install()
 
-    def _reserved(self, account: str, rate: float, deadline: float) -> float | None:
+    def _open_pool(self, context: ssl.SSLContext) -> Pool:
+        raise NotImplementedError
+
+    def _reserve_slot(self, account: str, rate: float, deadline: float) -> float | None:
         """Reserve the instant at which a call may leave under the account's rate limit; return how far it is."""
         return self._journal.pace(account, 1 / rate, deadline - time.monotonic())
 
-    def _publish(self, plan: Plan[Any], call: Call, reply: Reply, watch: Watch) -> Reply:
+    def _publish(self, plan: Plan[Any], call: Call, reply: Reply, trace: CallTrace) -> Reply:
         """Log what happened, and add it to the reply; a log that fails must not change what happens to money."""
         with contextlib.suppress(Exception):
             exchange = record.describe(
@@ -82,23 +89,19 @@ class _Runner:
                 account=plan.account,
                 provider=plan.provider,
                 software=plan.software,
-                started_at=watch.started_at,
-                duration=watch.duration(),
+                started_at=trace.started_at,
+                duration=trace.duration(),
             )
             events.publish(exchange, self._observers)
             return msgspec.structs.replace(reply, exchanges=(exchange,))
         return reply
 
 
-class Runner(_Runner):
-    """Carry plans out in the calling thread, over one pool of connections."""
+class Runner(_Runner[httpx.HTTPTransport]):
+    """A runner for threads: it carries plans out in the calling thread, over one pool of connections."""
 
-    def __init__(
-        self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None
-    ) -> None:
-        """Open the pool; nothing is connected yet."""
-        super().__init__(transport, observers, journal)
-        self._pools = Pools(DeadlineTransport)
+    def _open_pool(self, context: ssl.SSLContext) -> httpx.HTTPTransport:
+        return DeadlineTransport(context)
 
     def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
@@ -106,7 +109,7 @@ class Runner(_Runner):
             step = next(plan.steps)
             while True:
                 try:
-                    done = self._do(plan, step)
+                    done = self._carry_out(plan, step)
                 except Exception as cause:  # noqa: BLE001 - the plan knows what it means
                     step = plan.steps.throw(cause)
                 else:
@@ -115,7 +118,7 @@ class Runner(_Runner):
             result: T = ended.value
             return result
 
-    def _do(self, plan: Plan[Any], step: Call | Act | Pause) -> object:
+    def _carry_out(self, plan: Plan[Any], step: Call | Act | Pause) -> object:
         match step:
             case Call():
                 return self._send(plan, step)
@@ -128,67 +131,63 @@ class Runner(_Runner):
     def _send(self, plan: Plan[Any], call: Call) -> Reply:
         deadline = time.monotonic() + self._transport.deadline
         if call.moves_money:
-            return self._once(plan, call, deadline)
-        tried: list[Exchange] = []
+            return self._try_once(plan, call, deadline)
+        exchanges: list[Exchange] = []
 
-        def once() -> Reply:
-            reply = self._once(plan, call, deadline)
-            tried.extend(reply.exchanges)
+        def attempt() -> Reply:
+            reply = self._try_once(plan, call, deadline)
+            exchanges.extend(reply.exchanges)
             return reply
 
-        reply = tenacity.Retrying(**_repeating(self._transport.deadline))(once)
-        return msgspec.structs.replace(reply, exchanges=tuple(tried))
+        reply = tenacity.Retrying(**_retry_reads(self._transport.deadline))(attempt)
+        return msgspec.structs.replace(reply, exchanges=tuple(exchanges))
 
-    def _once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
-        watch = Watch()
+    def _try_once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
+        trace = CallTrace()
         token = call_deadline.set(deadline)
         try:
-            with quiet.guarded():
-                reply = self._exchange(plan, call, watch, deadline)
+            with quiet.during_call():
+                reply = self._exchange(plan, call, trace, deadline)
         except BaseException as cause:
-            self._publish(plan, call, watch.failed(cause), watch)
+            self._publish(plan, call, trace.fail(cause), trace)
             raise
         finally:
             call_deadline.reset(token)
-        return self._publish(plan, call, reply, watch)
+        return self._publish(plan, call, reply, trace)
 
-    def _exchange(self, plan: Plan[Any], call: Call, watch: Watch, deadline: float) -> Reply:
+    def _exchange(self, plan: Plan[Any], call: Call, trace: CallTrace, deadline: float) -> Reply:
         try:
-            if problem := insecure(call.url) or self._paced(plan, deadline):
+            if problem := insecure(call.url) or self._wait_for_slot(plan, deadline):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
-            response = self._pools.here().handle_request(build_request(call, watch, self._timeout))
+            response = self._pools.current().handle_request(build_request(call, trace.observe, self._timeout))
             try:
-                watch.began(response)
+                trace.take_head(response)
                 for chunk in map(HiddenBytes, response.iter_raw()):
-                    watch.received(chunk)
-                return watch.answered()
+                    trace.take_chunk(chunk)
+                return trace.finish()
             finally:
                 response.close()
         except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
-            return watch.failed(cause)
+            return trace.fail(cause)
 
-    def _paced(self, plan: Plan[Any], deadline: float) -> str | None:
+    def _wait_for_slot(self, plan: Plan[Any], deadline: float) -> str | None:
         """Wait for the account's rate limit, if it has one; return why the call must not leave."""
         if plan.max_per_second is None:
             return None
-        wait = self._reserved(plan.account, plan.max_per_second, deadline)
+        wait = self._reserve_slot(plan.account, plan.max_per_second, deadline)
         time.sleep(wait or 0)
-        return _unpaced(wait, deadline)
+        return _rate_limit_problem(wait, deadline)
 
     def close(self) -> None:
         """Close the connections."""
-        self._pools.here().close()
+        self._pools.current().close()
 
 
-class AsyncRunner(_Runner):
-    """Carry plans out in an event loop (asyncio or trio), over one pool of connections."""
+class AsyncRunner(_Runner[httpx.AsyncHTTPTransport]):
+    """A runner for event loops, of asyncio and trio: it carries plans out over one pool of connections."""
 
-    def __init__(
-        self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None
-    ) -> None:
-        """Open the pool; nothing is connected yet."""
-        super().__init__(transport, observers, journal)
-        self._pools = Pools(pool_for_event_loop)
+    def _open_pool(self, context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(verify=context, limits=LIMITS)  # `anyio.fail_after` keeps the deadline
 
     async def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
@@ -196,7 +195,7 @@ class AsyncRunner(_Runner):
             step = next(plan.steps)
             while True:
                 try:
-                    done = await self._do(plan, step)
+                    done = await self._carry_out(plan, step)
                 except Exception as cause:  # noqa: BLE001 - the plan knows what it means
                     step = plan.steps.throw(cause)
                 else:
@@ -205,7 +204,7 @@ class AsyncRunner(_Runner):
             result: T = ended.value
             return result
 
-    async def _do(self, plan: Plan[Any], step: Call | Act | Pause) -> object:
+    async def _carry_out(self, plan: Plan[Any], step: Call | Act | Pause) -> object:
         match step:
             case Call():
                 return await self._send(plan, step)
@@ -218,53 +217,53 @@ class AsyncRunner(_Runner):
     async def _send(self, plan: Plan[Any], call: Call) -> Reply:
         deadline = time.monotonic() + self._transport.deadline
         if call.moves_money:
-            return await self._once(plan, call, deadline)
-        tried: list[Exchange] = []
+            return await self._try_once(plan, call, deadline)
+        exchanges: list[Exchange] = []
 
-        async def once() -> Reply:
-            reply = await self._once(plan, call, deadline)
-            tried.extend(reply.exchanges)
+        async def attempt() -> Reply:
+            reply = await self._try_once(plan, call, deadline)
+            exchanges.extend(reply.exchanges)
             return reply
 
-        reply: Reply = await tenacity.AsyncRetrying(**_repeating(self._transport.deadline))(once)
-        return msgspec.structs.replace(reply, exchanges=tuple(tried))
+        reply: Reply = await tenacity.AsyncRetrying(**_retry_reads(self._transport.deadline))(attempt)
+        return msgspec.structs.replace(reply, exchanges=tuple(exchanges))
 
-    async def _once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
-        watch = Watch()
+    async def _try_once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
+        trace = CallTrace()
         try:
-            with quiet.guarded():
-                reply = await self._exchange(plan, call, watch, deadline)
+            with quiet.during_call():
+                reply = await self._exchange(plan, call, trace, deadline)
         except BaseException as cause:
-            self._publish(plan, call, watch.failed(cause), watch)
+            self._publish(plan, call, trace.fail(cause), trace)
             raise
-        return self._publish(plan, call, reply, watch)
+        return self._publish(plan, call, reply, trace)
 
-    async def _exchange(self, plan: Plan[Any], call: Call, watch: Watch, deadline: float) -> Reply:
+    async def _exchange(self, plan: Plan[Any], call: Call, trace: CallTrace, deadline: float) -> Reply:
         try:
-            if problem := insecure(call.url) or await self._paced(plan, deadline):
+            if problem := insecure(call.url) or await self._wait_for_slot(plan, deadline):
                 return Reply(phase=Phase.NOT_SENT, problem=problem)
             with anyio.fail_after(deadline - time.monotonic()):
-                pool = self._pools.here(anyio.lowlevel.current_token())
-                response = await pool.handle_async_request(build_request(call, watch.asynchronous, self._timeout))
+                pool = self._pools.current(anyio.lowlevel.current_token())
+                response = await pool.handle_async_request(build_request(call, trace.observe_async, self._timeout))
                 try:
-                    watch.began(response)
+                    trace.take_head(response)
                     async for chunk in response.aiter_raw():
-                        watch.received(chunk)
+                        trace.take_chunk(chunk)
                         del chunk  # a traceback may show it, and the next one may be interrupted
-                    return watch.answered()
+                    return trace.finish()
                 finally:
                     await response.aclose()
         except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
-            return watch.failed(cause)
+            return trace.fail(cause)
 
-    async def _paced(self, plan: Plan[Any], deadline: float) -> str | None:
+    async def _wait_for_slot(self, plan: Plan[Any], deadline: float) -> str | None:
         """Wait for the account's rate limit, holding no thread: other accounts need them."""
         if plan.max_per_second is None:
             return None
-        wait = await anyio.to_thread.run_sync(self._reserved, plan.account, plan.max_per_second, deadline)
+        wait = await anyio.to_thread.run_sync(self._reserve_slot, plan.account, plan.max_per_second, deadline)
         await anyio.sleep(wait or 0)
-        return _unpaced(wait, deadline)
+        return _rate_limit_problem(wait, deadline)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._pools.here(anyio.lowlevel.current_token()).aclose()
+        await self._pools.current(anyio.lowlevel.current_token()).aclose()

@@ -121,16 +121,16 @@ def _sent_first(account: Account, kind: OrderKind[Any, Any], order: Order) -> St
     return result
 
 
-_once: Any = vars(Runner)["_once"]
+_try_once: Any = vars(Runner)["_try_once"]
 _locked_open: Any = vars(SqlJournal)["_open"]
 _locked: Any = vars(SqlJournal)["_locked"]
 _updated: Any = vars(SqlJournal)["_updated"]
 
 
 def _twice_on_500(self: Runner, plan: Plan[Any], asked: Call, deadline: float) -> Reply:
-    reply: Reply = _once(self, plan, asked, deadline)
+    reply: Reply = _try_once(self, plan, asked, deadline)
     failed = reply.response is not None and reply.response.status >= 500  # noqa: PLR2004
-    again: Reply = _once(self, plan, asked, deadline) if failed else reply
+    again: Reply = _try_once(self, plan, asked, deadline) if failed else reply
     return again
 
 
@@ -168,7 +168,7 @@ def _absent_is_failed(cause: PayhubError) -> Evidence:
     return msgspec.structs.replace(found, state=State.FAILED) if found.reason == NOT_FOUND else found
 
 
-def _cut_is_not_sent(_watch: object, cause: BaseException) -> Reply:
+def _cut_is_not_sent(_trace: object, cause: BaseException) -> Reply:
     return Reply(phase=Phase.NOT_SENT, problem=type(cause).__name__)
 
 
@@ -230,7 +230,7 @@ BUILDS = (
     ),
     Build(
         "HTTP 500 is sent again",
-        {"payhub.transport.runner.Runner._once": _twice_on_500},
+        {"payhub.transport.runner.Runner._try_once": _twice_on_500},
         _answered,
         r"(sent|accepted) 2 times",
     ),
@@ -242,7 +242,7 @@ BUILDS = (
     ),
     Build(
         "a cut connection counts as not sent",
-        {"payhub.transport.connection.Watch.failed": _cut_is_not_sent},
+        {"payhub.transport.connection.CallTrace.fail": _cut_is_not_sent},
         _answered,
         _PAID_TWICE,
     ),

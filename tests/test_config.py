@@ -210,7 +210,7 @@ def test_a_journal_is_beside_its_configuration(
 def test_an_absolute_journal_stays_where_it_is(url: str, tmp_path: Path) -> None:
     """A path that is absolute is taken as it is, with all that the URL says besides."""
     journal: Any = open_journal(read_mapping({"journal": {"url": url}}, tmp_path))
-    assert make_url(url) == journal.engine.url
+    assert make_url(url) == journal.database.engine.url
 
 
 @pytest.mark.parametrize("url", ["sqlite+pysqlite://", "sqlite+pysqlite:///:memory:", "://", "sesame"])

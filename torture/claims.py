@@ -97,7 +97,7 @@ def illegal_steps(shop: Shop) -> list[str]:
     """Walk every order's evidence through the state machine: legal steps only, and it ends where the row says."""
     journal = SqlJournal(shop.database)
     t = tables("payhub_")
-    with journal.engine.connect() as connection:
+    with journal.database.engine.connect() as connection:
         orders = connection.execute(sa.select(t.orders)).all()
         kept = [*connection.execute(sa.select(t.evidence).where(~t.evidence.c.contradicts)).all()]
         kept += connection.execute(sa.select(t.acts)).all()

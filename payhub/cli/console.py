@@ -173,12 +173,12 @@ def missing_journal(settings: Settings) -> str | None:
         return None
     journal: Any = open_journal(settings)  # which makes nothing yet
     with closing(journal):
-        url = journal.engine.url
+        url = journal.database.engine.url
         if url.get_backend_name() != "sqlite":
             return None
         if not Path(url.database).exists():
             return f"journal.url: {url.database}: no such file; if the address is right, {_MADE_BY.format('it')}"
-        if not journal.begun():
+        if not journal.database.has_tables():
             prefix = settings.journal.prefix
             hint = f"if the prefix is right, {_MADE_BY.format('them')}"
             return f"journal.prefix: {url.database} has no tables {prefix}…; {hint}"

@@ -346,14 +346,14 @@ def _migrated(opened: Any, action: str) -> tuple[str | None, str, bool]:
     from payhub.journal.sql import migrate  # noqa: PLC0415 - needs the extra `sql`, which the journal has just used
     from payhub.journal.sql.tables import tables  # noqa: PLC0415 - the same
 
-    with _usable(), opened.engine.begin() as connection:
-        before = migrate.version(connection, opened.prefix)
+    with _usable(), opened.database.engine.begin() as connection:
+        before = migrate.version(connection, opened.database.prefix)
     if action == "upgrade" and before is None:
         raise ConfigurationError("the journal has no tables under this prefix; make them: payhub journal init")
     with _usable():
-        changed = migrate.upgrade(opened.engine, opened.prefix)
-    with _usable(), opened.engine.begin() as connection:
-        names, there = tables(opened.prefix).metadata.tables, opened.engine.dialect.has_table
+        changed = migrate.upgrade(opened.database.engine, opened.database.prefix)
+    with _usable(), opened.database.engine.begin() as connection:
+        names, there = tables(opened.database.prefix).metadata.tables, opened.database.engine.dialect.has_table
         missing = [name for name in names if not there(connection, name)]
     if missing:
         raise JournalFailed(f"tables that were made are gone: {listed(missing)}; restore the database from its backup")

@@ -36,7 +36,7 @@ def sqlite(tmp_path: Path) -> Iterator[SqlJournal]:
 )
 def test_sqlite_is_durable(sqlite: SqlJournal, pragma: str, expected: object) -> None:
     """Every connection waits for the disk, overwrites what it deletes, and waits for others."""
-    connections = [sqlite.engine.raw_connection() for _ in range(2)]
+    connections = [sqlite.database.engine.raw_connection() for _ in range(2)]
     found = [connection.cursor().execute(f"PRAGMA {pragma}").fetchone() for connection in connections]
     assert [(expected,)] * 2 == found
     for connection in connections:
@@ -47,7 +47,7 @@ def test_a_transaction_takes_the_lock_at_its_beginning(sqlite: SqlJournal, tmp_p
     """From the beginning of a transaction on no other program can write, so none can come in between."""
     sqlite.open(facts(), 60.0)
     other = sqlite3.connect(tmp_path / "payhub.db", timeout=0, isolation_level=None)
-    with sqlite.engine.begin(), pytest.raises(sqlite3.OperationalError, match="database is locked"):
+    with sqlite.database.engine.begin(), pytest.raises(sqlite3.OperationalError, match="database is locked"):
         other.execute("BEGIN IMMEDIATE")
     other.execute("BEGIN IMMEDIATE")
     other.close()
@@ -56,9 +56,9 @@ def test_a_transaction_takes_the_lock_at_its_beginning(sqlite: SqlJournal, tmp_p
 def test_everything_that_may_write_takes_the_lock_first(sqlite: SqlJournal) -> None:
     """Each transaction that may write begins with the lock, on the hot path, too: none reads first and then waits."""
     sqlite.story("")  # makes the tables
-    sqlite.engine.dispose()
+    sqlite.database.engine.dispose()
     said: list[str] = []
-    sa.event.listen(sqlite.engine, "connect", lambda made, _: made.set_trace_callback(said.append))
+    sa.event.listen(sqlite.database.engine, "connect", lambda made, _: made.set_trace_callback(said.append))
     sqlite.open(facts(), 60.0)
     sqlite.settle(key(), found(State.PENDING, Source.ANSWER), NOW)
     sqlite.claim(1, 60.0)
@@ -78,7 +78,7 @@ def test_tables_come_on_first_use(sqlite: SqlJournal, tmp_path: Path) -> None:
     """A journal in SQLite needs no preparation, and opening it writes nothing yet."""
     assert not (tmp_path / "payhub.db").exists()
     sqlite.open(facts(), 60.0)
-    assert {f"payhub_{name}" for name in TABLES} == set(sa.inspect(sqlite.engine).get_table_names())
+    assert {f"payhub_{name}" for name in TABLES} == set(sa.inspect(sqlite.database.engine).get_table_names())
 
 
 def test_a_file_that_is_no_database_is_said_so(tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_two_prefixes_live_in_one_database(empty: Place) -> None:
     """Two journals in one database do not know of each other; one prefix may begin the other."""
     journals = [SqlJournal(empty.url, prefix) for prefix in ("pay", "pay_orders_")]
     for journal in journals:
-        upgrade(journal.engine, journal.prefix)
+        upgrade(journal.database.engine, journal.database.prefix)
         assert journal.open(facts(), 60.0).yours
-        brought(journal, State.SUCCEEDED, f"of-{journal.prefix}")
+        brought(journal, State.SUCCEEDED, f"of-{journal.database.prefix}")
         journal.close()
     assert [None, None] == [journals[0].find(key("of-pay_orders_")), journals[1].find(key("of-pay"))]
     for journal in journals:
@@ -181,7 +181,7 @@ def test_what_postgresql_commits_is_on_its_disk(server: Server, role: str, expec
     with server.another() as place:
         server.run(f"ALTER DATABASE {place.engine().url.database} SET synchronous_commit = {role}")
         journal = SqlJournal(place.url)
-        with journal.engine.connect() as connection:
+        with journal.database.engine.connect() as connection:
             assert expected == connection.exec_driver_sql("SHOW synchronous_commit").scalar()
         journal.close()
 
@@ -195,9 +195,9 @@ def test_postgresql_reads_what_others_have_committed(server: Server, level: str)
     with server.another() as place:
         server.run(f"ALTER DATABASE {place.engine().url.database} SET default_transaction_isolation = '{level}'")
         journal = SqlJournal(place.url)
-        with journal.engine.connect() as connection:
+        with journal.database.engine.connect() as connection:
             theirs = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
-        raw = journal.engine.raw_connection()
+        raw = journal.database.engine.raw_connection()
         ours = raw.cursor().execute("SHOW transaction_isolation").fetchone()
         raw.close()
         assert ("read committed", ("read committed",)) == (theirs, ours)
@@ -257,7 +257,7 @@ def test_upgrading_twice_does_nothing(empty: Place) -> None:
 
 def test_an_upgrade_is_done_whole_or_not_at_all(empty: Place) -> None:
     """An upgrade that fails in its middle leaves nothing behind."""
-    engine = SqlJournal(empty.url, PREFIX).engine
+    engine = SqlJournal(empty.url, PREFIX).database.engine
     with engine.begin() as connection:
         connection.execute(sa.text(f"CREATE TABLE {PREFIX}settings (id integer)"))  # the last table it makes
     with pytest.raises(sa.exc.DBAPIError):

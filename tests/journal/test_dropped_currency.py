@@ -45,7 +45,7 @@ def old(kept: SqlJournal) -> SqlJournal:
 def dropped(journal: SqlJournal) -> None:
     """Let the currency of all that is kept be one that the standard no longer has."""
     t = tables(PREFIX)
-    with journal.engine.begin() as connection:
+    with journal.database.engine.begin() as connection:
         connection.execute(sa.update(t.orders).where(t.orders.c.currency == WAS).values(currency=GONE))
         for table in (t.evidence, t.notifications):
             connection.execute(sa.update(table).values(body=sa.func.replace(table.c.body, WAS, GONE)))

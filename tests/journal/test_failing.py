@@ -40,8 +40,9 @@ def url() -> None:
 
 def impatient(journal: Any) -> None:
     """Let a journal's connections to SQLite give up waiting for a lock after a moment, not after ten seconds."""
-    journal.engine.dispose()
-    sa.event.listen(journal.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50"))
+    engine = journal.database.engine
+    engine.dispose()
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50"))
 
 
 @contextlib.contextmanager
@@ -108,7 +109,7 @@ def test_rule_1_with_a_read_only_file_nothing_is_sent(open_shop: OpenShop) -> No
     directory = Path(tempfile.mkdtemp(prefix="payhub-", dir="/tmp"))
     shop = open_shop(answer(known(PO_2)), CREATED, where=f"sqlite:///{directory}/payhub.db")
     shop.hub.create_payout("shop", PO_2)  # whatever is loaded late is loaded now, by who may read it
-    shop.journal.engine.dispose()
+    shop.journal.database.engine.dispose()
     (directory / "payhub.db").chmod(0o444)
     directory.chmod(0o555)
     before = len(shop.sent)
@@ -158,8 +159,8 @@ def test_rule_1_with_a_full_database_nothing_is_sent(open_shop: OpenShop, tmp_pa
     """Rule 1: if the file may not grow any more, nothing is sent."""
     shop = open_shop(CREATED, where=f"sqlite:///{tmp_path}/payhub.db")
     shop.journal.story("")
-    shop.journal.engine.dispose()
-    sa.event.listen(shop.journal.engine, "connect", lambda made, _: made.execute("PRAGMA max_page_count = 1"))
+    shop.journal.database.engine.dispose()
+    sa.event.listen(shop.journal.database.engine, "connect", lambda made, _: made.execute("PRAGMA max_page_count = 1"))
     for longer in ("x" * 200, ""):  # until the pages that it has are full, for the smallest order, too
         with contextlib.suppress(JournalFailed):
             for number in range(2, 1000):
@@ -195,7 +196,7 @@ class Failing:
 def failing(empty: Place, request: pytest.FixtureRequest) -> Iterator[Failing]:
     running = request.getfixturevalue("server") if empty.backend == "postgresql" else None
     prepared = SqlJournal(empty.url, PREFIX)
-    upgrade(prepared.engine, PREFIX)
+    upgrade(prepared.database.engine, PREFIX)
     prepared.close()
     act = Failing(empty, running)
     with act.stack:

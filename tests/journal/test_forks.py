@@ -75,11 +75,9 @@ def test_a_child_that_closes_leaves_its_parents_connections(kept: SqlJournal) ->
 
     report = forked(closing)
 
-    def during(cursor: Any) -> list[Any]:
+    with kept.database.cursor() as cursor:
         os.write(writing, b"x")
-        return [report(), cursor.execute("SELECT 7").fetchone()[0]]
-
-    assert [None, 7] == kept._run(during)
+        assert [None, 7] == [report(), cursor.execute("SELECT 7").fetchone()[0]]
     os.close(reading)
     os.close(writing)
 
@@ -112,12 +110,13 @@ def test_a_fork_in_the_midst_of_a_transaction_hangs_nobody(kept: SqlJournal) -> 
     """A child that is forked while a thread of the parent's is at work writes, and so does the parent."""
     inside = threading.Event()
 
-    def slowly(connection: Any) -> None:
-        inside.set()
-        time.sleep(0.5)
+    def slowly() -> None:
+        with kept.database.connection():
+            inside.set()
+            time.sleep(0.5)
 
     kept.open(facts(), 60.0)
-    thread = threading.Thread(target=kept._do, args=[slowly])
+    thread = threading.Thread(target=slowly)
     thread.start()
     inside.wait()
     report = forked(lambda: kept.open(facts("po-child"), 60.0).yours)

@@ -163,6 +163,6 @@ def test_a_key_file_that_was_not_brought_back_is_named(serve: Any, tmp_path: Pat
 def test_rule_11_the_key_is_not_in_the_journal(open_shop: OpenShop, kept: SqlJournal) -> None:
     """Rule 11: what stands for the key in a journal is not the key."""
     open_shop(answer(known(PAYOUT))).hub.create_payout("shop", PAYOUT)
-    with kept.engine.connect() as connection:
+    with kept.database.engine.connect() as connection:
         rows = connection.execute(sa.select(tables(PREFIX).settings)).all()
     assert ([("key", 64)], False) == ([(name, len(value)) for name, value in rows], KEY in str(rows))

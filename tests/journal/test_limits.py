@@ -193,7 +193,8 @@ def test_a_role_that_may_make_nothing_sends(open_hub: Open, serve: Serve, server
             hub = open_hub(**limited(provider, 50.0, journal={"url": url, "key": "k"}))
             assert Status.PENDING is hub.create_payout("slow", PAYOUT).status
             journal = journal_of(hub)
-            with journal.engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError, match="denied"):
+            engine = journal.database.engine
+            with engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError, match="denied"):
                 connection.execute(sa.text("CREATE TABLE payhub_more (id integer)"))
             journal.close()
 

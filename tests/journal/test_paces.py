@@ -50,13 +50,13 @@ def test_no_interval_is_cut_short(kept: SqlJournal, rate: float) -> None:
 
 def reserved(journal: SqlJournal) -> int:
     """Read the instant that was reserved last, in microseconds."""
-    with journal.engine.connect() as connection:
+    with journal.database.engine.connect() as connection:
         return int(connection.execute(sa.select(PACES.c.leaves_at)).scalar_one())
 
 
 def ahead(journal: SqlJournal, micros: int, *, clock: int = 0) -> None:
     """Let the last reservation be later, and be made later, as by a clock that is ahead."""
-    with journal.engine.begin() as connection:
+    with journal.database.engine.begin() as connection:
         connection.execute(sa.update(PACES).values(leaves_at=PACES.c.leaves_at + micros, at=PACES.c.at + clock))
 
 

@@ -201,21 +201,22 @@ def _taken(connection: sa.Connection, number: int, now: State, then: State) -> b
 
 def test_the_database_refuses_illegal_steps(kept: SqlJournal) -> None:
     """A trigger takes every legal step of any program, and refuses every other one."""
-    with kept.engine.begin() as connection:
+    with kept.database.engine.begin() as connection:
         taken = {pair for n, pair in enumerate(PAIRS) if _taken(connection, n + 1, *pair)}
     assert set(LEGAL) | {(state, state) for state in State} == taken
 
 
 def test_the_database_refuses_an_order_that_does_not_begin_as_new(kept: SqlJournal) -> None:
     """A row whose first state is another one is refused."""
-    for state in set(State) - {State.NEW}:
-        with kept.engine.connect() as connection, pytest.raises(sa.exc.DBAPIError, match="an order begins as new"):
-            _insert(connection, 1, state)
+    with kept.database.engine.begin() as connection:
+        for state in set(State) - {State.NEW}:
+            with pytest.raises(sa.exc.DBAPIError, match="an order begins as new"), connection.begin_nested():
+                _insert(connection, 1, state)
 
 
 def test_the_database_refuses_to_forget_an_order(kept: SqlJournal) -> None:
     """A row cannot be deleted."""
-    with kept.engine.connect() as connection:
+    with kept.database.engine.connect() as connection:
         _insert(connection, 1)
         with pytest.raises(sa.exc.DBAPIError, match="an order is never deleted"):
             connection.execute(sa.delete(ORDERS))
@@ -224,7 +225,7 @@ def test_the_database_refuses_to_forget_an_order(kept: SqlJournal) -> None:
 @pytest.mark.parametrize("word", ["paid", "", "NEW", "authorized"])
 def test_the_database_refuses_an_unknown_state(kept: SqlJournal, word: str) -> None:
     """A state that the machine does not have is refused, from whatever state, also as the first one."""
-    with kept.engine.begin() as connection:
+    with kept.database.engine.begin() as connection:
         _insert(connection, 1)
         for state in _way(State.REVERSED)[1:]:
             with pytest.raises(sa.exc.DBAPIError, match="illegal step of an order"), connection.begin_nested():

@@ -58,7 +58,7 @@ def advanced(url: str, provider: str, key: str) -> list[str]:
 
 def upgraded(url: str) -> bool:
     """Make the tables."""
-    return upgrade(SqlJournal(url).engine, "payhub_")
+    return upgrade(SqlJournal(url).database.engine, "payhub_")
 
 
 def paced(url: str, count: int, interval: float, patience: float) -> list[float | None]:

@@ -26,6 +26,7 @@ from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Sou
 from payhub.journal.records import overdue_sender, sending
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql import journal as sql_journal
+from payhub.journal.sql.database import Database
 from payhub.journal.states import allowed, evidence
 from payhub.models import Order, Phase
 from payhub.operations import OrderKind
@@ -122,9 +123,10 @@ def _sent_first(account: Account, kind: OrderKind[Any, Any], order: Order) -> St
 
 
 _try_once: Any = vars(Runner)["_try_once"]
-_locked_open: Any = vars(SqlJournal)["_open"]
-_locked: Any = vars(SqlJournal)["_locked"]
-_updated: Any = vars(SqlJournal)["_updated"]
+_open: Any = vars(SqlJournal)["open"]
+_lock: Any = vars(SqlJournal)["_lock"]
+_update: Any = vars(SqlJournal)["_update"]
+_cursor: Any = vars(Database)["cursor"]
 
 
 def _twice_on_500(self: Runner, plan: Plan[Any], asked: Call, deadline: float) -> Reply:
@@ -139,26 +141,35 @@ def _failed_on_404(unknown: Any, reason: str) -> Any:
     return msgspec.structs.replace(unknown, reason=reason, status=status)
 
 
-def _given_twice(self: SqlJournal, cursor: Any, facts: Facts, lease: float) -> Opened:
+def _given_twice(self: SqlJournal, facts: Facts, lease: float) -> Opened:
     """Give an order again, with a new lease, whose sender did not report in time."""
-    opened: Opened = _locked_open(self, cursor, facts, lease)
+    opened: Opened = _open(self, facts, lease)
     now = dt.datetime.now(dt.UTC)
     if opened.yours or overdue_sender(opened.record, now) is None:
         return opened
-    row, record = _locked(self, cursor, facts.key)
-    again = _updated(self, cursor, row, record, sending(record, now, lease))
+    with self.database.cursor() as cursor:
+        row, record = _lock(self, cursor, facts.key)
+        again = _update(self, cursor, row, record, sending(record, now, lease))
     return Opened(again, yours=True)
+
+
+class _Undo(Exception):
+    """Nothing happened; a transaction is to be rolled back."""
+
+
+@contextlib.contextmanager
+def _rolled_back(self: Database) -> Iterator[Any]:
+    """Open a transaction that leaves nothing behind."""
+    with contextlib.suppress(_Undo), _cursor(self) as cursor:
+        yield cursor
+        raise _Undo
 
 
 def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
     """Open an order, take it all back, and tell the caller that it is his."""
-    self.find(facts.key)  # the tables are made
-    with self._turn, contextlib.closing(self.engine.raw_connection()) as connection:
-        cursor = connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")  # the journal's connections begin no transaction by themselves
-        opened: Opened = _locked_open(self, cursor, facts, lease)
-        cursor.execute("ROLLBACK")
-    if self.find(facts.key) is not None:  # on the journal's own connection
+    with mock.patch.object(Database, "cursor", _rolled_back):
+        opened: Opened = _open(self, facts, lease)
+    if self.find(facts.key) is not None:
         raise RuntimeError("the order is there, although it was rolled back")
     return opened
 
@@ -178,9 +189,6 @@ def _final_or_not(now: State, found: Evidence) -> bool:
 
 def _as_it_came(result: Any, _asked: object) -> Any:
     return result
-
-
-_open: Any = vars(SqlJournal)["open"]
 
 
 def _everybodys(self: SqlJournal, facts: Facts, lease: float) -> Opened:
@@ -248,7 +256,7 @@ BUILDS = (
     ),
     Build(
         "an order is given again when the lease ends",
-        {"payhub.journal.sql.journal.SqlJournal._open": _given_twice},
+        {"payhub.journal.sql.journal.SqlJournal.open": _given_twice},
         _died,
         _PAID_TWICE,
     ),

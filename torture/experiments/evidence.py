@@ -291,7 +291,7 @@ class Life(RuleBasedStateMachine):
         """Let no sweep of the next life find this order."""
         orders = tables("payhub_").orders
         mine = orders.c.order_id == self._facts.order_id
-        with self._sql.engine.begin() as connection:
+        with self._sql.database.engine.begin() as connection:
             connection.execute(orders.update().where(mine).values(due_at=None))
 
 

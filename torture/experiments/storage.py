@@ -81,7 +81,7 @@ def database(hub: Hub) -> sa.Engine:
     """Return the engine of a hub's journal."""
     if not isinstance(hub.journal, SqlJournal):
         raise TypeError("these experiments are about journals in a database")
-    return hub.journal.engine
+    return hub.journal.database.engine
 
 
 def _meet(hub: Hub, meeting: Callable[[int, str], None]) -> None:

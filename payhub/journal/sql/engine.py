@@ -12,15 +12,25 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.masking import HiddenText
 
-BEGIN = "BEGIN IMMEDIATE"  # take the write lock at once: two who both read first could not both go on
+# Take the write lock at once: of two transactions that both read first, neither could go on to write.
+BEGIN = "BEGIN IMMEDIATE"
 READS: Mapping[str, Any] = {"payhub_reads": True}
+"""The execution options of an engine whose transactions only read."""
+
+_PRAGMAS = (
+    "busy_timeout = 10000",
+    "synchronous = FULL",
+    "wal_autocheckpoint = 4000",
+    "secure_delete = ON",
+    "foreign_keys = ON",
+)
 
 
 def placed(url: str, base: Path) -> str:
-    """Make the path of SQLite's file absolute, by whatever driver it is opened; leave every other URL as it is."""
+    """Return a URL with the path of SQLite's file made absolute, whatever driver opens it; leave others as they are."""
     try:
         made = sa.make_url(url)
-    except SQLAlchemyError:  # the journal says so
+    except SQLAlchemyError:  # the journal refuses it, and says why
         return HiddenText(url)
     if made.get_backend_name() != "sqlite" or made.database in {None, "", ":memory:"}:
         return HiddenText(url)
@@ -28,38 +38,10 @@ def placed(url: str, base: Path) -> str:
     return HiddenText(absolute.render_as_string(hide_password=False))
 
 
-def open_engine(url: str) -> sa.Engine:
-    """Open a database: each dialect with what makes a commit durable."""
-    style = {"paramstyle": "named"} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    engine = sa.create_engine(url, hide_parameters=True, logging_name="payhub", **style)
-    logging.getLogger("sqlalchemy.engine.Engine.payhub").addFilter(_without_rows)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-    elif engine.dialect.name == "postgresql":
-        sa.event.listen(engine, "connect", _prepare_postgresql)
-    return engine
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    reads = READS.items() <= connection.get_execution_options().items()
-    connection.exec_driver_sql("BEGIN" if reads else BEGIN)
-
-
-def _without_rows(record: logging.LogRecord) -> bool:
-    """Leave out the rows that SQLAlchemy logs on DEBUG: `hide_parameters` says nothing of them."""
-    return record.levelno > logging.DEBUG
-
-
 def _prepare_sqlite(connection: Any, _: object) -> None:
+    """Let a connection wait for the disk, for other writers, and overwrite what it deletes."""
     connection.isolation_level = None  # the driver must not begin transactions of its own
-    for pragma in (
-        "busy_timeout = 10000",
-        "synchronous = FULL",
-        "wal_autocheckpoint = 4000",
-        "secure_delete = ON",
-        "foreign_keys = ON",
-    ):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     _write_ahead(connection)
 
@@ -71,7 +53,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     reraise=True,
 )
 def _write_ahead(connection: Any) -> None:
-    """Switch to WAL; SQLite itself does not wait where another process is just switching.
+    """Switch to the write-ahead log; SQLite itself does not wait where another process is just switching.
 
     A file that is read-only stays as it is: nothing can be written to it anyway.
     """
@@ -82,16 +64,35 @@ def _write_ahead(connection: Any) -> None:
             raise
 
 
-def _prepare_postgresql(connection: Any, _: object) -> None:
-    """Wait for a lock as long as with SQLite, hold none while doing nothing, and have what is committed on disk.
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """Begin a transaction of SQLAlchemy's; only one that reads takes no lock."""
+    reads = READS.items() <= connection.get_execution_options().items()
+    connection.exec_driver_sql("BEGIN" if reads else BEGIN)
 
-    Who waited for another's order must then see it: a stricter isolation fails instead, also where the other sends.
-    """
-    # Whoever switched it off, for a role or a database, did not think of money; "local" and more are kept.
+
+def _prepare_postgresql(connection: Any, _: object) -> None:
+    """Bound every wait for a lock, and have what is committed on disk, whatever the server's defaults are."""
+    # "off" is a choice for speed, of a role or a database, and would lose orders; "local" and more are kept.
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
-    connection.execute("SET lock_timeout = '10s'")
-    connection.execute("SET idle_in_transaction_session_timeout = '10s'")
+    connection.execute("SET lock_timeout = '10s'")  # as with SQLite
+    connection.execute("SET idle_in_transaction_session_timeout = '10s'")  # a process that hangs keeps no lock
+    # A transaction that has waited for a row's lock must read the row as it was committed meanwhile. Under a stricter
+    # isolation it would fail instead, although another process is sending the order.
     connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    connection.commit()  # else they end with the transaction
+    connection.commit()  # or these settings end with the transaction
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Return an engine; its connections lose nothing that is committed, and wait for nothing without a bound."""
+    style = {"paramstyle": "named"} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    engine = sa.create_engine(url, hide_parameters=True, logging_name="payhub", **style)
+    # On DEBUG SQLAlchemy logs the rows that it reads; `hide_parameters` does not stop that.
+    logging.getLogger("sqlalchemy.engine.Engine.payhub").addFilter(lambda record: record.levelno > logging.DEBUG)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name == "postgresql":
+        sa.event.listen(engine, "connect", _prepare_postgresql)
+    return engine

@@ -15,6 +15,37 @@ HEAD = "0001"
 """The newest version of the tables; a test compares it with the migrations."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+"""Where Alembic finds the versions; a later one adds its file in `versions` there, see also `triggers`."""
+
+_alembic = threading.Lock()
+
+
+def version_table(prefix: str) -> str:
+    """Return the table in which Alembic keeps the version."""
+    return f"{prefix}version"
+
+
+def version(connection: sa.Connection, prefix: str) -> str | None:
+    """Return the version of the tables, or `None` where there are none."""
+    table = version_table(prefix)
+    if not sa.inspect(connection).has_table(table):
+        return None
+    found: str | None = connection.execute(sa.select(sa.column("version_num")).select_from(sa.table(table))).scalar()
+    return found
+
+
+def is_current(connection: sa.Connection, prefix: str) -> bool:
+    """Tell whether the tables are of this version."""
+    return version(connection, prefix) == HEAD
+
+
+def configuration(connection: sa.Connection, prefix: str) -> "Config":
+    """Return what tells Alembic where the migrations are, and on which connection and prefix they run."""
+    from alembic.config import Config  # noqa: PLC0415 - slow to import, and rarely needed
+
+    made = Config(attributes={"connection": connection, "prefix": prefix})
+    made.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return made
 
 
 def upgrade(engine: sa.Engine, prefix: str) -> bool:
@@ -28,9 +59,9 @@ def upgrade(engine: sa.Engine, prefix: str) -> bool:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(version_table(prefix)))))
-        if is_current(connection, prefix):
-            return False
         found = version(connection, prefix)
+        if found == HEAD:
+            return False
         from alembic import command, util  # noqa: PLC0415 - slow to import, and rarely needed
 
         try:
@@ -41,14 +72,6 @@ def upgrade(engine: sa.Engine, prefix: str) -> bool:
                 f"the journal's tables are of version {found}, which this payhub does not know; it knows {HEAD}"
             ) from cause
         return True
-
-
-_alembic = threading.Lock()
-
-
-def is_current(connection: sa.Connection, prefix: str) -> bool:
-    """Tell whether the tables are of this version."""
-    return version(connection, prefix) == HEAD
 
 
 def check(engine: sa.Engine, prefix: str) -> None:
@@ -66,26 +89,3 @@ def check(engine: sa.Engine, prefix: str) -> None:
             f"the journal failed: its tables are of version {found}, and this payhub needs {HEAD}: "
             "payhub journal upgrade, or a newer payhub"
         )
-
-
-def version(connection: sa.Connection, prefix: str) -> str | None:
-    """Return the version of the tables, or `None` where there are none."""
-    table = version_table(prefix)
-    if not sa.inspect(connection).has_table(table):
-        return None
-    found: str | None = connection.execute(sa.select(sa.column("version_num")).select_from(sa.table(table))).scalar()
-    return found
-
-
-def version_table(prefix: str) -> str:
-    """Return the table in which Alembic keeps the version."""
-    return f"{prefix}version"
-
-
-def configuration(connection: sa.Connection, prefix: str) -> "Config":
-    """Tell Alembic where the migrations are, and on which connection and prefix they run."""
-    from alembic.config import Config  # noqa: PLC0415 - slow to import, and rarely needed
-
-    made = Config(attributes={"connection": connection, "prefix": prefix})
-    made.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return made

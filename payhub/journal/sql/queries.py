@@ -1,7 +1,6 @@
-"""Look into the tables of a journal; nothing here changes them."""
+"""Read what a journal has; nothing here changes it."""
 
 import datetime as dt
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,11 +9,9 @@ from payhub.journal.sql import rows
 from payhub.journal.sql.tables import PARTS, Tables
 from payhub.journal.states import State
 
-_DAY = dt.timedelta(days=1)
-
 
 def unsettled(connection: sa.Connection, t: Tables, older: float, limit: int) -> tuple[Record, ...]:
-    """Return orders that wait for a person, those first that have not changed for longest."""
+    """Return the orders that wait for a person, those first that have not changed for longest."""
     c, now = t.orders.c, dt.datetime.now(dt.UTC)
     before = c.updated_at <= rows.micros(now - dt.timedelta(seconds=older))
     given_up = (c.state == State.SENDING, c.due_at <= rows.micros(now), c.lease_until <= rows.micros(now))
@@ -37,7 +34,7 @@ def search(connection: sa.Connection, t: Tables, wanted: Wanted, limit: int) -> 
         fits += [c.amount == rows.digits(wanted.amount), c.currency == wanted.amount.currency]
     if wanted.day is not None:
         start = dt.datetime.combine(wanted.day, dt.time(), dt.UTC)
-        fits.append(c.created_at.between(rows.micros(start), (rows.micros(start + _DAY) or 0) - 1))
+        fits.append(c.created_at.between(rows.micros(start), (rows.micros(start + dt.timedelta(days=1)) or 0) - 1))
     query = sa.select(t.orders).where(*fits).order_by(c.id.desc()).limit(limit)
     return tuple(map(rows.record, connection.execute(query)))
 
@@ -67,11 +64,7 @@ def exchanges(connection: sa.Connection, t: Tables, limit: int, after: int | Non
         found = connection.execute(query.order_by(e.c.id.desc()).limit(limit)).all()[::-1]
     else:
         found = connection.execute(query.where(e.c.id > after).order_by(e.c.id).limit(limit)).all()
-    return tuple((row.id, rows.exchange(_key(row), row)) for row in found)
-
-
-def _key(row: Any) -> Key:
-    return Key(row.account, row.kind, row.order_id)
+    return tuple((row.id, rows.exchange(Key(row.account, row.kind, row.order_id), row)) for row in found)
 
 
 def notices(

@@ -1,7 +1,6 @@
-"""Delete from a journal what has been kept for long enough; the facts of money always stay."""
+"""Delete what need not be kept any longer; the facts of money always stay."""
 
 import datetime as dt
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -27,24 +26,19 @@ def prune(connection: sa.Connection, t: Tables, before: dt.datetime, limit: int)
 
 def forget(connection: sa.Connection, t: Tables, payer: str) -> Forgotten:
     """Keep of a payer's closed orders what was asked and paid, when, and how it ended."""
-    o = t.orders
-    mine = sa.select(o.c.id, o.c.state, o.c.account, o.c.kind, o.c.order_id).where(o.c.payer == payer)
-    found = connection.execute(mine).all()
+    o, e, n, v = t.orders.c, t.exchanges.c, t.notifications.c, t.evidence.c
+    theirs = sa.select(o.id, o.state, o.account, o.kind, o.order_id).where(o.payer == payer)
+    found = connection.execute(theirs).all()
     closed = [row for row in found if row.state not in UNFINISHED]
-    for row in closed:
-        _forget(connection, t, row)
+    for order in closed:
+        connection.execute(t.exchanges.delete().where(e.order == order.id))
+        about = sa.and_(n.account == order.account, n.kind == order.kind, n.order_id == order.order_id)
+        for row in connection.execute(sa.select(n.id, n.body).where(about)).all():
+            body = rows.as_json(msgspec.structs.replace(rows.notice(row.body), fields={}))
+            connection.execute(t.notifications.update().where(n.id == row.id).values(body=body))
+        for row in connection.execute(sa.select(v.id, v.body).where(v.order == order.id)).all():
+            body = rows.as_json(bare(rows.said(row.body)))
+            connection.execute(t.evidence.update().where(v.id == row.id).values(body=body))
+        nothing = dict.fromkeys(("payer", "tail", "redirect_url", "reason"))
+        connection.execute(t.orders.update().where(o.id == order.id).values(nothing))
     return Forgotten(len(closed), len(found) - len(closed))
-
-
-def _forget(connection: sa.Connection, t: Tables, row: Any) -> None:
-    e, n, v = t.exchanges.c, t.notifications.c, t.evidence.c
-    connection.execute(t.exchanges.delete().where(e.order == row.id))
-    about = sa.and_(n.account == row.account, n.kind == row.kind, n.order_id == row.order_id)
-    for note in connection.execute(sa.select(n.id, n.body).where(about)).all():
-        notice = msgspec.structs.replace(rows.notice(note.body), fields={})
-        connection.execute(t.notifications.update().where(n.id == note.id).values(body=rows.written(notice)))
-    for said in connection.execute(sa.select(v.id, v.body).where(v.order == row.id)).all():
-        found = bare(rows.said(said.body))
-        connection.execute(t.evidence.update().where(v.id == said.id).values(body=rows.written(found)))
-    facts = {"payer": None, "tail": None, "redirect_url": None, "reason": None}
-    connection.execute(t.orders.update().where(t.orders.c.id == row.id).values(facts))

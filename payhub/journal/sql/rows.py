@@ -1,6 +1,6 @@
 """Write what a journal keeps as rows of its tables, and read it back; no I/O.
 
-What is read was checked when it was written, and can be read for ever: no list of currencies is asked.
+Amounts are read as they were written: no list of currencies is asked, for a currency may have left it since.
 """
 
 import datetime as dt
@@ -16,12 +16,67 @@ from payhub.money import Money, exponent
 
 T = TypeVar("T", Notice, Evidence)
 
-_CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
-
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-def begun(record: Record) -> dict[str, Any]:
+def micros(time: dt.datetime | None) -> int | None:
+    """Write a time as microseconds since 1970, UTC."""
+    if time is None:
+        return None
+    since = time - _EPOCH
+    return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _moment(count: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(microseconds=count)
+
+
+def _moment_or_none(count: int | None) -> dt.datetime | None:
+    return None if count is None else _moment(count)
+
+
+def digits(money: Money | None) -> str | None:
+    """Write an amount with the digits of its currency, so that equal ones are found, whatever digits were allowed."""
+    if money is None:
+        return None
+    try:
+        least = exponent(money.currency)
+    except ValueError:  # it has left the standard since
+        least = 0
+    whole, _, fraction = f"{money.amount:f}".partition(".")
+    fraction = fraction.rstrip("0").ljust(least, "0")
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def _money(digits: str | None, currency: str) -> Money | None:
+    return None if digits is None else Money.as_written(digits, currency)
+
+
+# The columns of an order that are not written as they are.
+_WRITERS: Mapping[str, Callable[[Any], Any]] = {
+    "state": str,
+    "paid": digits,
+    "credited": digits,
+    "commission": digits,
+    "mismatches": lambda names: ",".join(names) or None,
+    "sent_at": micros,
+    "lease_until": micros,
+    "due_at": micros,
+    "quiet_until": micros,
+    "created_at": micros,
+    "updated_at": micros,
+}
+
+
+def _column(name: str, value: Any) -> Any:
+    writer = _WRITERS.get(name)
+    return writer(value) if writer else value
+
+
+_CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
+
+
+def new_order(record: Record) -> dict[str, Any]:
     """Write a new order; what is `None` is left out."""
     facts = record.facts
     fixed = {**msgspec.structs.asdict(facts), "amount": digits(facts.amount), "currency": facts.amount.currency}
@@ -31,13 +86,8 @@ def begun(record: Record) -> dict[str, Any]:
 
 def changed(before: Record, after: Record) -> dict[str, Any]:
     """Write what of an order has changed."""
-    news = ((name, getattr(after, name)) for name in _CHANGING)
-    return {name: _column(name, new) for name, new in news if new != getattr(before, name)}
-
-
-def _column(name: str, value: Any) -> Any:
-    writer = _WRITERS.get(name)
-    return writer(value) if writer else value
+    values = ((name, getattr(after, name)) for name in _CHANGING)
+    return {name: _column(name, value) for name, value in values if value != getattr(before, name)}
 
 
 def record(row: Any) -> Record:
@@ -69,55 +119,30 @@ def record(row: Any) -> Record:
         resolved=bool(row.resolved),
         attempts=row.attempts,
         checks=row.checks,
-        sent_at=_time(row.sent_at),
-        lease_until=_time(row.lease_until),
-        due_at=_time(row.due_at),
+        sent_at=_moment_or_none(row.sent_at),
+        lease_until=_moment_or_none(row.lease_until),
+        due_at=_moment_or_none(row.due_at),
         notified=bool(row.notified),
-        quiet_until=_time(row.quiet_until),
+        quiet_until=_moment_or_none(row.quiet_until),
         created_at=_moment(row.created_at),
         updated_at=_moment(row.updated_at),
     )
 
 
-def exchange(key: Key, row: Any) -> Entry:
-    """Read an exchange."""
-    found = msgspec.json.decode(row.body, type=Exchange)
-    return Entry(at=_moment(row.at), what="exchange", key=key, exchange=found)
-
-
-def evidence(key: Key, row: Any) -> Entry:
-    """Read a piece of evidence."""
-    found = said(row.body)
-    return Entry(
-        at=_moment(row.at),
-        what="evidence",
-        key=key,
-        evidence=found,
-        contradicts=bool(row.contradicts),
-        times=row.times,
-        last_at=_time(row.last_at) if row.times > 1 else None,
-    )
-
-
-def act(key: Key, row: Any) -> Entry:
-    """Read an operator's act."""
-    found = said(row.body)
-    return Entry(at=_moment(row.at), what="act", key=key, evidence=found, by=row.by)
-
-
-def noted(row: Any) -> Noted:
-    """Read a notification."""
-    return Noted(
-        id=row.id,
-        notice=notice(row.body),
-        verdict=Verdict(row.verdict),
-        times=row.times,
-        at=_moment(row.at),
-        last_at=_moment(row.last_at),
-    )
+def as_json(struct: msgspec.Struct) -> str:
+    """Write a struct as JSON."""
+    return msgspec.json.encode(struct).decode()
 
 
 _AMOUNTS = ("requested", "paid", "credited", "commission")
+
+
+def _read(body: str, shape: type[T]) -> T:
+    """Read a struct from JSON; its amounts are put in afterwards, for a decoder would check them anew."""
+    fields = msgspec.json.decode(body)
+    written = {name: fields.pop(name) for name in _AMOUNTS if fields.get(name)}
+    amounts = {name: Money.as_written(money["amount"], money["currency"]) for name, money in written.items()}
+    return msgspec.structs.replace(msgspec.convert(fields, type=shape), **amounts)
 
 
 def notice(body: str) -> Notice:
@@ -130,68 +155,43 @@ def said(body: str) -> Evidence:
     return _read(body, Evidence)
 
 
-def _read(body: str, shape: type[T]) -> T:
-    """Read a struct; its amounts are put in afterwards, for a decoder would check them anew."""
-    fields = msgspec.json.decode(body)
-    written = {name: fields.pop(name) for name in _AMOUNTS if fields.get(name)}
-    amounts = {name: Money.as_written(money["amount"], money["currency"]) for name, money in written.items()}
-    return msgspec.structs.replace(msgspec.convert(fields, type=shape), **amounts)
-
-
 def attempt(key: Key, row: Any) -> Entry:
     """Read that an order was taken for sending."""
     found = Evidence(source=Source.PLAN, state=State.SENDING)
     return Entry(at=_moment(row.at), what="evidence", key=key, evidence=found)
 
 
-def written(struct: msgspec.Struct) -> str:
-    """Write a struct as JSON."""
-    return msgspec.json.encode(struct).decode()
+def exchange(key: Key, row: Any) -> Entry:
+    """Read an exchange."""
+    found = msgspec.json.decode(row.body, type=Exchange)
+    return Entry(at=_moment(row.at), what="exchange", key=key, exchange=found)
 
 
-def micros(time: dt.datetime | None) -> int | None:
-    """Write a time as microseconds since 1970, UTC."""
-    if time is None:
-        return None
-    since = time - _EPOCH
-    return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+def evidence(key: Key, row: Any) -> Entry:
+    """Read a piece of evidence."""
+    return Entry(
+        at=_moment(row.at),
+        what="evidence",
+        key=key,
+        evidence=said(row.body),
+        contradicts=bool(row.contradicts),
+        times=row.times,
+        last_at=_moment(row.last_at) if row.times > 1 else None,
+    )
 
 
-def _time(count: int | None) -> dt.datetime | None:
-    return None if count is None else _moment(count)
+def act(key: Key, row: Any) -> Entry:
+    """Read an operator's act."""
+    return Entry(at=_moment(row.at), what="act", key=key, evidence=said(row.body), by=row.by)
 
 
-def _moment(count: int) -> dt.datetime:
-    return _EPOCH + dt.timedelta(microseconds=count)
-
-
-def digits(money: Money | None) -> str | None:
-    """Write an amount with the digits of its currency, so that equal ones are found, whatever digits were allowed."""
-    if money is None:
-        return None
-    try:
-        least = exponent(money.currency)
-    except ValueError:  # it has left the standard since
-        least = 0
-    whole, _, fraction = f"{money.amount:f}".partition(".")
-    fraction = fraction.rstrip("0").ljust(least, "0")
-    return f"{whole}.{fraction}" if fraction else whole
-
-
-def _money(digits: str | None, currency: str) -> Money | None:
-    return None if digits is None else Money.as_written(digits, currency)
-
-
-_WRITERS: Mapping[str, Callable[[Any], Any]] = {
-    "state": str,
-    "paid": digits,
-    "credited": digits,
-    "commission": digits,
-    "mismatches": lambda names: ",".join(names) or None,
-    "sent_at": micros,
-    "lease_until": micros,
-    "due_at": micros,
-    "quiet_until": micros,
-    "created_at": micros,
-    "updated_at": micros,
-}
+def noted(row: Any) -> Noted:
+    """Read a notification."""
+    return Noted(
+        id=row.id,
+        notice=notice(row.body),
+        verdict=Verdict(row.verdict),
+        times=row.times,
+        at=_moment(row.at),
+        last_at=_moment(row.last_at),
+    )

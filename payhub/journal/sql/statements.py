@@ -1,7 +1,7 @@
-"""Prepare the statements that every order runs: compiled once, and given to the database's own driver.
+"""The statements that every order runs, compiled once and given to the database's own driver.
 
-SQLAlchemy writes them for each database. Carried out by it, too, one takes ten times what SQLite
-needs for it, and an order has eight.
+SQLAlchemy writes them for each database. If it carried them out as well, a transaction would take about four times as
+long.
 """
 
 import functools
@@ -16,11 +16,14 @@ from payhub.journal.sql.tables import Tables, tables
 
 _columns = tuple(column.name for column in tables("").orders.columns)
 OrderRow: Any = namedtuple("OrderRow", _columns)  # type: ignore[misc]  # noqa: PYI024 - the table names the fields
-"""Name the columns of an order as the driver returns them."""
+"""The columns of an order as the driver returns them."""
+
+_CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+"""PostgreSQL's clock, in microseconds; read when it is evaluated, not when the transaction began."""
 
 
 class Statement:
-    """Hold one statement, as SQL with named parameters."""
+    """One statement, as SQL with named parameters."""
 
     def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
         """Compile it."""
@@ -34,61 +37,18 @@ class Statement:
         return cursor
 
 
-class Statements:
-    """Hold the statements of one journal in one database."""
-
-    def __init__(self, t: Tables, dialect: sa.Dialect) -> None:
-        """Compile them."""
-        param, c, evidence = sa.bindparam, t.orders.c, t.evidence
-        find = sa.select(t.orders).where(*[c[name] == param(name) for name in ("account", "kind", "order_id")])
-        said = sa.select(evidence.c.id, evidence.c.body, evidence.c.contradicts)
-        once_more = {"times": evidence.c.times + 1, "last_at": param("now")}
-
-        def made(statement: sa.Executable) -> Statement:
-            return Statement(statement, dialect)
-
-        def reserve(names: tuple[str, ...]) -> Statement:
-            return made(_into(t.orders, dialect, names).on_conflict_do_nothing().returning(c.id))
-
-        def update(names: tuple[str, ...]) -> Statement:
-            changing: dict[str, Any] = {name: param(name) for name in names}
-            return made(t.orders.update().where(c.id == param("row")).values(changing))
-
-        # One for each set of columns that are written together.
-        self.reserve, self.update = functools.cache(reserve), functools.cache(update)
-        due = sa.select(t.orders).where(c.due_at <= param("due")).order_by(c.due_at).limit(param("limit"))
-        self.due = made(due.with_for_update(skip_locked=True))
-        self.take = made(t.orders.update().where(c.id == param("row")).values(due_at=param("until")))
-        self.find = made(find)
-        self.lock = made(find.with_for_update())
-        self.attempt, self.exchange, self.act, self.evidence = (
-            made(_into(table, dialect).inline()) for table in (t.attempts, t.exchanges, t.acts, evidence)
-        )
-        n = t.notifications.c
-        mine = [n[name] == param(name) for name in ("account", "kind", "order_id")]
-        again = {
-            "times": n.times + param("more"),
-            "last_at": sa.func.coalesce(param("now"), n.last_at),
-            "verdict": sa.func.coalesce(param("anew"), n.verdict),
-        }
-        same = t.notifications.update().where(n.account == param("account"), n.digest == param("digest"))
-        self.note = made(_into(t.notifications, dialect).on_conflict_do_nothing().returning(n.id))
-        self.note_again = made(same.values(again).returning(n.times, n.verdict))
-        waits = n.verdict == sa.literal_column("'waiting'")
-        self.waiting = made(sa.select(n.id, n.body, n.last_at).where(*mine, waits))
-        self.judge = made(t.notifications.update().where(n.id == param("number")).values(verdict=param("verdict")))
-        self.newest = made(said.where(evidence.c.order == param("row")).order_by(evidence.c.id.desc()).limit(1))
-        setting = t.settings.c
-        self.begin = made(_into(t.settings, dialect, ("name", "value")).on_conflict_do_nothing())
-        self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
-        self.pace = made(_pace(t.paces, dialect))
-        self.again = made(evidence.update().where(evidence.c.id == param("row")).values(once_more))
+def _into(table: sa.Table, dialect: sa.Dialect, names: Iterable[str] = ()) -> Any:
+    """Return an INSERT of these columns, or of all but the number that the database gives."""
+    insert = (sqlite if dialect.name == "sqlite" else postgresql).insert
+    names = names or [column.name for column in table.columns if not column.primary_key]
+    return insert(table).values({name: sa.bindparam(name) for name in names})
 
 
-def _pace(paces: sa.Table, dialect: sa.Dialect) -> Any:
-    """Let an account's next call leave an interval after the last one, or now; no row where that is too late.
+def _reserve_slot(paces: sa.Table, dialect: sa.Dialect) -> Any:
+    """Return the statement that reserves an account's next call: an interval after the last one, or now.
 
-    Machines with different clocks agree by PostgreSQL's, read when the row is ours; SQLite's are on one machine.
+    It returns no row where that would be later than the caller's patience allows. PostgreSQL reads its own clock, once
+    it has the row, so machines with different clocks agree; SQLite is on one machine, which gives the time.
     """
     c = paces.c
     interval, patience = (sa.bindparam(name, type_=sa.BigInteger) for name in ("interval", "patience"))
@@ -97,8 +57,8 @@ def _pace(paces: sa.Table, dialect: sa.Dialect) -> Any:
     now: Any = sa.bindparam("now", type_=sa.BigInteger)
     if dialect.name == "postgresql":
         insert, later, now = postgresql.insert(paces), sa.func.greatest, sa.literal_column(_CLOCK, sa.BigInteger)
-    # No row is made in the future. If one seems to be, the clock was set back since, and what the row
-    # says is as wrong: without this the account would be locked out for as long.
+    # No row is written in the future. One that seems to be was written before the clock was set back; without this
+    # the account would be locked out for as long as the clock was set back by.
     set_back = later(c.at - now, 0)
     leaves_at = later(c.leaves_at + interval - set_back, now)
     reserved = insert.values(account=sa.bindparam("account"), at=now, leaves_at=now).on_conflict_do_update(
@@ -107,11 +67,64 @@ def _pace(paces: sa.Table, dialect: sa.Dialect) -> Any:
     return reserved.returning(c.leaves_at - c.at)
 
 
-_CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+class Statements:
+    """The statements of one journal in one database.
 
+    Orders: `reserve` a new one, `find` it, `lock` it until the transaction ends, `update` it; `due` finds and locks
+    those to be asked about, `take` makes one due later. What happens to an order: `attempt`, `exchange`, `act`,
+    `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one, `note_again` counts
+    it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a key, `begun` returns
+    the key; `pace` reserves an instant for a call.
+    """
 
-def _into(table: sa.Table, dialect: sa.Dialect, names: Iterable[str] = ()) -> Any:
-    """Insert these columns, or all but the number that the database gives."""
-    insert = (sqlite if dialect.name == "sqlite" else postgresql).insert
-    names = names or [column.name for column in table.columns if not column.primary_key]
-    return insert(table).values({name: sa.bindparam(name) for name in names})
+    def __init__(self, t: Tables, dialect: sa.Dialect) -> None:
+        """Compile them."""
+
+        def made(statement: sa.Executable) -> Statement:
+            return Statement(statement, dialect)
+
+        param = sa.bindparam
+        order, evidence, notification, setting = t.orders.c, t.evidence.c, t.notifications.c, t.settings.c
+        key = ("account", "kind", "order_id")
+
+        # One statement for each set of columns that are written together.
+        self.reserve = functools.cache(
+            lambda names: made(_into(t.orders, dialect, names).on_conflict_do_nothing().returning(order.id))
+        )
+        self.update = functools.cache(
+            lambda names: made(
+                t.orders.update().where(order.id == param("row")).values({name: param(name) for name in names})
+            )
+        )
+        find = sa.select(t.orders).where(*[order[name] == param(name) for name in key])
+        self.find = made(find)
+        self.lock = made(find.with_for_update())
+        due = sa.select(t.orders).where(order.due_at <= param("due")).order_by(order.due_at).limit(param("limit"))
+        self.due = made(due.with_for_update(skip_locked=True))
+        self.take = made(t.orders.update().where(order.id == param("row")).values(due_at=param("until")))
+
+        self.attempt, self.exchange, self.act, self.evidence = (
+            made(_into(table, dialect).inline()) for table in (t.attempts, t.exchanges, t.acts, t.evidence)
+        )
+        newest = sa.select(evidence.id, evidence.body, evidence.contradicts).where(evidence.order == param("row"))
+        self.newest = made(newest.order_by(evidence.id.desc()).limit(1))
+        once_more = {"times": evidence.times + 1, "last_at": param("now")}
+        self.again = made(t.evidence.update().where(evidence.id == param("row")).values(once_more))
+
+        self.note = made(_into(t.notifications, dialect).on_conflict_do_nothing().returning(notification.id))
+        same = (notification.account == param("account"), notification.digest == param("digest"))
+        counted = {
+            "times": notification.times + param("more"),
+            "last_at": sa.func.coalesce(param("now"), notification.last_at),
+            "verdict": sa.func.coalesce(param("anew"), notification.verdict),
+        }
+        update = t.notifications.update()
+        self.note_again = made(update.where(*same).values(counted).returning(notification.times, notification.verdict))
+        waits = notification.verdict == sa.literal_column("'waiting'")
+        of_order = [notification[name] == param(name) for name in key]
+        self.waiting = made(sa.select(notification.id, notification.body, notification.last_at).where(*of_order, waits))
+        self.judge = made(update.where(notification.id == param("number")).values(verdict=param("verdict")))
+
+        self.begin = made(_into(t.settings, dialect, ("name", "value")).on_conflict_do_nothing())
+        self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
+        self.pace = made(_reserve_slot(t.paces, dialect))

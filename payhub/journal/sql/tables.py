@@ -1,4 +1,4 @@
-"""Describe a journal's tables, under the prefix that the application chose."""
+"""The tables of a journal, under the prefix that the application chose."""
 
 import functools
 
@@ -28,16 +28,16 @@ PARTS = {
     "provider_id": "provider_id IS NOT NULL",
     "updated_at": f"(state IN ({', '.join(repr(state.value) for state in sorted(UNSETTLED))}) OR contradicted)",
 }
-"""Name the indexed columns of an order, and the part of the orders that is ever looked for by them."""
+"""The indexed columns of an order, and the part of the orders that is ever looked for by them."""
 
 _Time = BigInteger  # microseconds since 1970, UTC: the same in every database, and sorts
 
 
 class Tables:
-    """Hold the tables of one prefix."""
+    """The tables of one prefix, as SQLAlchemy needs them; migrations create them."""
 
     def __init__(self, prefix: str) -> None:
-        """Describe them; nothing is created."""
+        """Describe them."""
         self.prefix = prefix
         self.metadata = MetaData(
             naming_convention={
@@ -88,7 +88,7 @@ class Tables:
             Column("updated_at", _Time, nullable=False),
             UniqueConstraint("order_id", "account", "kind"),
         )
-        for name, part in PARTS.items():  # few orders are in each part, so the others cost nothing
+        for name, part in PARTS.items():  # few orders are in each part, and the others cost the index nothing
             index = f"ix_{prefix}orders_{name}"
             Index(index, self.orders.c[name], sqlite_where=text(part), postgresql_where=text(part))
         self.attempts = self._entries(
@@ -134,7 +134,7 @@ class Tables:
         )
 
     def _entries(self, name: str, *columns: Column[object]) -> Table:
-        """Describe a table of things that happened to an order, in order."""
+        """Return a table of things that happened to orders."""
         return Table(
             f"{self.prefix}{name}",
             self.metadata,

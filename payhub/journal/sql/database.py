@@ -1,0 +1,174 @@
+"""The database of a journal: its transactions, the version of its tables, and what a fork does to its connections."""
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from payhub.errors import JournalFailed
+from payhub.journal import forks
+from payhub.journal.sql.engine import BEGIN, READS, open_engine
+from payhub.journal.sql.migrate import check, is_current, upgrade, version
+from payhub.masking import HiddenText
+
+_PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
+_NEEDED = "sqlite:///… (three slashes) or postgresql+psycopg://… is needed"
+_NO_TABLE = "42P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+
+
+class Database:
+    """A database that any number of processes and threads may share, opened for one journal."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        """Prepare the connections; nothing is connected to or created yet.
+
+        Raises:
+            JournalFailed: the URL or the prefix cannot be used.
+        """
+        if not _PREFIX.fullmatch(prefix):
+            raise JournalFailed("journal.prefix: lower-case letters, digits and underscores")
+        self._url = HiddenText(url)
+        try:
+            self.engine = open_engine(self._url)
+        except (SQLAlchemyError, ImportError) as cause:
+            raise JournalFailed(f"journal.url: {type(cause).__name__}: {_NEEDED}") from cause
+        if self.engine.dialect.name not in {"sqlite", "postgresql"}:
+            raise JournalFailed(f"journal.url: {_NEEDED}")
+        if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
+            raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
+        self.prefix = prefix
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        self.errors = (SQLAlchemyError, self._driver_error)
+        # SQLite has one writer. A thread that waits for it in SQLite sleeps and tries again; one that waits for this
+        # lock is woken up.
+        self._lock = threading.Lock()
+        self._turn: AbstractContextManager[Any] = self._lock if self.is_sqlite else contextlib.nullcontext()
+        self._ready = False
+        self._process: int | None = None  # that the connections belong to
+        if self.is_sqlite:
+            forks.watch(self)
+
+    @contextlib.contextmanager
+    def cursor(self) -> Iterator[Any]:
+        """Open a transaction that may write, and give a cursor of the database's own driver: the hot path.
+
+        Raises:
+            JournalFailed: nothing was changed.
+        """
+        with self._usable(), self._turn:
+            connection = self.engine.raw_connection()
+            cursor = connection.cursor()
+            try:
+                if self.is_sqlite:
+                    cursor.execute(BEGIN)
+                yield cursor
+                connection.commit()
+            except self._driver_error as cause:
+                error: Any = cause
+                gone = self.engine.dialect.is_disconnect(error, connection.dbapi_connection, cursor)
+                # A connection that was opened while SQLite's file was read-only stays read-only, so none is kept.
+                if self.is_sqlite or gone:
+                    cursor.close()  # or it keeps SQLite's file open
+                    connection.invalidate(cause)
+                raise
+            finally:
+                connection.close()  # the pool rolls back what was not committed
+
+    @contextlib.contextmanager
+    def connection(self, *, reads_only: bool = False) -> Iterator[sa.Connection]:
+        """Open a transaction; one that only reads waits for no writer, and SQLite's file may be read-only.
+
+        Raises:
+            JournalFailed: nothing was changed.
+        """
+        engine = self.engine.execution_options(**READS) if reads_only else self.engine
+        with self._usable(), self._turn, engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def connection_as_it_is(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads, whatever tables there are; the database's own errors are raised."""
+        with self._turn, self.engine.execution_options(**READS).begin() as connection:
+            yield connection
+
+    def empty_log(self) -> None:
+        """Write SQLite's log back into its file and empty it: what was deleted is in neither then."""
+        if self.is_sqlite:
+            with self._usable(), self._turn, contextlib.closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def has_tables(self) -> bool:
+        """Tell whether there are tables, of whatever version; a database that cannot be read may have some."""
+        try:
+            with self.connection_as_it_is() as connection:
+                return version(connection, self.prefix) is not None
+        except self.errors:
+            return True
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Look at the tables on first use, create SQLite's, and raise one kind of error for whatever fails."""
+        try:
+            if self._process != os.getpid():
+                self._enter_process()
+            if not self._ready:
+                with self.connection_as_it_is() as connection:  # a file of this version may be read-only
+                    current = is_current(connection, self.prefix)
+                if not current:
+                    with self._turn:
+                        (upgrade if self.is_sqlite else check)(self.engine, self.prefix)
+                self._ready = True
+            yield
+        except self.errors as cause:
+            raise JournalFailed(f"the journal failed: {_complaint(cause)}") from cause
+
+    def _enter_process(self) -> None:
+        """Begin in this process: what another process has opened is neither used here nor closed.
+
+        Raises:
+            JournalFailed: SQLite's file was open when this process was forked, unknown to Python.
+        """
+        if self._process is not None:
+            if self.is_sqlite:
+                raise JournalFailed(
+                    "the journal failed: this process was forked by other means than Python's while SQLite's file was "
+                    "open: open the hub after the fork"
+                )
+            self._inherited, self.engine = self.engine, open_engine(self._url)  # kept, so that nothing closes it
+        self._process = os.getpid()
+
+    def pause(self) -> bool:
+        """Close SQLite's file before this process forks; a thread that uses it finishes first."""
+        if not self._lock.acquire(timeout=forks.PATIENCE):
+            return False
+        with contextlib.suppress(*self.errors):
+            self.engine.dispose()
+            self._process = None
+        return True
+
+    def resume(self) -> None:
+        """Let the parent and the child open the file again, each for itself."""
+        self._lock.release()
+
+    def close(self) -> None:
+        """Close the connections; those that a fork has copied from another process are not closed here."""
+        if self._process in {None, os.getpid()}:
+            with self._turn:
+                self.engine.dispose()
+
+
+def _complaint(cause: Exception) -> str:
+    """Return what the database complains of; its first line quotes no parameter (`hide_parameters`)."""
+    original = getattr(cause, "orig", None) or cause
+    if getattr(original, "sqlstate", None) == _NO_TABLE:
+        return "it has no tables; make them: payhub journal init"
+    text = str(original).splitlines()[0] if str(original) else ""
+    gone = "; payhub journal init names the tables that are gone" if text.startswith("no such table") else ""
+    return f"{type(original).__name__}: {text}{gone}"

@@ -75,7 +75,7 @@ class Money(msgspec.Struct, frozen=True, eq=False):
         msgspec.structs.force_setattr(self, "amount", kept)
 
     @classmethod
-    def as_written(cls, amount: str, currency: str) -> Self:
+    def as_written(cls, amount: Decimal | str, currency: str) -> Self:
         """Return an amount that payhub itself has written down, digit for digit.
 
         It was checked when it was written; the currency may have left ISO 4217 since.

@@ -116,6 +116,12 @@ def test_what_payhub_has_written_is_read_to_the_digit(text: str, currency: str) 
     assert (f"{text} {currency}", Decimal(text), Money) == (str(money), money.amount, type(money))
 
 
+def test_what_payhub_has_written_is_read_from_a_decimal() -> None:
+    """So is one that a decoder has made a number of, which may have an exponent."""
+    tiny = Money("0.000000000000000001", "RUB", 18)
+    assert tiny == Money.as_written(tiny.amount, "RUB") == Money.as_written("0.000000000000000001", "RUB")
+
+
 @pytest.mark.parametrize("damaged", [1.5, "1e3", "", "NaN", None])
 def test_rule_12_what_is_no_exact_number_is_not_read(damaged: Any) -> None:
     """Rule 12: what no amount is written as is refused, where it comes from notwithstanding."""

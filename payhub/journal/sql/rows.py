@@ -5,6 +5,7 @@ Amounts are read as they were written: no list of currencies is asked, for a cur
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -141,7 +142,10 @@ def _read(body: str, shape: type[T]) -> T:
     """Read a struct from JSON; its amounts are put in afterwards, for a decoder would check them anew."""
     fields = msgspec.json.decode(body)
     written = {name: fields.pop(name) for name in _AMOUNTS if fields.get(name)}
-    amounts = {name: Money.as_written(money["amount"], money["currency"]) for name, money in written.items()}
+    amounts = {
+        name: Money.as_written(msgspec.convert(money["amount"], Decimal), money["currency"])  # 1E-18 is such a text
+        for name, money in written.items()
+    }
     return msgspec.structs.replace(msgspec.convert(fields, type=shape), **amounts)
 
 

@@ -10,6 +10,7 @@ import payhub
 
 PACKAGE = Path(payhub.__file__).parent
 ROOMS = (
+    "files",
     "masking",
     "money",
     "models",

@@ -22,6 +22,7 @@ import msgspec
 from payhub.driver import AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
+from payhub.files import write_private
 from payhub.journal import Journal, Seal
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
@@ -155,7 +156,7 @@ def journal_key(settings: Settings) -> bytes:
             if _begun_with_a_key(settings):
                 return HiddenBytes(secrets.token_bytes(32))  # with which no order is taken
             with contextlib.suppress(FileExistsError):
-                _write_once(path, secrets.token_hex(32))
+                write_private(path, HiddenBytes(secrets.token_hex(32).encode()))
         key = HiddenBytes(path.read_bytes().rstrip(b"\r\n"))
     except OSError as cause:
         raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
@@ -180,19 +181,6 @@ def _seal(settings: Settings) -> Seal:
     value = hmac.new(journal_key(settings), b"payhub journal", hashlib.sha256).hexdigest()
     place = "[journal] key of the configuration" if settings.journal.key else str(settings.base / KEY_FILE)
     return Seal(HiddenText(value), place)
-
-
-def _write_once(path: Path, text: str) -> None:
-    """Make a file that only its owner may read, whole or not at all, and never over another one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    finally:
-        draft.unlink()
 
 
 def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:

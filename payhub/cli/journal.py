@@ -40,8 +40,8 @@ from payhub.models import Exchange, Phase, Status
 from payhub.money import Money
 from payhub.plans.fetch import NOT_FOUND
 from payhub.plans.identity import payer_key
-from payhub.ticket.situations import contrary
-from payhub.ticket.wording import utc
+from payhub.ticket.situations import is_contradiction
+from payhub.ticket.values import utc
 
 MOST = 1000
 """How many orders `payhub unknown` lists."""
@@ -229,7 +229,7 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
 
 def _denial(record: Record, journal: Journal) -> Denial | None:
     """Return what contradicts an order, the last if there are several."""
-    against = [entry for entry in _evidence(record, journal) if contrary(entry)] if record.contradicted else []
+    against = [entry for entry in _evidence(record, journal) if is_contradiction(entry)] if record.contradicted else []
     for last in reversed(against):
         said = last.evidence or (last.noted and last.noted.notice)
         if said:

@@ -30,7 +30,7 @@ from payhub.journal import Entry, Evidence, Noted, Record, Source, State, Verdic
 from payhub.masking import printable
 from payhub.models import Exchange
 from payhub.money import Money
-from payhub.ticket.wording import utc
+from payhub.ticket.values import utc
 
 
 def trace(

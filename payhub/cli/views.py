@@ -21,7 +21,7 @@ from payhub.masking.text import mask_text
 from payhub.models import Balance, Result, Status
 from payhub.money import Money
 from payhub.operations import kind_of
-from payhub.ticket.wording import utc
+from payhub.ticket.values import utc
 
 STYLES: Mapping[Status, str] = {
     Status.PENDING: "yellow",

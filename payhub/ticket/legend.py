@@ -1,9 +1,9 @@
-"""Find which masks a ticket shows, so that it explains these and no others; no I/O."""
+"""The masks that a ticket shows, so that it explains these and no others; no I/O."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from payhub.ticket.texts import MASKS, Lang
+from payhub.ticket.texts import TEXTS, Lang
 
 _APART = r" .+\-"
 _SIGN = r"[^\s\"'`*=:/<>]"
@@ -28,17 +28,14 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
         "*****": rf"{_BEFORE}\*+{_AFTER}",
     }.items()
 }
-"""How each mask is known, by the sample that explains it."""
+"""How each mask is recognised, by the sample that explains it."""
 
 
 def legend(shown: str, lang: Lang) -> dict[str, str]:
     """Return what the masks in a text mean, each by a sample of it."""
-    found = set(_masks(shown))
-    return {mask: meaning[lang] for mask, meaning in MASKS.items() if mask in found}
-
-
-def _masks(shown: str) -> Iterator[str]:
+    found = set()
     for mask, pattern in PATTERNS.items():
         shown, count = pattern.subn(" ", shown)
         if count:
-            yield mask
+            found.add(mask)
+    return {mask: meaning for mask, meaning in TEXTS[lang].masks.items() if mask in found}

@@ -1,22 +1,20 @@
-"""Render a ticket as Markdown, JSON or zip, and refuse it if it would show what must not be shown."""
+"""A ticket as Markdown, JSON or zip; it is refused if it would show what must not be shown."""
 
 import datetime as dt
 import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
 from payhub.errors import TicketRefused
 from payhub.masking.leaks import find_leaks
 from payhub.ticket import values
+from payhub.ticket.contents import Contents
 from payhub.ticket.markdown import markdown
-
-if TYPE_CHECKING:
-    from payhub.ticket import Ticket
 
 Format = Literal["md", "json", "zip"]
 FORMATS: tuple[Format, ...] = ("md", "json", "zip")
@@ -25,13 +23,20 @@ _LISTED = 5
 """How many findings a refusal names."""
 
 
-def rendered(ticket: "Ticket", form: Format) -> bytes:
+def rendered(ticket: Contents, form: Format) -> bytes:
     """Return a ticket's bytes, searched for what must not be shown.
 
     Raises:
         TicketRefused: something was found; its kind and place are named.
     """
-    return _RENDERERS[form](ticket)
+    match form:
+        case "md":
+            return _searched(markdown(ticket).encode())
+        case "json":
+            return _searched(_json(values.whole(ticket)))
+        case "zip":
+            members = {name: _searched(content, name) for name, content in _members(ticket).items()}
+            return _zipped(members, ticket.manifest.last_at)
 
 
 def _searched(content: bytes, name: str = "") -> bytes:
@@ -41,37 +46,32 @@ def _searched(content: bytes, name: str = "") -> bytes:
     return content
 
 
-def _as_markdown(ticket: "Ticket") -> bytes:
-    return _searched(markdown(ticket).encode())
-
-
 def _json(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def _as_json(ticket: "Ticket") -> bytes:
-    return _searched(_json(values.whole(ticket)))
-
-
-def _as_zip(ticket: "Ticket") -> bytes:
-    """Put the page, each exchange and each notification into a file of its own, and say their hashes."""
+def _members(ticket: Contents) -> dict[str, bytes]:
+    """Return the page, each exchange and each notification as a file of its own, and a manifest with their hashes."""
     mark = "-internal" if ticket.internal else ""
     members = {f"ticket{mark}.md": markdown(ticket).encode()}
-    for told in values.exchanges(ticket):
-        operation = re.sub("[^a-z_]", "", told["operation"])
-        members[f"exchanges/{told['number']:04}-{operation}.json"] = _json(told)
-    for told in values.notifications(ticket):
-        members[f"notifications/{told['number']:04}.json"] = _json(told)
+    for exchange in values.exchanges(ticket):
+        operation = re.sub("[^a-z_]", "", exchange["operation"])
+        members[f"exchanges/{exchange['number']:04}-{operation}.json"] = _json(exchange)
+    for notification in values.notifications(ticket):
+        members[f"notifications/{notification['number']:04}.json"] = _json(notification)
     if ticket.internal:
         members[f"history{mark}.json"] = _json(values.history(ticket))
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(members.items())}
-    about = {**values.head(ticket), "manifest": values.plain(ticket.manifest), "sha256": sums}
-    members["manifest.json"] = _json(about)
-    return _zipped({name: _searched(content, name) for name, content in members.items()}, ticket.manifest.last_at)
+    manifest = {**values.head(ticket), "manifest": values.json_form(ticket.manifest), "sha256": sums}
+    return {**members, "manifest.json": _json(manifest)}
+
+
+_BEGINNING = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)  # of time, in a zip
+_UNIX = 3
 
 
 def _zipped(members: Mapping[str, bytes], at: dt.datetime | None) -> bytes:
-    """Store members uncompressed: the bytes depend on nothing else, and whoever searches the file sees all of it."""
+    """Store members uncompressed: the bytes depend on nothing else, and a search of the file sees all of it."""
     written = io.BytesIO()
     time = (at or _BEGINNING).astimezone(dt.UTC)
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
@@ -80,9 +80,3 @@ def _zipped(members: Mapping[str, bytes], at: dt.datetime | None) -> bytes:
             info.create_system, info.external_attr = _UNIX, 0o600 << 16
             archive.writestr(info, content)
     return written.getvalue()
-
-
-_BEGINNING = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)  # of time, in a zip
-_UNIX = 3
-
-_RENDERERS: Mapping[Format, Callable[["Ticket"], bytes]] = {"md": _as_markdown, "json": _as_json, "zip": _as_zip}

@@ -1,4 +1,4 @@
-"""Tell in which situation an order is, as far as its provider is concerned; no I/O."""
+"""The situation of an order, as far as its provider is concerned; no I/O."""
 
 import datetime as dt
 import enum
@@ -13,7 +13,7 @@ from payhub.plans.fetch import NOT_FOUND
 
 
 class Situation(enum.StrEnum):
-    """Name what a provider's support has to know first, and is asked for."""
+    """What a provider's support has to know first, and what decides what it is asked for."""
 
     SENDING = "sending"
     NOT_SENT = "not sent"
@@ -34,7 +34,7 @@ class Situation(enum.StrEnum):
 
 
 class Doubt(enum.StrEnum):
-    """Name why a create leaves open whether the provider has the order."""
+    """Why a create request leaves open whether the provider has the order."""
 
     ERROR = "error"
     CUT = "cut"
@@ -43,8 +43,51 @@ class Doubt(enum.StrEnum):
     UNEXPLAINED = "unexplained"
 
 
+_OK = range(200, 300)
+_UNSETTLED = frozenset({State.PENDING, State.UNKNOWN, State.NEEDS_ATTENTION})
+
+_SITUATIONS: Mapping[State, Situation] = {
+    State.NEW: Situation.SENDING,
+    State.SENDING: Situation.SENDING,
+    State.NOT_SENT: Situation.NOT_SENT,
+    State.DECLINED: Situation.REFUSED,
+    State.PENDING: Situation.PENDING,
+    State.UNKNOWN: Situation.UNKNOWN,
+    State.SUCCEEDED: Situation.SUCCEEDED,
+    State.FAILED: Situation.FAILED,
+    State.CANCELED: Situation.CANCELED,
+    State.REVERSED: Situation.REVERSED,
+    State.NEEDS_ATTENTION: Situation.OVERDUE,
+}
+
+
+def _source(entry: Entry) -> Source | None:
+    return entry.evidence.source if entry.evidence else None
+
+
+def is_contradiction(entry: Entry) -> bool:
+    """Tell whether an answer or a notification contradicts what is known."""
+    return entry.contradicts or (entry.noted is not None and entry.noted.verdict is Verdict.CONTRADICTED)
+
+
+def _masked_again(entry: Entry) -> Entry:
+    """Mask once more what was masked when it was kept: other versions write journals, and a ticket leaves the house."""
+    if entry.exchange:
+        fields = {**dict(entry.exchange.__rich_repr__()), "phase": entry.exchange.phase}
+        return msgspec.structs.replace(entry, exchange=msgspec.structs.replace(entry.exchange, **fields))
+    if entry.noted:
+        fields = {"fields": mask_value(dict(entry.noted.notice.fields), Mask.CLEAR)}
+        notice = msgspec.structs.replace(entry.noted.notice, **fields)
+        return msgspec.structs.replace(entry, noted=msgspec.structs.replace(entry.noted, notice=notice))
+    if entry.evidence:
+        masked = dict(entry.evidence.__rich_repr__())
+        fields = {name: masked[name] for name in ("provider_id", "provider_status", "reason", "redirect_url")}
+        return msgspec.structs.replace(entry, evidence=msgspec.structs.replace(entry.evidence, **fields))
+    return entry
+
+
 class Story(msgspec.Struct, frozen=True):
-    """Hold all that happened to one order, in order."""
+    """All that happened to one order, in order."""
 
     record: Record
     entries: tuple[Entry, ...]
@@ -56,7 +99,9 @@ class Story(msgspec.Struct, frozen=True):
         if found is None:
             return None
         mine = (entry for entry in entries if entry.key == key)
-        return cls(found, tuple(_shown(entry) for entry in mine if _provider(entry) in {None, found.facts.provider}))
+        # Under the same name an account may have been another provider's once: its exchanges are not told.
+        told = (e for e in mine if e.exchange is None or e.exchange.provider == found.facts.provider)
+        return cls(found, tuple(map(_masked_again, told)))
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -70,9 +115,9 @@ class Story(msgspec.Struct, frozen=True):
 
     @property
     def create(self) -> Exchange | None:
-        """Return the exchange that created the order, or came nearest to it, if it is kept.
+        """Return the exchange that created the order, or came nearest to that, if it is kept.
 
-        One that did not leave counts for its own attempt only.
+        One of which nothing was sent counts for its own attempt only.
         """
         named = f"create_{self.record.facts.kind}"
         creates = [exchange for exchange in self.exchanges if exchange.operation == named]
@@ -88,13 +133,13 @@ class Story(msgspec.Struct, frozen=True):
 
     @property
     def answer(self) -> Evidence | None:
-        """Return what came of sending the order, when it was last taken for that."""
+        """Return the outcome of the last attempt to send the order."""
         newest = next((e.evidence for e in reversed(self.entries) if _source(e) in {Source.PLAN, Source.ANSWER}), None)
         return newest if newest and newest.source is Source.ANSWER else None
 
     @property
-    def only_taken(self) -> bool:
-        """Tell whether the order was taken for sending, and how far that got is not on record."""
+    def only_begun(self) -> bool:
+        """Tell whether sending the order was begun, and how far that got is not on record."""
         return self.sent_at is not None and self.create is None and self.answer is None
 
     @property
@@ -104,7 +149,7 @@ class Story(msgspec.Struct, frozen=True):
 
     @property
     def doubt(self) -> Doubt | None:
-        """Tell why the create left it open whether the provider has the order; `None` if it did not."""
+        """Tell why the create request left it open whether the provider has the order; `None` if it did not."""
         if self.answer is not None and self.answer.state is not State.UNKNOWN:
             return None
         create = self.create
@@ -124,8 +169,8 @@ class Story(msgspec.Struct, frozen=True):
     @property
     def closed_here(self) -> bool:
         """Tell whether only an operator says that the order is in its state."""
-        said = {_source(e) for e in self.entries if e.evidence and e.evidence.state is self.record.state}
-        return Source.OPERATOR in said and said.isdisjoint({Source.ANSWER, Source.STATUS})
+        sources = {_source(e) for e in self.entries if e.evidence and e.evidence.state is self.record.state}
+        return Source.OPERATOR in sources and sources.isdisjoint({Source.ANSWER, Source.STATUS})
 
     @property
     def situation(self) -> Situation:
@@ -136,62 +181,10 @@ class Story(msgspec.Struct, frozen=True):
         if self.closed_here:
             return Situation.CLOSED_HERE
         if record.state is State.SUCCEEDED:
-            return self._paid
+            paid = Situation.SETTLED if self.doubt else Situation.SUCCEEDED
+            return paid if record.paid in {None, record.facts.amount} else Situation.PAID_OTHER
         if self.not_found and not record.mismatches and record.state in _UNSETTLED:
             return Situation.NOT_FOUND
         if record.state is State.NEEDS_ATTENTION and record.mismatches:
             return Situation.MISMATCH
         return _SITUATIONS[record.state]
-
-    @property
-    def _paid(self) -> Situation:
-        if self.record.paid not in {None, self.record.facts.amount}:
-            return Situation.PAID_OTHER
-        return Situation.SETTLED if self.doubt else Situation.SUCCEEDED
-
-
-def contrary(entry: Entry) -> bool:
-    """Tell whether an answer or a notification contradicts what is known."""
-    return entry.contradicts or (entry.noted is not None and entry.noted.verdict is Verdict.CONTRADICTED)
-
-
-def _source(entry: Entry) -> Source | None:
-    return entry.evidence.source if entry.evidence else None
-
-
-def _provider(entry: Entry) -> str | None:
-    return entry.exchange.provider if entry.exchange else None
-
-
-def _shown(entry: Entry) -> Entry:
-    """Mask once more what was masked when it was kept: whoever wrote the journal, a ticket leaves the house."""
-    if entry.exchange:
-        fields = {**dict(entry.exchange.__rich_repr__()), "phase": entry.exchange.phase}
-        return msgspec.structs.replace(entry, exchange=msgspec.structs.replace(entry.exchange, **fields))
-    if entry.noted:
-        fields = {"fields": mask_value(dict(entry.noted.notice.fields), Mask.CLEAR)}
-        notice = msgspec.structs.replace(entry.noted.notice, **fields)
-        return msgspec.structs.replace(entry, noted=msgspec.structs.replace(entry.noted, notice=notice))
-    if entry.evidence:
-        masked = dict(entry.evidence.__rich_repr__())
-        fields = {name: masked[name] for name in ("provider_id", "provider_status", "reason", "redirect_url")}
-        return msgspec.structs.replace(entry, evidence=msgspec.structs.replace(entry.evidence, **fields))
-    return entry
-
-
-_OK = range(200, 300)
-_UNSETTLED = frozenset({State.PENDING, State.UNKNOWN, State.NEEDS_ATTENTION})
-
-_SITUATIONS: Mapping[State, Situation] = {
-    State.NEW: Situation.SENDING,
-    State.SENDING: Situation.SENDING,
-    State.NOT_SENT: Situation.NOT_SENT,
-    State.DECLINED: Situation.REFUSED,
-    State.PENDING: Situation.PENDING,
-    State.UNKNOWN: Situation.UNKNOWN,
-    State.SUCCEEDED: Situation.SUCCEEDED,
-    State.FAILED: Situation.FAILED,
-    State.CANCELED: Situation.CANCELED,
-    State.REVERSED: Situation.REVERSED,
-    State.NEEDS_ATTENTION: Situation.OVERDUE,
-}

@@ -34,16 +34,16 @@ def test_the_first_lines_answer_what_happened(payhub: Command, sandbox: Sandbox)
     sent = sandbox.requests("/v1/payout/status")
     done = payhub("ticket", "po-1")
     patterns = (
-        r"# Payout po-1, 500\.00 RUB: outcome unknown, its creation got no complete answer",
+        r"# Payout po-1, 500\.00 RUB: outcome unknown, our create request got no complete answer",
         r"",
         r"- Order: `po-1` \(our account `alikassa-rub`\)",
         r"- Amount: 500\.00 RUB",
         r"- Method: card, ending in 1111",
         r"- Your id: not known to us",
         r"- Sent: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC",
-        r"- Came back: no complete answer: `the connection was cut`",
-        r"- State now: unknown, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC",
-        r"- \*\*What we ask\.\*\* Please tell us whether you accepted this payout, .*",
+        r"- Answer to our create request: no complete answer: `the connection was cut`",
+        r"- Our status now: unknown, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC",
+        r"- \*\*What we need from you\.\*\* Please tell us whether you accepted this payout, .*",
     )
     lines = done.out.splitlines()
     assert [] == [each for each, line in zip(patterns, lines, strict=False) if not re.fullmatch(each, line)]

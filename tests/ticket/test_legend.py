@@ -10,7 +10,7 @@ from payhub.masking import Mask, mask_value
 from payhub.masking.text import MAX_SHOWN
 from payhub.ticket import LANGS, Lang, Ticket
 from payhub.ticket.legend import PATTERNS, legend
-from payhub.ticket.texts import MASKS
+from payhub.ticket.texts import TEXTS
 from tests.journal.making import key
 
 from .conftest import START
@@ -55,10 +55,10 @@ def test_every_form_that_is_made_is_explained(mask: Mask, value: str, samples: s
     assert samples == set(legend(json.dumps({"x": mask_value(value, mask)}, ensure_ascii=False), "en"))
 
 
-@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("mask", TEXTS["en"].masks)
 def test_every_sample_is_known(mask: str) -> None:
     """Each sample is of its own mask; and each mask has its sample."""
-    assert ([mask], set(MASKS)) == (list(legend(f"`{mask}`", "en")), set(PATTERNS))
+    assert ([mask], set(TEXTS["en"].masks)) == (list(legend(f"`{mask}`", "en")), set(PATTERNS))
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -69,7 +69,7 @@ def test_a_ticket_explains_what_it_shows(lang: Lang) -> None:
     entries = [ATTEMPT, exchanged(500, request=request), contradiction, exchanged(500, 9)]
     ticket = Ticket.of(key(), [record(State.UNKNOWN)], entries, lang=lang, at=START)
     assert [PHONE, TAIL] == list(ticket.manifest.masks)
-    assert f"- `{TAIL}`: {MASKS[TAIL][lang]}\n" in ticket.rendered().decode()
+    assert f"- `{TAIL}`: {TEXTS[lang].masks[TAIL]}\n" in ticket.rendered().decode()
 
 
 def test_a_ticket_without_masks_has_no_legend() -> None:

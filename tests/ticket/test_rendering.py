@@ -26,7 +26,7 @@ from payhub.journal import Source, State
 from payhub.journal.memory import MemoryJournal
 from payhub.masking.leaks import find_leaks
 from payhub.ticket import FORMATS, Format, Ticket
-from payhub.ticket.wording import quoted
+from payhub.ticket.markup import quoted
 from payhub_alikassa.sandbox import Sandbox
 from tests.journal.making import key
 
@@ -152,8 +152,8 @@ def test_exchanges_are_near_to_http() -> None:
     )
     answer = '```http\nHTTP 500\ndate: Sat, 31 Jan 2026 12:01:00 GMT\n\n{\n  "message": "no"\n}\n```\n\n'
     about = (
-        "- took: 0.250 s\n- bytes sent / received: 10 / 10\n- your clock (Date): 2026-01-31 12:00:00.000 UTC\n"
-        "- sent as attempt: 1\n- signed with: sha1, key 5a\n- software: payhub 1.0\n"
+        "- duration: 0.250 s\n- bytes sent / received: 10 / 10\n- your clock (Date): 2026-01-31 12:00:00.000 UTC\n"
+        "- attempt: 1\n- signed with: sha1, key 5a\n- software: payhub 1.0\n"
     )
     assert request + answer + about in page
 
@@ -301,7 +301,7 @@ def test_an_answer_that_contradicts_again_and_again() -> None:
     made = [record(State.FAILED, contradicted=True)]
     text, inside = (Ticket.of(key(), made, entries, at=START, internal=internal) for internal in (False, True))
     assert (
-        "`succeeded`; it came 4 times, last at 2026-01-31 12:09:00.000 UTC; **CONTRADICTS"
+        "`succeeded`; received 4 times, last at 2026-01-31 12:09:00.000 UTC; **CONTRADICTS"
         in text.rendered("md").decode()
     )
     assert '"last_at": "2026-01-31T12:09:00.000Z"' in inside.rendered("json").decode()

@@ -10,7 +10,7 @@ from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, 
 from payhub.plans.fetch import NOT_FOUND
 from payhub.ticket import LANGS, Lang, Situation, Ticket
 from payhub.ticket.situations import Doubt, Story
-from payhub.ticket.texts import LABELS
+from payhub.ticket.texts import TEXTS
 from tests.journal.making import facts, key
 
 from .conftest import START, Told
@@ -182,7 +182,7 @@ def test_how_long_it_lasts(seconds: int, words: str) -> None:
     """How long an order has waited is told in its two greatest units."""
     at = START + MINUTE + dt.timedelta(seconds=seconds)
     told = Ticket.of(key(), [record(State.PENDING)], [exchanged(200), PENDING], at=at).text
-    assert f"accepted by you, not final for {words}\n" in told
+    assert f"accepted by you, no final status after {words}\n" in told
 
 
 def test_the_attempt_that_was_sent_is_told() -> None:
@@ -195,13 +195,13 @@ def test_what_was_never_sent() -> None:
     """Of an order that was not sent it is said that nothing left, and why."""
     made, entries, _, _ = CASES["not sent"]
     told = text(made, *entries)
-    assert "- Sent: no\n- Came back: nothing left our machine: `the connection was cut`" in told
+    assert "- Sent: no\n- Answer to our create request: nothing left our server: `the connection was cut`" in told
 
 
 def test_half_an_answer() -> None:
     """Of an answer that did not come whole the status is told, and that it is not one."""
     made, entries, _, _ = CASES["cut in the body"]
-    assert "- Came back: HTTP 200, no complete answer: `cut`\n" in text(made, *entries)
+    assert "- Answer to our create request: HTTP 200, no complete answer: `cut`\n" in text(made, *entries)
 
 
 def test_the_same_answer_again_is_counted() -> None:
@@ -215,12 +215,14 @@ def test_the_same_answer_again_is_counted() -> None:
 
 def test_without_exchanges() -> None:
     """Where none is kept that is said, in place of what happened."""
-    assert "- Requests and answers are not, or no longer, kept." in text(record(State.UNKNOWN), ATTEMPT, UNKNOWN)
+    assert "- Requests and answers were not kept, or have been deleted since." in text(
+        record(State.UNKNOWN), ATTEMPT, UNKNOWN
+    )
 
 
 TAKEN = {
-    "en": ("- Sent: taken for sending 2026-01-31 12:00:00.000 UTC; whether it left", "- No exchange is on record: "),
-    "ru": ("- Отправлено: взято в отправку 2026-01-31 12:00:00.000 UTC; ушёл ли", "- Обменов не записано: "),
+    "en": ("- Sent: not known; sending began 2026-01-31 12:00:00.000 UTC, and ", "- No request is on record: "),
+    "ru": ("- Отправлено: неизвестно: отправка начата 2026-01-31 12:00:00.000 UTC, ", "- Запросов не зафиксировано: "),
 }
 
 
@@ -231,7 +233,7 @@ def test_what_was_only_taken_for_sending(name: str, lang: Lang) -> None:
     made, entries, _, _ = CASES[name]
     told = text(made, *entries, lang=lang)
     assert [] == [line for line in TAKEN[lang] if line not in told]
-    assert LABELS["nothing_kept"][lang] not in told
+    assert TEXTS[lang].labels.nothing_kept not in told
 
 
 def test_an_attempt_that_did_not_leave_says_nothing_of_the_next() -> None:
@@ -239,20 +241,20 @@ def test_an_attempt_that_did_not_leave_says_nothing_of_the_next() -> None:
     first = exchanged(None, 1, phase=Phase.NOT_SENT, attempt=1)
     entries = [ATTEMPT, first, said(State.NOT_SENT, Source.ANSWER), said(State.SENDING, Source.PLAN, 5)]
     sending = text(record(State.SENDING, attempts=2), *entries)
-    assert "1000.44 RUB: taken for sending 1 h 25 min ago, outcome not known yet\n" in sending
-    assert "- Sent: taken for sending 2026-01-31 12:05:00.000 UTC; " in sending
-    assert "Came back" not in sending
+    assert "1000.44 RUB: sending began 1 h 25 min ago, the outcome is not known yet\n" in sending
+    assert "- Sent: not known; sending began 2026-01-31 12:05:00.000 UTC, " in sending
+    assert TEXTS["en"].labels.answer not in sending
     lost = text(record(State.UNKNOWN, attempts=2), *entries, said(State.UNKNOWN, Source.LEASE, 9))
-    assert "outcome unknown, our process ended while it was being sent\n" in lost
+    assert "outcome unknown, our process stopped while it was sending\n" in lost
 
 
 def test_what_contradicts_is_marked() -> None:
     """An answer and a notification that contradict are marked where they came."""
     made, entries, _, _ = CASES["contradicted by an answer"]
-    assert "your answer: `succeeded`; **CONTRADICTS what we hold**" in text(made, *entries)
+    assert "your answer: `succeeded`; **CONTRADICTS our records**" in text(made, *entries)
     made, entries, _, _ = CASES["contradicted by a notification"]
-    assert "your notification: `done`; **CONTRADICTS what we hold**" in text(made, *entries)
-    assert f"**{LABELS['contradicts']['ru']}**" in text(made, *entries, lang="ru")
+    assert "your notification: `done`; **CONTRADICTS our records**" in text(made, *entries)
+    assert f"**{TEXTS['ru'].labels.contradicts}**" in text(made, *entries, lang="ru")
 
 
 def test_what_a_person_said_stays_here() -> None:

@@ -1,0 +1,39 @@
+"""What others wrote, put into Markdown unchanged and harmless; no I/O."""
+
+import itertools
+import json
+
+import msgspec
+
+from payhub.masking import mask_cards, printable
+
+
+def single_line(text: object) -> str:
+    """Make one harmless line of what others wrote, without a card number."""
+    return mask_cards(printable(" ".join(str(text).splitlines())))
+
+
+def _longest_run(text: str) -> int:
+    """Count the backticks of the longest run of them: a fence has to be longer."""
+    return max((len(list(run)) for character, run in itertools.groupby(text) if character == "`"), default=0)
+
+
+def quoted(text: object) -> str:
+    """Quote a text within a line."""
+    line = single_line(text)
+    fence = "`" * (_longest_run(line) + 1)
+    space = " " if line.startswith(("`", " ")) or line.endswith(("`", " ")) else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def fenced(text: str, language: str) -> str:
+    """Put lines into a block of their own."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def body(value: object, indent: int | None = None) -> str:
+    """Write a body as it is kept: JSON in the order in which it was sent, or the text that stands for it."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=indent)

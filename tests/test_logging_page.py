@@ -103,6 +103,12 @@ def test_every_call_logs_an_event_of_the_table() -> None:
     assert [] == unknown
 
 
+def test_every_event_of_the_table_is_logged() -> None:
+    """No row of the table is dead."""
+    sources = "\n".join(SOURCES)
+    assert [] == [event.name for event in Event if f"Event.{event.name}" not in sources]
+
+
 CARD = "4111111111111111"
 
 

@@ -55,6 +55,7 @@ class Copy:
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "payhub"
         self.site = directory / "site"  # where pip installs what a walk installs
+        self.sources = ""
         for path in files():
             target = self.directory / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,7 @@ class Copy:
     def walk(self, name: str) -> str:
         """Follow a walk, block by block, and return what its commands print."""
         printed = []
+        self.sources = " ".join({block.title for block in blocks(SECTIONS[name]) if block.title.endswith(".py")})
         for block in blocks(SECTIONS[name]):
             path = self.directory / block.title
             if block.language == "diff":
@@ -76,8 +78,9 @@ class Copy:
         return "".join(printed)
 
     def run(self, line: str) -> str:
-        """Run a line as a contributor would, but without a network; it must end well."""
+        """Run a line as a contributor would, but without a network and the minute that mypy takes; it must end well."""
         words = line.replace("pip install --editable", f"pip install {' '.join(OFFLINE)} --target {self.site}")
+        words = words.replace("make lint", f"ruff check {self.sources} && ruff format --check {self.sources}")
         environment = {name: value for name, value in os.environ.items() if name not in {"PAYHUB_CONFIG", "COLUMNS"}}
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
         environment["PYTHONPATH"] = f"{self.directory}{os.pathsep}{self.site}"
@@ -103,7 +106,12 @@ def providers(printed: str) -> None:
     assert re.search(r"(?m)^\d\d passed in ", printed)
 
 
-SHOWN: dict[str, Callable[[str], None]] = {"Add a driver": providers}
+def checks(printed: str) -> None:
+    """Find that every check of the new kind passed, and every guard."""
+    assert 2 == len(re.findall(r"(?m)^\d+ passed(?:, \d+ deselected)? in ", printed))
+
+
+SHOWN: dict[str, Callable[[str], None]] = {"Add a driver": providers, "Add an operation": checks}
 """What must be seen at the end of a walk."""
 
 

@@ -62,7 +62,7 @@ def _members(ticket: Contents) -> dict[str, bytes]:
     if ticket.internal:
         members[f"history{mark}.json"] = _json(values.history(ticket))
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(members.items())}
-    manifest = {**values.head(ticket), "manifest": values.json_form(ticket.manifest), "sha256": sums}
+    manifest = {**values.head(ticket), "manifest": values.jsonable(ticket.manifest), "sha256": sums}
     return {**members, "manifest.json": _json(manifest)}
 
 

@@ -17,12 +17,12 @@ def utc(time: dt.datetime) -> str:
     return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def clock(time: dt.datetime, zone: str = " UTC") -> str:
+def clock(time: dt.datetime) -> str:
     """Write a time as people read it: UTC, milliseconds."""
-    return utc(time).replace("T", " ").replace("Z", zone)
+    return utc(time).replace("T", " ").replace("Z", " UTC")
 
 
-def json_form(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """Turn a value into what JSON can say; an amount is a text, a time has milliseconds.
 
     A result's `raw` is left out: it may hold anything.
@@ -33,18 +33,18 @@ def json_form(value: Any) -> Any:
         case dt.date():  # a provider may not say in which zone its times are
             return utc(value) if isinstance(value, dt.datetime) and value.tzinfo else value.isoformat()
         case Mapping():
-            return {str(key): json_form(item) for key, item in value.items()}
+            return {str(key): jsonable(item) for key, item in value.items()}
         case list() | tuple():
-            return [json_form(item) for item in value]
+            return [jsonable(item) for item in value]
         case msgspec.Struct():
-            return {name: json_form(getattr(value, name)) for name in value.__struct_fields__ if name != "raw"}
+            return {name: jsonable(getattr(value, name)) for name in value.__struct_fields__ if name != "raw"}
     return value
 
 
 def head(ticket: Contents) -> Values:
     """Return which order it is, and how it is."""
     names = ("account", "provider", "kind", "order_id", "provider_id", "situation", "state", "lang", "internal")
-    return {name: json_form(getattr(ticket, name)) for name in names}
+    return {name: jsonable(getattr(ticket, name)) for name in names}
 
 
 def whole(ticket: Contents) -> Values:
@@ -54,7 +54,7 @@ def whole(ticket: Contents) -> Values:
         "text": ticket.text,
         "exchanges": exchanges(ticket),
         "notifications": notifications(ticket),
-        "manifest": json_form(ticket.manifest),
+        "manifest": jsonable(ticket.manifest),
     }
     return {**values, "history": history(ticket)} if ticket.internal else values
 
@@ -92,14 +92,14 @@ def exchanges(ticket: Contents) -> list[Values]:
             "signed_with": exchange.signed_with,
             "software": exchange.software,
         }
-        listed.append(json_form({**values, "context": exchange.context} if ticket.internal else values))
+        listed.append(jsonable({**values, "context": exchange.context} if ticket.internal else values))
     return listed
 
 
 def notifications(ticket: Contents) -> list[Values]:
     """Return what the provider sent by itself; not the digest that a notification is recognised by."""
     return [
-        json_form(
+        jsonable(
             {
                 "number": number,
                 "first_at": noted.at,
@@ -135,5 +135,5 @@ def history(ticket: Contents) -> list[Values]:
                 "last_at": entry.last_at,
                 **msgspec.structs.asdict(entry.evidence),
             }
-            listed.append({name: json_form(value) for name, value in values.items() if value not in _ABSENT})
+            listed.append({name: jsonable(value) for name, value in values.items() if value not in _ABSENT})
     return listed

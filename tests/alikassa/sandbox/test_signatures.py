@@ -48,7 +48,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_any_json_form_is_fine_if_the_signed_bytes_are_the_sent_bytes(merchant: Merchant, body: str) -> None:
+def test_any_jsonable_is_fine_if_the_signed_bytes_are_the_sent_bytes(merchant: Merchant, body: str) -> None:
     """The signature is over the raw body, never over a re-encoding."""
     assert merchant.post("payout", body.encode()).status_code == 200
 

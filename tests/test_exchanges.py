@@ -141,7 +141,7 @@ def test_rule_11_nothing_secret_is_recorded() -> None:
 
 
 def test_half_an_answer_is_kept() -> None:
-    """Of an answer that did not come whole, status, headers and body are what came."""
+    """Of an incomplete answer, status, headers and body are what was received."""
     part = Response(status=502, headers={"cf-ray": "8f3b2c1d4e5f6a7b-FRA"}, body=b'{"id": "7", "num')
     exchange = recorded(Reply(phase=Phase.MAYBE_SENT, part=part, problem="the connection was cut after HTTP 502"))
     assert (502, {"cf-ray": "8f3b2c1d4e5f6a7b-FRA"}, '[not JSON, 16 bytes] {"id": "7", "num', 16, None) == (

@@ -45,7 +45,7 @@ def test_a_plain_text_is_made_again() -> None:
     assert (str, "sesame") == (type(str(HiddenText("sesame"))), str(HiddenText("sesame")))
 
 
-class Told(MaskedStruct, frozen=True):
+class Shape(MaskedStruct, frozen=True):
     id: Clear[str] = ""
     holder: Name[str] = ""
 
@@ -62,16 +62,16 @@ class Told(MaskedStruct, frozen=True):
 )
 def test_half_a_json_text_is_masked_by_its_names(text: str, expected: str) -> None:
     """Of an answer that was cut, each value is shown as that of a whole one would be; the cut one is hidden."""
-    assert expected == mask_json_part(text, Told)
+    assert expected == mask_json_part(text, Shape)
 
 
 def test_a_long_text_is_no_id() -> None:
     """A clear field shows ids and amounts; what is longer is somebody's words, and may quote anything."""
     said = f"{'x ' * 50} phone 79031112233, Sign: {'aB3' * 100}"
-    shown: Any = mask_json({"id": said, said: 1, "holder": ""}, Told)
+    shown: Any = mask_json({"id": said, said: 1, "holder": ""}, Shape)
     assert "79031112233" not in json.dumps(shown)
     assert "aB3aB3" not in json.dumps(shown)
-    assert {"id": "x" * 100} == mask_json({"id": "x" * 100}, Told)
+    assert {"id": "x" * 100} == mask_json({"id": "x" * 100}, Shape)
 
 
 # What is half made when a traceback shows it.

@@ -351,6 +351,6 @@ def test_repr_obeys_the_masks(printed: Any) -> None:
 
 
 def test_a_very_long_text_is_cut_and_not_within_a_number() -> None:
-    """A text that nobody reads to its end is shown by its beginning; no part of a number stands at the cut."""
+    """Of a very long text the beginning is shown; no part of a number stands at the cut."""
     text = "x" * 8180 + " 4111111111111111 " + "y" * 10_000
     assert "x" * 8180 + " [18198 characters]" == mask_value(text, Mask.CLEAR)

@@ -223,7 +223,7 @@ def test_a_long_text_is_cut() -> None:
 @pytest.mark.parametrize("card", CARDS)
 @pytest.mark.parametrize("shift", range(1, 13))
 def test_no_part_of_a_number_stands_at_the_cut(card: str, shift: int) -> None:
-    """Where a text is cut within a number, nothing of the number is left: nobody would know it for one."""
+    """Where a text is cut within a number, nothing of the number is left: a part of it would not be recognised."""
     for written in (card, " ".join(re.findall("....?", card))):
         text = "no, " * 2048
         head = excerpt(text[: MAX_SHOWN - shift] + written + " yes" * 100)

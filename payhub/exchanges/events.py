@@ -56,7 +56,7 @@ def log(event: Event, order: Key | None = None, **fields: object) -> None:
     with contextlib.suppress(Exception):  # a full disk must not turn an answer about money into an error
         logger = _log.bind()
         if isinstance(logger, structlog.stdlib.AsyncBoundLogger):
-            logger = logger.sync_bl  # its own methods are coroutines, which nobody here would await
+            logger = logger.sync_bl  # its own methods are coroutines, which nothing here awaits
         if order is not None:
             fields |= {"account": order.account, "kind": order.kind, "order_id": mask_cards(order.order_id)}
         getattr(logger, event.level)(event.title, **fields)

@@ -57,7 +57,7 @@ ProviderId = Annotated[_T, Mask.PROVIDER_ID]
 """Show the value as it is, and take it for the provider's id of the order."""
 
 Words = Annotated[_T, Mask.WORDS]
-"""Show a text in somebody's words, such as an error's, without what it may quote; see `mask_text`."""
+"""Show a text that a person or a program has worded, such as an error's, without what it may quote; see `mask_text`."""
 
 Link = Annotated[_T, Mask.LINK]
 """Show a URL without its query and user part."""

@@ -1,4 +1,4 @@
-"""What a ticket holds; no I/O."""
+"""What is in a ticket; no I/O."""
 
 import datetime as dt
 
@@ -46,7 +46,7 @@ class Contents(MaskedStruct, frozen=True, kw_only=True):
     """All that a ticket says, as values.
 
     `text` is in Markdown, in `lang`. `history` has what happened on our own side, which only an
-    `internal` ticket tells: evidence, operators' acts, what the application bound to its log.
+    `internal` ticket has: evidence, operators' acts, what the application bound to its log.
     """
 
     account: Clear[str]

@@ -99,9 +99,9 @@ class Story(msgspec.Struct, frozen=True):
         if found is None:
             return None
         mine = (entry for entry in entries if entry.key == key)
-        # Under the same name an account may have been another provider's once: its exchanges are not told.
-        told = (e for e in mine if e.exchange is None or e.exchange.provider == found.facts.provider)
-        return cls(found, tuple(map(_masked_again, told)))
+        # The account's name may once have stood for another provider, whose exchanges are not this one's business.
+        theirs = (e for e in mine if e.exchange is None or e.exchange.provider == found.facts.provider)
+        return cls(found, tuple(map(_masked_again, theirs)))
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:

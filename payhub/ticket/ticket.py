@@ -27,11 +27,7 @@ _MARK = "internal"
 
 
 class Ticket(Contents, frozen=True, kw_only=True):
-    """What a provider's support is told of one order, masked.
-
-    `text` is in Markdown, in `lang`. `history` has what happened on our own side, which only an
-    `internal` ticket tells: evidence, operators' acts, what the application bound to its log.
-    """
+    """A ticket of one order for its provider's support, masked: its contents, and how to give them away."""
 
     @classmethod
     def of(

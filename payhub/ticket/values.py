@@ -1,4 +1,4 @@
-"""What is told of an order as values, for programs; no I/O."""
+"""A ticket as values, for programs; no I/O."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ def exchanges(ticket: Contents) -> list[Values]:
 
 
 def notifications(ticket: Contents) -> list[Values]:
-    """Return what the provider sent by itself; not the digest that a notification is recognised by."""
+    """Return the provider's notifications, but not the digest by which one is recognised."""
     return [
         jsonable(
             {

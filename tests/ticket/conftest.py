@@ -1,4 +1,4 @@
-"""Give the tickets' tests a sandbox, and stories as a real hub has written them."""
+"""A sandbox for the tests of tickets, and stories as a real hub has written them."""
 
 import datetime as dt
 import re
@@ -29,15 +29,15 @@ START = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 STEP = dt.timedelta(seconds=1.234)
 
 
-class Told(NamedTuple):
-    """Hold what a journal tells of an order, and its name."""
+class Records(NamedTuple):
+    """What a journal has of an order, and which order it is."""
 
     key: Key
     records: tuple[Record, ...]
     entries: tuple[Entry, ...]
 
     def ticket(self, lang: Lang = "en", **options: Any) -> Ticket:
-        """Make the ticket, some time after the last that happened."""
+        """Make the ticket, some time after the last entry."""
         at = max(entry.at for entry in self.entries) + STEP
         return Ticket.of(self.key, self.records, self.entries, lang=lang, **{"at": at, **options})
 
@@ -128,7 +128,7 @@ HAPPENINGS: dict[str, Callable[[Hub, Sandbox], None]] = {
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Have a directory with a sandbox's keys."""
+    """Return a directory with a sandbox's keys."""
     return tmp_path_factory.mktemp("sandbox")
 
 
@@ -143,17 +143,17 @@ def sandbox(place: Path) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def told(sandbox: Sandbox) -> Callable[[str], Told]:
-    """Let something happen to an order, and tell what the journal knows of it, with everything fixed that varies."""
+def happen(sandbox: Sandbox) -> Callable[[str], Records]:
+    """Let something happen to an order; return what the journal has of it, with everything fixed that varies."""
 
-    def tell(name: str) -> Told:
+    def recorded(name: str) -> Records:
         with Hub.from_file(sandbox.config) as hub:
             HAPPENINGS[name](hub, sandbox)
             order = PAYMENT if name in {"refused", "not_found"} else PAYOUT
             records, entries = hub.journal.story(order.order_id)
-        return Told(records[0].facts.key, *stilled(records, entries))
+        return Records(records[0].facts.key, *stilled(records, entries))
 
-    return tell
+    return recorded
 
 
 # What varies from run to run: times, ports, and what is made at random.
@@ -167,7 +167,7 @@ _VARIES = {
 
 
 def stilled(records: tuple[Record, ...], entries: tuple[Entry, ...]) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
-    """Give a story the same times and random values each time it happens; nothing else of it is changed."""
+    """Replace what varies from run to run by fixed times and values; nothing else of a story is changed."""
     nobody_waits = {"lease_until": None, "due_at": None, "quiet_until": None}
     text = msgspec.json.encode(([msgspec.structs.replace(r, **nobody_waits) for r in records], entries)).decode()
     times = sorted(set(re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", text)))

@@ -1,4 +1,4 @@
-"""Tickets are what they were: whole files, to be read by whoever changes a phrase.
+"""Tickets are what they were: whole files, to be read whole by the author of a changed phrase.
 
 Each is made of what a real hub wrote into a real journal, on a real sandbox; times, ports and what is
 made at random are fixed. After a change that is meant, write them anew and read the difference:
@@ -15,7 +15,7 @@ import pytest
 
 from payhub.ticket import LANGS, Lang, Ticket
 
-from .conftest import HAPPENINGS, Told
+from .conftest import HAPPENINGS, Records
 
 GOLDEN = Path(__file__).with_name("golden")
 WRITE = os.environ.get("PAYHUB_GOLDEN") == "write"
@@ -36,17 +36,17 @@ def still(ticket: Ticket) -> Ticket:
 
 
 @pytest.mark.parametrize("name", HAPPENINGS)
-def test_tickets_are_what_they_were(told: Callable[[str], Told], name: str) -> None:
+def test_tickets_are_what_they_were(happen: Callable[[str], Records], name: str) -> None:
     """In both languages each is, byte for byte, the file that people have read."""
-    story = told(name)
+    story = happen(name)
     for lang in LANGS:
         compare(f"{name}.{lang}.md", still(story.ticket(lang)).rendered("md"))
 
 
 @pytest.mark.parametrize(("name", "lang"), [("settled", "en"), ("contradicted", "ru")])
-def test_the_form_for_programs_is_what_it_was(told: Callable[[str], Told], name: str, lang: Lang) -> None:
+def test_the_form_for_programs_is_what_it_was(happen: Callable[[str], Records], name: str, lang: Lang) -> None:
     """A program that reads tickets finds what it found."""
-    compare(f"{name}.{lang}.json", still(told(name).ticket(lang)).rendered("json"))
+    compare(f"{name}.{lang}.json", still(happen(name).ticket(lang)).rendered("json"))
 
 
 def test_no_golden_file_is_left_over() -> None:

@@ -1,4 +1,4 @@
-"""A ticket shows what support needs, hides what is nobody's business, and is refused if it would show a secret."""
+"""A ticket shows what support needs, hides what is not its business, and is refused if it would show a secret."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ from payhub.ticket.markup import quoted
 from payhub_alikassa.sandbox import Sandbox
 from tests.journal.making import key
 
-from .conftest import ACCOUNT, CARD, HAPPENINGS, PAYOUT, START, Told
+from .conftest import ACCOUNT, CARD, HAPPENINGS, PAYOUT, START, Records
 from .test_situations import ATTEMPT, MINUTE, PENDING, UNKNOWN, exchanged, record, said
 
 NOISE = random.Random(7)  # noqa: S311 - the same noise each time
@@ -127,9 +127,9 @@ def test_ids_of_all_kinds_are_no_reason_to_refuse() -> None:
 
 
 @pytest.mark.parametrize("name", HAPPENINGS)
-def test_no_form_shows_what_must_not_be_shown(told: Callable[[str], Told], name: str, place: Path) -> None:
+def test_no_form_shows_what_must_not_be_shown(happen: Callable[[str], Records], name: str, place: Path) -> None:
     """Of a real order no form has the card, the holder, a key, a password or a signature."""
-    story = told(name)
+    story = happen(name)
     keys = [line for pem in place.rglob("private.pem") for line in pem.read_text().split() if len(line) > 40]
     secrets = [CARD, "IVAN", "u-881", "203.0.113.24", *keys]
     for form in FORMATS:
@@ -213,7 +213,7 @@ def test_what_is_no_json_is_shown_as_kept() -> None:
 
 
 def test_only_an_internal_ticket_tells_of_our_side(sandbox: Sandbox) -> None:
-    """Operators, evidence, and what the application bound are told with `internal` only; it says that it is so."""
+    """Operators, evidence, and what the application bound are in internal tickets only, which say so."""
     with Hub.from_file(sandbox.config) as hub:
         with structlog.contextvars.bound_contextvars(request_id="req-77", user="boris"):
             sandbox.arm("cut_after_accepting", path="/v1/payout", exact=True)
@@ -225,11 +225,11 @@ def test_only_an_internal_ticket_tells_of_our_side(sandbox: Sandbox) -> None:
         assert [] == [word for word in words if word in theirs.rendered(form).decode("latin-1")]
     for form in ("md", "zip"):
         assert [] == [word for word in words if word not in ours.rendered(form).decode("latin-1")]
-    told = json.loads(ours.rendered("json"))
+    values = json.loads(ours.rendered("json"))
     assert (True, "Anna", {"request_id": "req-77", "user": "boris"}) == (
-        told["internal"],
-        told["history"][-1]["by"],
-        told["exchanges"][0]["context"],
+        values["internal"],
+        values["history"][-1]["by"],
+        values["exchanges"][0]["context"],
     )
     assert ours.rendered().decode().startswith("**INTERNAL: not for the provider**\n\n# Payout po-1")
     assert {"ticket-internal.md", "history-internal.json"} < set(members(ours.rendered("zip")))
@@ -240,7 +240,7 @@ def test_only_an_internal_ticket_tells_of_our_side(sandbox: Sandbox) -> None:
     [("po-1.md", "po-1-internal.md"), ("po-1-internal.zip", "po-1-internal.zip"), ("internal.json", "internal.json")],
 )
 def test_the_name_of_an_internal_file_says_so(tmp_path: Path, given: str, written: str) -> None:
-    """Whoever looks at the file's name knows that it is not for the provider."""
+    """The name of the file says that it is not for the provider."""
     ticket = Ticket.of(key(), [record(State.PENDING)], [PENDING], internal=True)
     assert tmp_path / written == ticket.write(tmp_path / given)
     assert [written] == [path.name for path in tmp_path.iterdir()]
@@ -249,9 +249,9 @@ def test_the_name_of_an_internal_file_says_so(tmp_path: Path, given: str, writte
 # The forms.
 
 
-def test_the_zip_has_each_part_with_its_hash(told: Callable[[str], Told]) -> None:
+def test_the_zip_has_each_part_with_its_hash(happen: Callable[[str], Records]) -> None:
     """The page, each exchange and each notification is a file, and the manifest has the hash of each."""
-    content = members(told("contradicted").ticket().rendered("zip"))
+    content = members(happen("contradicted").ticket().rendered("zip"))
     manifest = json.loads(content["manifest.json"])
     names = [
         f"exchanges/000{number}-{name}.json" for number, name in enumerate(("create_payout", *["fetch_payout"] * 2), 1)
@@ -268,9 +268,9 @@ def test_the_zip_has_each_part_with_its_hash(told: Callable[[str], Told]) -> Non
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_same_story_makes_the_same_bytes(told: Callable[[str], Told], form: Format) -> None:
+def test_the_same_story_makes_the_same_bytes(happen: Callable[[str], Records], form: Format) -> None:
     """A ticket of the same story and time is the same, byte for byte; a zip's times are the newest entry's."""
-    story = told("settled")
+    story = happen("settled")
     first, again = story.ticket().rendered(form), story.ticket().rendered(form)
     assert first == again
     if form == "zip":
@@ -295,7 +295,7 @@ def test_the_manifest_says_how_it_was_made() -> None:
 
 
 def test_an_answer_that_contradicts_again_and_again() -> None:
-    """How often an answer came that contradicts is told, and when it came last; inside, as well."""
+    """A ticket says how often an answer that contradicts came, and when it came last; so does an internal one."""
     again = said(State.SUCCEEDED, Source.STATUS, contradicts=True, times=4, last_at=START + 9 * MINUTE)
     entries = [ATTEMPT, exchanged(), PENDING, again]
     made = [record(State.FAILED, contradicted=True)]
@@ -307,9 +307,9 @@ def test_an_answer_that_contradicts_again_and_again() -> None:
     assert '"last_at": "2026-01-31T12:09:00.000Z"' in inside.rendered("json").decode()
 
 
-def test_no_hash_of_what_was_sent_is_told(told: Callable[[str], Told]) -> None:
-    """Neither what an order nor what a notification is known by is in a ticket: hidden digits could be tried."""
-    story = told("contradicted")
+def test_no_hash_of_what_was_sent_is_shown(happen: Callable[[str], Records]) -> None:
+    """Neither an order's fingerprint nor a notification's digest is in a ticket: hidden digits could be tried."""
+    story = happen("contradicted")
     known_by = [story.records[0].facts.fingerprint, *(e.noted.notice.digest for e in story.entries if e.noted)]
     for form in FORMATS:
         content = story.ticket(internal=True).rendered(form)
@@ -393,7 +393,7 @@ def test_a_hub_makes_tickets(sandbox: Sandbox, open_hub: Callable[..., Any], mod
 
 
 class SlowJournal(MemoryJournal):
-    """Be a journal that answers when it is told to."""
+    """A journal that answers once it is let go."""
 
     def __init__(self) -> None:
         super().__init__()

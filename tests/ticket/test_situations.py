@@ -1,4 +1,4 @@
-"""The situation of an order is told by its state and by how it came there."""
+"""The situation of an order follows from its state and from how it came there."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from payhub.ticket.situations import Doubt, Story
 from payhub.ticket.texts import TEXTS
 from tests.journal.making import facts, key
 
-from .conftest import START, Told
+from .conftest import START, Records
 
 MINUTE = dt.timedelta(minutes=1)
 
@@ -144,7 +144,7 @@ CASES: dict[str, tuple[Record, list[Entry], Situation, Doubt | None]] = {
 
 @pytest.mark.parametrize(("record", "entries", "situation", "doubt"), CASES.values(), ids=CASES)
 def test_situations(record: Record, entries: list[Entry], situation: Situation, doubt: Doubt | None) -> None:
-    """Each state, and each way to it that a provider's support has to be told apart, is a situation."""
+    """Each state, and each way to it that means something else to a provider's support, is a situation."""
     story = Story.of(key(), [record], entries)
     assert story is not None
     assert (situation, doubt) == (story.situation, story.doubt)
@@ -179,10 +179,10 @@ AGES = {0: "0 s", 59: "59 s", 60: "1 min", 3599: "59 min 59 s", 7260: "2 h 1 min
 
 @pytest.mark.parametrize(("seconds", "words"), AGES.items())
 def test_how_long_it_lasts(seconds: int, words: str) -> None:
-    """How long an order has waited is told in its two greatest units."""
+    """How long an order has waited is given in its two greatest units."""
     at = START + MINUTE + dt.timedelta(seconds=seconds)
-    told = Ticket.of(key(), [record(State.PENDING)], [exchanged(200), PENDING], at=at).text
-    assert f"accepted by you, no final status after {words}\n" in told
+    page = Ticket.of(key(), [record(State.PENDING)], [exchanged(200), PENDING], at=at).text
+    assert f"accepted by you, no final status after {words}\n" in page
 
 
 def test_the_attempt_that_was_sent_is_told() -> None:
@@ -194,12 +194,12 @@ def test_the_attempt_that_was_sent_is_told() -> None:
 def test_what_was_never_sent() -> None:
     """Of an order that was not sent it is said that nothing left, and why."""
     made, entries, _, _ = CASES["not sent"]
-    told = text(made, *entries)
-    assert "- Sent: no\n- Answer to our create request: nothing left our server: `the connection was cut`" in told
+    page = text(made, *entries)
+    assert "- Sent: no\n- Answer to our create request: nothing left our server: `the connection was cut`" in page
 
 
 def test_half_an_answer() -> None:
-    """Of an answer that did not come whole the status is told, and that it is not one."""
+    """Of an incomplete answer the ticket gives the status, and says that it is incomplete."""
     made, entries, _, _ = CASES["cut in the body"]
     assert "- Answer to our create request: HTTP 200, no complete answer: `cut`\n" in text(made, *entries)
 
@@ -231,13 +231,13 @@ TAKEN = {
 def test_what_was_only_taken_for_sending(name: str, lang: Lang) -> None:
     """Of an order whose process was killed nothing is said to have been sent, nor to be no longer kept."""
     made, entries, _, _ = CASES[name]
-    told = text(made, *entries, lang=lang)
-    assert [] == [line for line in TAKEN[lang] if line not in told]
-    assert TEXTS[lang].labels.nothing_kept not in told
+    page = text(made, *entries, lang=lang)
+    assert [] == [line for line in TAKEN[lang] if line not in page]
+    assert TEXTS[lang].labels.nothing_kept not in page
 
 
 def test_an_attempt_that_did_not_leave_says_nothing_of_the_next() -> None:
-    """After an attempt of which nothing left, one that was only taken is told as that."""
+    """After an attempt of which nothing left, another that was only begun is reported as that."""
     first = exchanged(None, 1, phase=Phase.NOT_SENT, attempt=1)
     entries = [ATTEMPT, first, said(State.NOT_SENT, Source.ANSWER), said(State.SENDING, Source.PLAN, 5)]
     sending = text(record(State.SENDING, attempts=2), *entries)
@@ -258,16 +258,16 @@ def test_what_contradicts_is_marked() -> None:
 
 
 def test_what_a_person_said_stays_here() -> None:
-    """Neither the name nor the reason of who settled the order is told."""
+    """The provider learns neither the name of the operator who settled the order, nor the reason."""
     act = said(State.FAILED, Source.OPERATOR, reason="told by phone", by="Anna")
     made = record(State.FAILED, reason="told by phone")
-    told = Ticket.of(key(), [made], [exchanged(None), UNKNOWN, act], at=START)
+    ticket = Ticket.of(key(), [made], [exchanged(None), UNKNOWN, act], at=START)
     for form in ("md", "json"):
-        assert [] == [word for word in ("Anna", "phone.") if word in told.rendered(form).decode()]
+        assert [] == [word for word in ("Anna", "phone.") if word in ticket.rendered(form).decode()]
 
 
 def test_only_its_own_order_and_provider() -> None:
-    """Other orders with the same id, and exchanges with whoever else the account was once with, are left out."""
+    """Other orders with the same id, and exchanges with an earlier provider of the account, are left out."""
     other = Key("shop", "payment", "po-1")
     entries = [
         exchanged(500),
@@ -284,6 +284,6 @@ def test_an_unknown_order() -> None:
         Ticket.of(key("po-2"), [record(State.UNKNOWN)], [])
 
 
-def test_real_stories_are_in_their_situations(told: Callable[[str], Told]) -> None:
+def test_real_stories_are_in_their_situations(happen: Callable[[str], Records]) -> None:
     """What a real hub writes down is understood."""
-    assert Situation.SETTLED is told("settled").ticket().situation
+    assert Situation.SETTLED is happen("settled").ticket().situation

@@ -129,10 +129,10 @@ def test_how_often(count: int, en: str, ru: str) -> None:
 )
 @pytest.mark.parametrize("name", CASES)
 def test_a_kind_without_words_of_its_own_can_be_read(name: str, lang: Lang, head: str) -> None:
-    """A new kind of order is called by its name, until somebody writes its row of words."""
+    """A new kind of order is called by its name, until its row of words is written."""
     made, entries, _, _ = CASES[name]
     known = msgspec.structs.replace(made, facts=facts(kind="gift_card"))
     key = known.facts.key
-    told = [msgspec.structs.replace(entry, key=key) for entry in entries]
-    text = Ticket.of(key, [known], told, lang=lang, at=START).text
+    kept = [msgspec.structs.replace(entry, key=key) for entry in entries]
+    text = Ticket.of(key, [known], kept, lang=lang, at=START).text
     assert (text.startswith(head), "{" in text.partition("## ")[0], "None" in text) == (True, False, False)

@@ -136,11 +136,6 @@ def _not_json(body: bytes, shape: type[msgspec.Struct] | None) -> str:
     return f"[not JSON, {len(body)} bytes{cut}] {mask_text(head)}"
 
 
-@functools.cache
-def _shown_headers(more: frozenset[str]) -> frozenset[str]:
-    return SHOWN_HEADERS.union(map(str.lower, more)) - SECRET_HEADERS
-
-
 _ID = re.compile(r"[\w.:/=-]{1,100}", re.ASCII)
 
 
@@ -154,7 +149,7 @@ def _header(name: str, value: str) -> str:
 
 
 def _headers(headers: Mapping[str, str], more: frozenset[str]) -> dict[str, str]:
-    names = _shown_headers(more)
+    names = SHOWN_HEADERS.union(map(str.lower, more)) - SECRET_HEADERS
     return {shown: _header(shown, value) for name, value in headers.items() if (shown := name.lower()) in names}
 
 

@@ -65,32 +65,9 @@ def _is_random(token: str) -> bool:
     return len(set(token)) >= _MANY and all(any(map(kind, token)) for kind in kinds)
 
 
-def _plain_leaks(text: str) -> Iterator[Leak]:
-    """Find what leaks in a text as it is."""
-    rest = _ID.sub("#", text)
-    if mask_cards(rest) != rest:
-        yield "card number"
-    if _KEY.search(text):
-        yield "key"
-    if any(_is_random(token) for token in _BASE64.findall(text) if len(token) >= _LONG_BASE64):
-        yield "signature"
-    if _SECRET.search(text):
-        yield "secret"
-
-
 # How it may be written.
 
 _FOLDED = re.compile(r"(?:[A-Za-z0-9+/]{60,76}(?:\r?\n|\\r\\n|\\n)[ \t]*){2,}[A-Za-z0-9+/]+={0,2}")
-
-
-def _folded(text: str) -> Iterator[tuple[Leak, int, str]]:
-    """Find signatures in Base64 that was folded into lines."""
-    for block in _FOLDED.finditer(text):
-        token = re.sub(r"\s|\\r|\\n", "", block.group()).rstrip("=")
-        if _is_random(token):
-            yield "signature", text.count("\n", 0, block.start()) + 1, "folded"
-
-
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -112,8 +89,15 @@ def _decoded(text: str) -> Iterator[tuple[str, str]]:
 
 def _leaks(text: str, depth: int) -> Iterator[tuple[Leak, tuple[str, ...]]]:
     """Look at a text as it is, and then at what may be encoded in it."""
-    for leak in _plain_leaks(text):
-        yield leak, ()
+    rest = _ID.sub("#", text)
+    if mask_cards(rest) != rest:
+        yield "card number", ()
+    if _KEY.search(text):
+        yield "key", ()
+    if any(_is_random(token) for token in _BASE64.findall(text) if len(token) >= _LONG_BASE64):
+        yield "signature", ()
+    if _SECRET.search(text):
+        yield "secret", ()
     if depth:
         for encoding, decoded in _decoded(text):
             for leak, inner in _leaks(decoded, depth - 1):
@@ -137,7 +121,10 @@ def find_leaks(text: str | bytes) -> tuple[Finding, ...]:
     """
     plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
     plain = plain.replace("\0", "").replace("\\/", "/")  # UTF-16; PHP's way to write a slash
-    found = {(leak, number): encoding for leak, number, encoding in _folded(plain)}
+    found: dict[tuple[Leak, int], str] = {}
+    for block in _FOLDED.finditer(plain):
+        if _is_random(re.sub(r"\s|\\r|\\n", "", block.group()).rstrip("=")):
+            found["signature", plain.count("\n", 0, block.start()) + 1] = "folded"
     for number, line in enumerate(plain.splitlines(), 1):
         for leak, encodings in _leaks(line, _DEPTH):
             found.setdefault((leak, number), " in ".join(encodings))

@@ -1,24 +1,28 @@
 """List the lines of the code that takes an order from the caller to the provider, and die at them."""
 
 import dis
+import importlib
 import inspect
 import linecache
 import os
+import pkgutil
 import sys
 import threading
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from payhub.journal import records, states
-from payhub.journal.sql import engine, journal, rows, statements
-from payhub.plans import advance, create, fetch, identity, plan, resolve, rules, settle
-from payhub.transport import connection, deadline, runner
+from payhub import journal, plans, transport
+from payhub.journal import sql
+from torture import ROOT
 
-MODULES: tuple[types.ModuleType, ...] = (
-    *(plan, rules, identity, settle, create, fetch, advance, resolve, runner, connection, deadline),
-    *(journal, engine, statements, rows, records, states),
+MODULES: tuple[types.ModuleType, ...] = tuple(
+    importlib.import_module(f"{package.__name__}.{found.name}")
+    for package in (plans, transport, journal, sql)
+    for found in pkgutil.iter_modules(package.__path__)
+    if not found.ispkg
 )
 """Plan, journal and send: where an order is written down, sent, written down again, and asked about."""
 
@@ -46,6 +50,11 @@ class Line(NamedTuple):
 
 
 _FILES: Mapping[str, str] = {inspect.getsourcefile(module) or "": module.__name__ for module in MODULES}
+
+
+def source(line: Line) -> str:
+    """Return the file that a line is in, within the repository."""
+    return str(Path(sys.modules[line.module].__file__ or "").resolve().relative_to(ROOT))
 
 
 def listed() -> frozenset[Line]:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import pkgutil
+import re
 import sqlite3
 import subprocess
 import sys
@@ -25,8 +26,9 @@ from payhub.journal import Evidence, Facts, Source, State, records
 from payhub.journal.sql import SqlJournal
 from payhub.journal.states import allowed
 from torture import __main__ as program
-from torture.experiments import builds, disks, evidence
+from torture.experiments import builds, disks, evidence, unreached
 from torture.judge import Fault, Judge
+from torture.lines import Line, listed
 from torture.report import NOT_TRIED, Bench, Finding, Result, bound, written
 
 
@@ -131,6 +133,52 @@ def test_every_build_names_its_claim() -> None:
 def test_what_a_build_breaks_is_there(target: str) -> None:
     """A function that was moved or renamed is found here, and not by an experiment that breaks down."""
     assert callable(pkgutil.resolve_name(target))
+
+
+def test_functions_named_as_unreached_are_there() -> None:
+    """A function that was moved or renamed is found here, and not by a long run."""
+    assert [] == unreached.find_names_gone(listed())
+
+
+def a_line(function: str, number: int = 1) -> Line:
+    module, _, name = function.rpartition(".")
+    return Line(module, name, number)
+
+
+CREATE, ASK = a_line("payhub.plans.create.create"), a_line("payhub.plans.fetch.ask")
+FETCH = [a_line("payhub.plans.fetch.fetch", number) for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("reached", "left_out", "words"),
+    [
+        ([], [a_line("payhub.plans.fetch.new")], r"payhub\.plans\.fetch\.new: no way enters it, and it is not named"),
+        ([ASK], [], r"payhub\.plans\.fetch\.ask: named as never entered, and a way enters it"),
+        ([CREATE], [CREATE._replace(number=2)], r"create:2 create `.*`: no way leads here, where money is sent"),
+        (FETCH[:50], FETCH[50:], r"50\.0% of the lines of entered functions are not reached"),
+    ],
+    ids=["a new function", "a name too many", "money", "too many lines"],
+)
+def test_what_no_way_reaches_is_judged(reached: list[Line], left_out: list[Line], words: str) -> None:
+    """A function without a reason, a reason without its function, a line that sends money, and too many of any."""
+    assert any(
+        re.fullmatch(f".*{words}.*", failure) for failure in unreached.judge_unreached(reached, left_out).failures
+    )
+
+
+def test_a_function_that_is_named_is_no_failure() -> None:
+    """It is known why no way enters it; it is counted by its reason, and none of its lines is printed."""
+    judged = unreached.judge_unreached(FETCH, [ASK])
+    assert not any("fetch.ask" in failure for failure in judged.failures)
+    assert "1 ask a question that is about no order." in next(unreached.describe_unreached(FETCH, [ASK]))
+
+
+def test_the_report_shows_each_line_that_no_way_reaches() -> None:
+    """The file, the number and what stands there."""
+    line = min(line for line in listed() if line.function == "fetch")
+    _, text = unreached.describe_unreached([line._replace(number=1)], [line])
+    assert f"payhub/plans/fetch.py:{line.number}  {line.text}" in text
+    assert "1 of 2 lines" in text
 
 
 FACTS = Facts(

@@ -1,11 +1,10 @@
 """End a process at every line between the caller and the provider, one line at a time.
 
 The lines are read from the compiled code. One run without a death says which of them the normal
-way of an order visits; runs of other ways say which more can be reached, and by what. A line that no
-way reaches, and that is not named in `ways.py` with the reason, is a failure.
+way of an order visits; runs of other ways say which more can be reached, and by what. What no way
+reaches is judged by `unreached.py`.
 """
 
-import fnmatch
 import functools
 import gc
 import itertools
@@ -17,7 +16,8 @@ import msgspec
 
 from payhub.journal.states import State
 from torture.claims import broken, finish
-from torture.experiments.ways import ELSEWHERE, UNREACHED, WAYS, Hubs, Way
+from torture.experiments.unreached import describe_unreached, judge_unreached
+from torture.experiments.ways import WAYS, Hubs, Way
 from torture.judge import Judge
 from torture.lines import DIED, MODULES, Line, die_at, listed, visited
 from torture.processes import call, each
@@ -53,6 +53,11 @@ class Map(msgspec.Struct, frozen=True, kw_only=True):
     unreached: tuple[Line, ...]
     walks: tuple[tuple[Way, str], ...]
 
+    @property
+    def reached(self) -> frozenset[Line]:
+        """Return the lines that any way visits."""
+        return frozenset(line for _, lines in self.visits for line in lines)
+
 
 def at_every_line(bench: Bench, only: Sequence[Way] = WAYS) -> Found:
     """Die `trials` times at every line that any way visits; 0 is once at a sample of them."""
@@ -83,7 +88,7 @@ def at_every_line(bench: Bench, only: Sequence[Way] = WAYS) -> Found:
                 problems.append(f"{order_id}: was not sent before the death, and not once after it")
     findings = _findings(wanted, died, problems)
     if only is WAYS:
-        findings.append(_overlooked(known.unreached))
+        findings.append(judge_unreached(known.reached, known.unreached))
     return Found(findings, _notes(known))
 
 
@@ -173,28 +178,10 @@ def _findings(wanted: Sequence[_Trial], died: Sequence[_Trial], problems: Sequen
     return [finding for finding in found if finding.trials or finding.failures]
 
 
-def _overlooked(unreached: Sequence[Line]) -> Finding:
-    """Find lines that no way reaches and nobody named, and names of what is reached or gone."""
-    unnamed = [f"{line} `{line.text}`: no way leads here" for line in unreached if not _reasons(line)]
-    used = {reason for line in unreached for reason in _reasons(line)}
-    stale = [f"{name}: named as unreached, and there is no such line" for name in {*ELSEWHERE, *UNREACHED} - used]
-    return Finding(
-        fault="lines that no way reaches are known", trials=len(unreached), failures=(*unnamed, *sorted(stale))
-    )
-
-
-def _reasons(line: Line) -> list[str]:
-    """Return the names under which it is known that no way reaches a line."""
-    function = f"{line.module}.{line.function}"
-    patterns = [name for name in ELSEWHERE if fnmatch.fnmatchcase(function, name)]
-    return patterns or [name for name in UNREACHED if f"{function}: {line.text}".startswith(name)]
-
-
 def _notes(known: Map) -> list[str]:
-    visited = sum(len(lines) for _, lines in known.visits)
+    count = len(known.reached)
     modules = ", ".join(module.__name__ for module in MODULES)
-    reasons = Counter((ELSEWHERE | UNREACHED)[name] for line in known.unreached for name in _reasons(line))
     return [
-        f"Lines listed from the code of {modules}: {visited + len(known.unreached)}; the ways lead along {visited}.",
-        f"Not reached, by reason: {'; '.join(f'{count} {reason}' for reason, count in reasons.items())}.",
+        f"Lines listed from the code of {modules}: {count + len(known.unreached)}; the ways lead along {count}.",
+        *describe_unreached(known.reached, known.unreached),
     ]

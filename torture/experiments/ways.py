@@ -1,21 +1,22 @@
-"""Lead an order along every line between the caller and the provider, and back: the ways of `deaths.py`.
-
-What no way leads along is named here with the reason, so that a new line without a trial is noticed.
-"""
+"""Lead an order along every line between the caller and the provider, and back: the ways of `deaths.py`."""
 
 import asyncio
 import contextlib
+import itertools
 import resource
 import time
-from collections.abc import Callable
-from typing import NamedTuple, Self
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, Self
+from unittest import mock
 
 import msgspec
 
-from payhub import AsyncHub, Hub, Money, PayhubError, hookimpl
-from payhub.driver import Schedule
-from payhub.journal import Evidence, Key, Notice, Source, State
+from payhub import AsyncHub, Hub, InvalidOrder, JournalFailed, Money, PayhubError, PayoutOrder, Status, hookimpl
+from payhub.driver import Flow, Schedule
+from payhub.journal import Evidence, Key, Notice, Opened, Source, State
+from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
+from payhub.transport.runner import Runner
 from torture.judge import FIRST_ID, Fault, Judge
 from torture.processes import start, until
 from torture.provider import NAME, SCHEDULE
@@ -23,17 +24,17 @@ from torture.shop import ACCOUNT, Shop, order
 
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 _PACED = "max_per_second = 1000"
-_OVERSLEPT = 1e-6
+_INSTANT = 1e-6
 _PATIENCE = 30.0
 
 
 class Hubs(NamedTuple):
-    """Hold hubs on one journal, under one key of the fingerprints.
+    """Hubs on one journal, under one key of the fingerprints.
 
     But for `elsewhere`, which has a journal of its own. `hasty` does not wait long for an answer, and
-    `steady` so long that whoever looks meanwhile finds an order being sent. `refused` speaks to an
-    address where nobody listens, `paced` and the asynchronous one have a rate limit, and in `late` a
-    lease ends before anything can be sent.
+    `steady` so long that others meanwhile find an order being sent. `refused` speaks to an address where
+    nobody listens, and those that are `paced` have a rate limit. In `late` a lease ends before anything
+    can be sent; the `hurried` ones have a rate limit too, and a deadline that has always passed.
     """
 
     plain: Hub
@@ -42,13 +43,16 @@ class Hubs(NamedTuple):
     refused: Hub
     paced: Hub
     late: Hub
+    hurried: Hub
     elsewhere: Hub
-    asynchronous: AsyncHub
+    awaited: AsyncHub
+    awaited_paced: AsyncHub
+    awaited_hurried: AsyncHub
 
     @classmethod
     def of(cls, shop: Shop) -> Self:
         """Open them; nothing is connected yet."""
-        plain = shop.hub(_OBSERVER)
+        plain = shop.hub(_PLUGIN)
         key = shop.configuration.with_name("payhub.key").read_bytes()
 
         def beside(name: str, **changes: object) -> Shop:
@@ -57,47 +61,54 @@ class Hubs(NamedTuple):
             other.configuration.with_name("payhub.key").write_bytes(key)
             return other
 
+        paced, hurried = beside("paced", more=_PACED), beside("hurried", more=_PACED, deadline=_INSTANT)
         return cls(
             plain=plain,
-            hasty=beside("hasty", deadline=0.5).hub(_OBSERVER),
-            steady=beside("steady", lease=9.0, deadline=8.0).hub(_OBSERVER),
-            refused=beside("refused", url=_NOBODY_LISTENS).hub(_OBSERVER),
-            paced=beside("paced", more=_PACED).hub(_OBSERVER),
-            late=beside("late", lease=_OVERSLEPT, deadline=_OVERSLEPT / 10).hub(_OBSERVER),
+            hasty=beside("hasty", deadline=0.5).hub(_PLUGIN),
+            steady=beside("steady", lease=9.0, deadline=8.0).hub(_PLUGIN),
+            refused=beside("refused", url=_NOBODY_LISTENS).hub(_PLUGIN),
+            paced=paced.hub(_PLUGIN),
+            late=beside("late", lease=_INSTANT, deadline=_INSTANT / 10).hub(_PLUGIN),
+            hurried=hurried.hub(_PLUGIN),
             elsewhere=beside("elsewhere", journal="sqlite:///payhub.db").hub(),
-            asynchronous=beside("asynchronous", more=_PACED).async_hub(_OBSERVER),
+            awaited=shop.async_hub(_PLUGIN),
+            awaited_paced=paced.async_hub(_PLUGIN),
+            awaited_hurried=hurried.async_hub(_PLUGIN),
         )
 
-    def close(self) -> None:
-        """Close them all."""
-        for hub in self[:-1]:
-            hub.close()
-        asyncio.run(self.asynchronous.close())
 
+class _Plugin:
+    """An application's plugin that does something to this process, or to the order, when the way has armed it.
 
-class _Observer:
-    """Be an observer that does something to this process, or to the order, when the provider has answered."""
+    `act` happens once, when the provider has answered; `bend` makes another flow of the driver's.
+    """
 
-    armed: Callable[[], object] | None = None
+    act: Callable[[], object] | None = None
+    bend: Callable[[Flow[Any], PayoutOrder], Flow[Any]] | None = None
 
     @hookimpl
     def payhub_event(self, event: object) -> None:  # noqa: ARG002 - the hook's argument
-        act, self.armed = self.armed, None
+        act, self.act = self.act, None
         if act is not None:
             act()
 
+    @hookimpl(wrapper=True)
+    def payhub_create_payout(self, order: PayoutOrder) -> Generator[None, Flow[Any], Flow[Any]]:
+        flow = yield
+        return flow if self.bend is None else self.bend(flow, order)
 
-_OBSERVER = _Observer()
+
+_PLUGIN = _Plugin()
 
 Act = Callable[[Hubs, str], object]
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """Lead an order along lines that no way before it may visit.
+    """A way of an order, along lines that no way before it may visit.
 
     `before` happens before the lines count, in the same process. What `act` raises is judged by the
-    journal and the judge. `invalid` orders are refused before anything is written; about `lied` ones
-    the judge does not tell the truth.
+    journal and the judge. Of `invalid` orders nothing is written; about `lied` ones the judge does not
+    tell the truth.
     """
 
     name: str
@@ -109,7 +120,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 
     def walk(self, hubs: Hubs, order_id: str) -> None:
         """Do what leads along the way."""
-        with contextlib.suppress(PayhubError):
+        with contextlib.suppress(PayhubError, KeyboardInterrupt, asyncio.CancelledError):
             self.act(hubs, order_id)
 
 
@@ -123,12 +134,15 @@ def _creating(hub: str = "plain", *, other: bool = False, amount: str | None = N
     return act
 
 
-def _awaiting(hubs: Hubs, order_id: str) -> None:
-    asyncio.run(hubs.asynchronous.create_payout(ACCOUNT, order(order_id)))
+def _awaiting(hub: str = "awaited", *, other: bool = False) -> Act:
+    def act(hubs: Hubs, order_id: str) -> None:
+        asyncio.run(getattr(hubs, hub).create_payout(ACCOUNT, order(order_id, other=other)))
+
+    return act
 
 
 def _advancing_awaited(hubs: Hubs, order_id: str) -> None:
-    asyncio.run(hubs.asynchronous.advance(ACCOUNT, "payout", order_id))
+    asyncio.run(hubs.awaited_paced.advance(ACCOUNT, "payout", order_id))
 
 
 def _fetching(hub: str = "plain") -> Act:
@@ -162,7 +176,7 @@ def _asked_once(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     _advancing("hasty")(hubs, order_id)
 
 
-def _told_of(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+def _notified(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     """Keep a notification of an order, as genuine as one can be."""
     named = Notice(
         account=ACCOUNT,
@@ -177,15 +191,15 @@ def _told_of(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     hubs.plain.journal.notice(named, window=5.0, lease=5.0)
 
 
-def _forgotten_and_told_of(hubs: Hubs, order_id: str, judge: Judge) -> None:
-    """Leave the order as it is when the journal was put back from a copy: sent, told of, and not in it."""
+def _forgotten_and_notified(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    """Leave the order as it is when the journal was put back from a copy: sent, notified, and not in it."""
     _creating("elsewhere")(hubs, order_id)
-    _told_of(hubs, order_id, judge)
+    _notified(hubs, order_id, judge)
 
 
-def _created_and_told_of(hubs: Hubs, order_id: str, judge: Judge) -> None:
+def _created_and_notified(hubs: Hubs, order_id: str, judge: Judge) -> None:
     _created(hubs, order_id)
-    _told_of(hubs, order_id, judge)
+    _notified(hubs, order_id, judge)
 
 
 def _denied(hubs: Hubs, order_id: str, judge: Judge) -> None:
@@ -208,7 +222,7 @@ def _being_sent(hubs: Hubs, order_id: str, judge: Judge) -> None:
 def _abandoned(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     """Leave the order as a process leaves it that died before it sent."""
     known = hubs.plain.registry.account(ACCOUNT)
-    hubs.plain.journal.open(facts_of(known, "payout", order(order_id)), _OVERSLEPT)
+    hubs.plain.journal.open(facts_of(known, "payout", order(order_id)), _INSTANT)
 
 
 def _full(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
@@ -217,24 +231,108 @@ def _full(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
 
 
 def _full_later(hubs: Hubs, order_id: str, judge: Judge) -> None:
-    _OBSERVER.armed = lambda: _full(hubs, order_id, judge)
+    _PLUGIN.act = lambda: _full(hubs, order_id, judge)
 
 
-def _settled_meanwhile(provider_id: str | None = None) -> Callable[[Hubs, str, Judge], None]:
-    """Let a resolver find out how the order ended, and under which id, before its sender reports."""
+def _settled_meanwhile(
+    provider_id: str | None = None, state: State = State.SUCCEEDED
+) -> Callable[[Hubs, str, Judge], None]:
+    """Let a resolver find out what became of the order, and under which id, before its sender reports."""
 
     def before(hubs: Hubs, order_id: str, _judge: Judge) -> None:
         key = Key(ACCOUNT, "payout", order_id)
-        ended = Evidence(source=Source.STATUS, state=State.SUCCEEDED, provider_id=provider_id)
+        ended = Evidence(source=Source.STATUS, state=state, provider_id=provider_id)
 
         def settle() -> None:
             for found in (Evidence(source=Source.LEASE, state=State.UNKNOWN), ended):
                 hubs.plain.journal.settle(key, found, Schedule())
 
-        _OBSERVER.armed = settle
+        _PLUGIN.act = settle
 
     return before
 
+
+def _bent(bend: Callable[[Flow[Any], PayoutOrder], Flow[Any]]) -> Callable[[Hubs, str, Judge], None]:
+    """Make another driver of the account's, for this process."""
+
+    def before(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+        _PLUGIN.bend = bend
+
+    return before
+
+
+def _refusing(_flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
+    raise InvalidOrder("to", "a wrapper of this application's allows no payouts today")
+
+
+def _created_and_refused(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    _created(hubs, order_id)
+    _bent(_refusing)(hubs, order_id, judge)
+
+
+def _sending_nothing(_flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
+    yield from ()
+    return PAYOUT.unknown(order)
+
+
+def _sending_twice(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
+    call = next(flow)
+    yield call
+    yield call
+
+
+def _changing(**changes: object) -> Callable[[Hubs, str, Judge], None]:
+    """Let the driver make a mistake with its result, or return something else."""
+
+    def bend(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
+        payout = yield from flow
+        return msgspec.structs.replace(payout, **changes) if changes else "paid"
+
+    return _bent(bend)
+
+
+def _failing(flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
+    """Call the payout failed, whatever the answer is."""
+    yield next(flow)
+    return msgspec.structs.replace(PAYOUT.unknown(order), status=Status.FAILED)
+
+
+def _being_sent_and_unreadable(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    """Let the journal fail when it has once said that another process sends the order."""
+    _being_sent(hubs, order_id, judge)
+    opened = hubs.plain.journal.open
+    calls = itertools.count()
+
+    def once(*asked: Any) -> Opened:
+        if next(calls):
+            raise JournalFailed("the journal failed: it cannot be read any more")
+        return opened(*asked)
+
+    mock.patch.object(hubs.plain.journal, "open", once).start()
+
+
+def _breaking(target: str, cause: type[BaseException]) -> Callable[[Hubs, str, Judge], None]:
+    """Let a function raise, for this process: an interruption there, or a mistake of payhub's own."""
+
+    def before(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+        mock.patch(target, side_effect=cause).start()
+
+    return before
+
+
+def _runner_breaks(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+    """Let the runner raise, for this process, when it has sent and been answered."""
+    exchange: Any = vars(Runner)["_exchange"]
+
+    def breaks(*arguments: Any) -> None:
+        exchange(*arguments)
+        raise RuntimeError("a mistake of the runner's")
+
+    mock.patch.object(Runner, "_exchange", breaks).start()
+
+
+_ANSWERED = "payhub.transport.connection.CallTrace.take_head"
+"""What is called when the head of an answer has come: by then the order is sent."""
 
 _ENCODED = "application/json\r\nContent-Encoding: gzip"
 _STALLED = Fault(cut=0, end="stall")
@@ -245,39 +343,67 @@ _UNANSWERED = (_ACCEPTED, _NO_ANSWER)
 
 WAYS = (
     Way(name="the normal way", act=_creating()),
-    Way(name="the normal way, awaited", act=_awaiting),
+    Way(name="the normal way, awaited", act=_awaiting()),
     Way(name="HTTP 500", act=_creating(), faults=(_ACCEPTED,)),
     Way(name="connection refused", act=_creating("refused")),
     Way(name="a rate limit", act=_creating("paced")),
+    Way(name="a rate limit, awaited", act=_awaiting("awaited_paced")),
     Way(name="a lease that is over before it is sent", act=_creating("late")),
     Way(name="answer cut", act=_creating(), faults=(Fault(cut=100, end="close"),)),
     Way(name="no answer in time", act=_creating("hasty"), faults=(_STALLED,)),
     Way(name="encoded answer", act=_creating(), faults=(Fault(kind=_ENCODED),)),
-    Way(name="encoded answer, awaited", act=_awaiting, faults=(Fault(kind=_ENCODED),)),
+    Way(name="encoded answer, awaited", act=_awaiting(), faults=(Fault(kind=_ENCODED),)),
     Way(name="answer too large", act=_creating(), faults=(Fault(pad=1 << 20),)),
     Way(name="another amount in the answer", act=_creating(), faults=(Fault(change={"amount": "1.00"}),), lied=True),
     Way(name="settled before its sender reports", act=_creating(), before=_settled_meanwhile()),
     Way(name="denied by its sender's report", act=_creating(), before=_settled_meanwhile("5"), lied=True),
+    Way(
+        name="found out before its sender reports that it was not sent",
+        act=_creating("refused"),
+        before=_settled_meanwhile(state=State.NEEDS_ATTENTION),
+        lied=True,
+    ),
     Way(name="the same order again", act=_creating(), before=_created),
     Way(name="another order under its id", act=_creating(other=True), before=_created),
-    Way(name="told of before it was created", act=_creating(), before=_forgotten_and_told_of),
+    Way(name="another order under its id, awaited", act=_awaiting(other=True), before=_created),
+    Way(name="notified before it was created", act=_creating(), before=_forgotten_and_notified),
     Way(name="while another process sends it", act=_creating(), before=_being_sent, faults=(_STALLED,)),
-    Way(name="awaited while another process sends it", act=_awaiting, before=_being_sent, faults=(_STALLED,)),
+    Way(name="awaited while another process sends it", act=_awaiting(), before=_being_sent, faults=(_STALLED,)),
+    Way(
+        name="sent by another process, and then no journal",
+        act=_creating(),
+        before=_being_sent_and_unreadable,
+        faults=(_STALLED,),
+    ),
     Way(name="disk full before sending", act=_creating(), before=_full),
     Way(name="disk full after sending", act=_creating(), before=_full_later),
+    Way(name="no time left under a rate limit", act=_creating("hurried")),
+    Way(name="no time left under a rate limit, awaited", act=_awaiting("awaited_hurried")),
+    Way(name="a log that fails", act=_creating(), before=_breaking("payhub.exchanges.record.describe", OSError)),
+    Way(name="interrupted by the answer", act=_creating(), before=_breaking(_ANSWERED, KeyboardInterrupt)),
+    Way(name="canceled by the answer", act=_awaiting(), before=_breaking(_ANSWERED, asyncio.CancelledError)),
+    Way(name="a runner that breaks down", act=_creating(), before=_runner_breaks),
+    Way(name="a driver that sends nothing", act=_creating(), before=_bent(_sending_nothing), invalid=True),
+    Way(name="a driver that sends twice", act=_creating(), before=_bent(_sending_twice)),
+    Way(name="a driver that returns something else", act=_creating(), before=_changing()),
+    Way(name="a driver that returns a malformed result", act=_creating(), before=_changing(provider_id=7)),
+    Way(name="a driver that believes HTTP 500", act=_creating(), before=_bent(_failing), faults=(_ACCEPTED,)),
+    Way(name="refused by a wrapper", act=_creating(), before=_bent(_refusing), invalid=True),
+    Way(name="the same order again, refused by a wrapper", act=_creating(), before=_created_and_refused),
+    Way(name="another order under its id, refused", act=_creating(other=True), before=_created_and_refused),
     Way(name="an amount of nothing", act=_creating(amount="0.00"), invalid=True),
     Way(name="an amount with too many digits", act=_creating(amount="1.001"), invalid=True),
     Way(name="asking about it", act=_advancing(), before=_created, faults=(_ACCEPTED,)),
     Way(name="asking about what its sender left", act=_advancing(), before=_abandoned),
     Way(name="asking about what never came", act=_advancing(), before=_created, faults=(_NEVER_CAME,)),
-    Way(name="asking in vain", act=_advancing("hasty"), before=_created, faults=_UNANSWERED),
-    Way(name="asking in vain again", act=_advancing("hasty"), before=_asked_once, faults=_UNANSWERED),
+    Way(name="asking without an answer", act=_advancing("hasty"), before=_created, faults=_UNANSWERED),
+    Way(name="asking again without an answer", act=_advancing("hasty"), before=_asked_once, faults=_UNANSWERED),
     Way(name="asking past the schedule", act=_advancing(), before=_created_long_ago, faults=(_NEVER_CAME,)),
     Way(name="asking, awaited", act=_advancing_awaited, before=_created, faults=(_ACCEPTED,)),
-    Way(name="asking about what the provider told of", act=_advancing(), before=_created_and_told_of),
+    Way(name="asking about what the provider notified", act=_advancing(), before=_created_and_notified),
     Way(name="an application's question", act=_fetching(), before=_created, faults=(_ACCEPTED,)),
     Way(
-        name="an application's question in vain",
+        name="an application's question without an answer",
         act=_fetching("hasty"),
         before=_created,
         faults=_UNANSWERED,
@@ -286,152 +412,3 @@ WAYS = (
     Way(name="an operator's act", act=_resolving, before=_created, faults=(_ACCEPTED,)),
     Way(name="a sweep", act=_sweeping, before=_created, faults=(_ACCEPTED,)),
 )
-
-_LOOKS = "that only look into the journal"
-_TENDS = "that look after the journal: nothing is under way there"
-_PREPARES = "that prepare a hub, before any order"
-_POSTGRES = "of PostgreSQL, where `servers` and `freezes` kill"
-_NOTIFIES = "of notifications, where `deliveries` kills"
-_PAYMENT = "of payments, which go the way of payouts"
-_DRIVER = "for what AliKassa's driver does not do; tests/test_plan.py plays drivers that do"
-_INTERRUPT = "for an interruption of this very process; tests/journal/test_no_error_moves_money.py makes them"
-_MISUSE = "that refuse what was never ordered, or is nobody's to do"
-_NO_NETWORK = "of TLS and of deadlines within a call, which the tests of the runner meet"
-_FORK = "of forks and of another key, which the tests of the journal make"
-_BETTER = "for what was found out while it was sent; tests/journal/test_no_error_moves_money.py finds it out"
-_RARE = "for failures in a row, or of the log"
-
-ELSEWHERE: dict[str, str] = {
-    "payhub.journal.sql.rows.<genexpr>": _PREPARES,
-    "payhub.journal.states.<dictcomp>": _PREPARES,
-    "payhub.journal.sql.statements.<genexpr>": _PREPARES,
-    "payhub.journal.sql.statements.Statements.__init__*": _PREPARES,
-    "payhub.journal.sql.statements._into.*": _PREPARES,
-    "payhub.journal.sql.statements._reserve_slot*": _PREPARES,
-    "payhub.journal.sql.journal.SqlJournal.__init__": _PREPARES,
-    "payhub.journal.sql.engine.open_engine": _PREPARES,
-    "payhub.transport.runner._Runner.__init__": _PREPARES,
-    "payhub.transport.runner._Runner._open_pool": _PREPARES,
-    "payhub.transport.connection.Pools.__init__": _PREPARES,
-    "payhub.transport.connection.timeouts*": _PREPARES,
-    "payhub.transport.connection.tls_context": _PREPARES,
-    "payhub.journal.records.Noted.entry": _LOOKS,
-    "payhub.journal.records.waits": _LOOKS,
-    "payhub.journal.sql.rows.act": _LOOKS,
-    "payhub.journal.sql.rows.attempt": _LOOKS,
-    "payhub.journal.sql.rows.evidence": _LOOKS,
-    "payhub.journal.sql.rows.exchange": _LOOKS,
-    "payhub.journal.sql.rows.noted": _LOOKS,
-    "payhub.journal.sql.database.Database.connection*": _LOOKS,
-    "payhub.journal.sql.database.Database.has_tables": _LOOKS,
-    "payhub.journal.sql.journal.SqlJournal.sealed": _PREPARES,
-    "payhub.journal.sql.journal.SqlJournal.exchanges*": _LOOKS,
-    "payhub.journal.sql.journal.SqlJournal.notices*": _LOOKS,
-    "payhub.journal.sql.journal.SqlJournal.search*": _LOOKS,
-    "payhub.journal.sql.journal.SqlJournal.story*": _LOOKS,
-    "payhub.journal.sql.journal.SqlJournal.unsettled*": _LOOKS,
-    "payhub.journal.records.bare": _TENDS,
-    "payhub.journal.sql.journal.SqlJournal.close": _TENDS,
-    "payhub.journal.sql.database.Database.close": _TENDS,
-    "payhub.journal.sql.database.Database.empty_log": _TENDS,
-    "payhub.journal.sql.journal.SqlJournal.forget*": _TENDS,
-    "payhub.journal.sql.journal.SqlJournal.prune*": _TENDS,
-    "payhub.transport.runner.AsyncRunner.close": _TENDS,
-    "payhub.transport.runner.Runner.close": _TENDS,
-    "payhub.journal.sql.engine.placed": _PREPARES,
-    "payhub.journal.sql.database.Database.pause": _FORK,
-    "payhub.journal.sql.database.Database.resume": _FORK,
-    "payhub.journal.sql.rows.said": _LOOKS,
-    "payhub.journal.sql.engine._prepare_postgresql": _POSTGRES,
-    "payhub.journal.sql.journal.SqlJournal.notice*": _NOTIFIES,
-    "payhub.journal.records.Notice.key": _NOTIFIES,
-    "payhub.journal.records.hint": _NOTIFIES,
-    "payhub.journal.records.notified*": _NOTIFIES,
-    "payhub.plans.plan.unknown_payment": _PAYMENT,
-    "payhub.plans.create.payer_of": _PAYMENT,
-    "payhub.plans.fetch._named": _DRIVER,
-    "payhub.journal.records.unknown_order": _MISUSE,
-    "payhub.plans.create._repeated": _DRIVER,
-    "payhub.plans.advance.giving_up": _MISUSE,
-    "payhub.transport.deadline._DeadlineStream.start_tls": _NO_NETWORK,
-}
-"""Say of which functions no line is reached, and why; a name may have a pattern in it."""
-
-UNREACHED: dict[str, str] = {
-    "payhub.plans.fetch._kept: record = yield from weighed(": _NOTIFIES,
-    "payhub.plans.fetch._kept: except JournalFailed": _RARE,
-    "payhub.plans.fetch._kept: _log.critical(": _RARE,
-    "payhub.plans.fetch.weighed: _log.warning(": _NOTIFIES,
-    "payhub.journal.records._decided: raise IllegalStep(": _MISUSE,
-    "payhub.journal.records._heard: return Evidence(source=": _RARE,
-    "payhub.journal.records.verdict: asserted = ": _NOTIFIES,
-    "payhub.journal.records.verdict: if record.state in": _NOTIFIES,
-    "payhub.journal.records.verdict: if {notice.state": _NOTIFIES,
-    "payhub.journal.records.verdict: return Verdict.": _NOTIFIES,
-    "payhub.journal.sql.database.Database._usable: with self._turn": _PREPARES,
-    "payhub.journal.sql.database.Database._usable: (upgrade if": _PREPARES,
-    "payhub.journal.sql.rows.digits: except ValueError": _RARE,
-    "payhub.journal.sql.rows.digits: least = 0": _RARE,
-    "payhub.journal.sql.database.Database._enter_process: ": _FORK,
-    "payhub.journal.sql.journal.SqlJournal._wrong_key: ": _FORK,
-    "payhub.journal.sql.journal.SqlJournal.open: raise ConfigurationError(": _FORK,
-    "payhub.journal.sql.journal.SqlJournal.open: record = self.find(": _FORK,
-    "payhub.journal.sql.journal.SqlJournal.open: return Opened(msgspec": _FORK,
-    "payhub.journal.sql.journal.SqlJournal._lock: raise JournalFailed(": _MISUSE,
-    "payhub.journal.sql.journal.SqlJournal.pace: return None": _RARE,
-    'payhub.journal.sql.database._complaint: return "it has no tables': _POSTGRES,
-    "payhub.journal.sql.engine._write_ahead: ": _LOOKS,
-    "payhub.journal.states.contradicts: return False": _RARE,
-    "payhub.plans.plan._believed: return _unknown(": _DRIVER,
-    "payhub.plans.plan._believed: except msgspec.ValidationError:": _DRIVER,
-    "payhub.plans.plan._first: except StopIteration": _DRIVER,
-    "payhub.plans.plan._first: return None, done.value": _DRIVER,
-    "payhub.plans.plan.creating: _abandon(flow)": _DRIVER,
-    'payhub.plans.plan.creating: return _unknown(unknown, "the driver wanted': _DRIVER,
-    "payhub.plans.plan.creating: reply = Reply(phase=Phase.MAYBE_SENT": _INTERRUPT,
-    "payhub.plans.plan.creating: raise": _DRIVER,
-    "payhub.plans.plan.creating: value: Result = answer": _DRIVER,
-    "payhub.plans.plan.creating: return value": _DRIVER,
-    "payhub.plans.plan.reading: _abandon(flow)": _NO_NETWORK,
-    "payhub.plans.plan.reading: raise Unavailable(": _NO_NETWORK,
-    "payhub.plans.plan.reading: value: T = answer": _DRIVER,
-    "payhub.plans.plan.reading: return value": _DRIVER,
-    "payhub.plans.create._opened: return opened": _RARE,
-    "payhub.plans.create._remembered: raise Declined(": _DRIVER,
-    "payhub.plans.create._sent: came = Evidence(source=Source.ANSWER, state=State.DECLINED": _DRIVER,
-    "payhub.plans.create._sent: if known := ": _DRIVER,
-    "payhub.plans.create._sent: return known": _BETTER,
-    "payhub.plans.create._sent: raise": _DRIVER,
-    "payhub.plans.create._sent: result = msgspec.structs.replace(": _INTERRUPT,
-    "payhub.plans.create._sent: came = evidence(": _INTERRUPT,
-    "payhub.plans.create.found: except JournalFailed": _RARE,
-    "payhub.plans.create.found: _log.critical(": _RARE,
-    "payhub.plans.create.found: return None": _RARE,
-    "payhub.plans.create.recorded: except StopIteration": _DRIVER,
-    "payhub.plans.create.recorded: answer: Result = done.value": _DRIVER,
-    "payhub.plans.create.recorded: return answer": _DRIVER,
-    "payhub.plans.create.recorded: except PayhubError": _DRIVER,
-    "payhub.plans.create.recorded: return (yield from _repeated(": _DRIVER,
-    'payhub.plans.create.result_of: said["reason"] = ': _RARE,
-    'payhub.plans.create.result_of: said["redirect_url"] = ': _PAYMENT,
-    "payhub.plans.create.watched: continue": _INTERRUPT,
-    "payhub.plans.create.watched: except Exception": _INTERRUPT,
-    "payhub.plans.create.watched: call = steps.throw(": _INTERRUPT,
-    "payhub.plans.advance._asked: _log.error(": _DRIVER,
-    "payhub.plans.advance._ref: raise Unavailable(": _DRIVER,
-    "payhub.plans.advance.advancing: raise unknown_order(": _MISUSE,
-    "payhub.plans.advance.advancing: raise ConfigurationError(": _MISUSE,
-    'payhub.plans.advance.advancing: f"': _MISUSE,
-    "payhub.plans.advance.advancing: return record": _RARE,
-    "payhub.plans.advance.resolving: raise unknown_order(": _MISUSE,
-    "payhub.transport.runner.AsyncRunner._exchange: return Reply(phase=Phase.NOT_SENT": _RARE,
-    "payhub.transport.runner.AsyncRunner._try_once: ": _INTERRUPT,
-    "payhub.transport.runner.AsyncRunner._wait_for_slot: return None": _PREPARES,
-    "payhub.transport.runner.AsyncRunner.run: ": _INTERRUPT,
-    "payhub.transport.runner.Runner._exchange: return Reply(phase=Phase.NOT_SENT": _RARE,
-    "payhub.transport.runner.Runner._try_once: ": _INTERRUPT,
-    "payhub.transport.runner._Runner._publish: return reply": _RARE,
-    "payhub.transport.deadline._remaining: raise expired": _NO_NETWORK,
-    "payhub.transport.runner._is_worth_repeating: return reply.phase is Phase.NOT_SENT": _NO_NETWORK,
-}
-"""Say which lines are not reached in functions that are, and why: the function, and how the line begins."""

@@ -1,0 +1,157 @@
+"""What of the listed code no way reaches: whole functions by name and with a reason, single lines by a limit.
+
+A function that no way enters is named here. In a function that a way does enter, no line is named: the
+report prints those that were not reached, and their share is limited. Where money is sent, it is zero.
+"""
+
+import fnmatch
+from collections.abc import Collection, Iterator, Mapping
+
+from torture.lines import Line, source
+from torture.report import Finding
+
+ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    "prepare a hub, before any order": (
+        "payhub.journal.states.<dictcomp>",
+        "payhub.journal.sql.database.Database.__init__",
+        "payhub.journal.sql.engine.open_engine*",
+        "payhub.journal.sql.engine.placed",
+        "payhub.journal.sql.journal.SqlJournal.__init__",
+        "payhub.journal.sql.journal.SqlJournal.sealed",
+        "payhub.journal.sql.rows.<genexpr>",
+        "payhub.journal.sql.statements.<genexpr>",
+        "payhub.journal.sql.statements.Statements.__init__*",
+        "payhub.journal.sql.statements._into.*",
+        "payhub.journal.sql.statements._reserve_slot*",
+        "payhub.transport.connection.Pools.__init__",
+        "payhub.transport.connection.timeouts*",
+        "payhub.transport.connection.tls_context",
+        "payhub.transport.quiet.install",
+        "payhub.transport.runner._Runner.__init__",
+        "payhub.transport.runner._Runner._open_pool",
+    ),
+    "make the tables": ("payhub.journal.sql.tables.*", "payhub.journal.sql.triggers.*", "payhub.journal.sql.migrate.*"),
+    "keep nothing for another process": ("payhub.journal.memory.*",),
+    "only read the journal": (
+        "payhub.journal.records.Noted.entry",
+        "payhub.journal.records.waits",
+        "payhub.journal.sql.database.Database.connection",
+        "payhub.journal.sql.database.Database.has_tables",
+        "payhub.journal.sql.journal.SqlJournal.exchanges",
+        "payhub.journal.sql.journal.SqlJournal.notices",
+        "payhub.journal.sql.journal.SqlJournal.search",
+        "payhub.journal.sql.journal.SqlJournal.story",
+        "payhub.journal.sql.journal.SqlJournal.unsettled",
+        "payhub.journal.sql.queries.*",
+        "payhub.journal.sql.rows.act",
+        "payhub.journal.sql.rows.attempt",
+        "payhub.journal.sql.rows.evidence",
+        "payhub.journal.sql.rows.exchange",
+        "payhub.journal.sql.rows.noted",
+        "payhub.journal.sql.rows.said",
+    ),
+    "tidy up when nothing is under way": (
+        "payhub.journal.records.bare",
+        "payhub.journal.sql.database.Database.close",
+        "payhub.journal.sql.database.Database.empty_log",
+        "payhub.journal.sql.journal.SqlJournal.close",
+        "payhub.journal.sql.journal.SqlJournal.forget",
+        "payhub.journal.sql.journal.SqlJournal.prune",
+        "payhub.journal.sql.retention.*",
+        "payhub.transport.runner.*.close",
+    ),
+    "belong to forks, which the tests of the journal make": (
+        "payhub.journal.forks.*",
+        "payhub.journal.sql.database.Database.pause",
+        "payhub.journal.sql.database.Database.resume",
+    ),
+    "belong to PostgreSQL, which `servers` and `freezes` kill": ("payhub.journal.sql.engine._prepare_postgresql",),
+    "receive notifications, where `deliveries` kills": (
+        "payhub.journal.records.Notice.key",
+        "payhub.journal.records.hint",
+        "payhub.journal.records.notified*",
+        "payhub.journal.sql.journal.SqlJournal.notice*",
+        "payhub.plans.receive.*",
+    ),
+    "belong to payments, which go the way of payouts": ("payhub.plans.identity.payer_key",),
+    "ask a question that is about no order": ("payhub.plans.fetch.ask",),
+    "refuse what is not offered, or was never ordered": (
+        "payhub.journal.records.unknown_order",
+        "payhub.plans.rules._listed",
+        "payhub.plans.rules.unsupported",
+    ),
+    "end the sweep of an order that cannot be asked about": ("payhub.plans.advance.give_up",),
+    "belong to TLS, which the tests of the runner speak": ("payhub.transport.deadline._DeadlineStream.start_tls",),
+    "belong to what other libraries log": ("payhub.transport.quiet._StepsOnly.filter",),
+    "belong to a protocol, and have no body": ("payhub.journal.protocol.*", "payhub.plans.plan.Account.*"),
+}
+"""The functions that no way enters, by what they do; a name may have a pattern in it."""
+
+MONEY: tuple[str, ...] = (
+    "payhub.plans.create.*",
+    "payhub.plans.plan.drive",
+    "payhub.plans.plan.Attempt.*",
+    "payhub.plans.rules.believe",
+    "payhub.plans.rules.compare",
+    "payhub.plans.rules.doubt",
+    "payhub.plans.settle.settle",
+    "payhub.transport.connection.CallTrace.*",
+    "payhub.transport.runner.Runner.*",
+    "payhub.transport.runner.AsyncRunner.*",
+    "payhub.transport.runner._Runner.*",
+)
+"""Where money is sent, and where it is decided whether it may have been: a way leads along every line."""
+
+LIMIT = 0.08
+"""The share of the lines of all entered functions that may be left out: a little more than when it was set."""
+
+
+def find_names_gone(listed: Collection[Line]) -> list[str]:
+    """Return the names above that are no function's any more."""
+    functions = {_function(line) for line in listed}
+    names = (*MONEY, *(name for names in ELSEWHERE.values() for name in names))
+    return [name for name in names if not fnmatch.filter(functions, name)]
+
+
+def judge_unreached(reached: Collection[Line], unreached: Collection[Line]) -> Finding:
+    """Judge what no way reached: names that are not true any more, and lines without a way."""
+    entered = {_function(line) for line in reached}
+    left_out = [line for line in unreached if _function(line) in entered]
+    strict = [line for line in left_out if any(fnmatch.fnmatchcase(_function(line), name) for name in MONEY)]
+    skipped = {_function(line) for line in unreached} - entered
+    gone = find_names_gone([*reached, *unreached])
+    failures = [f"{name}: no function has this name" for name in gone]
+    failures += [f"{name}: no way enters it, and it is not named" for name in sorted(skipped) if not _why(name)]
+    names = [name for names in ELSEWHERE.values() for name in names if not fnmatch.filter(skipped, name)]
+    failures += [f"{name}: named as never entered, and a way enters it" for name in names if name not in gone]
+    failures += [f"{line} `{line.text}`: no way leads here, where money is sent" for line in sorted(strict)]
+    share = len(left_out) / max(1, len(reached) + len(left_out))
+    if share > LIMIT:
+        failures.append(f"{share:.1%} of the lines of entered functions are not reached; the limit is {LIMIT:.1%}")
+    fault = f"lines without a way are few ({share:.1%} of entered functions), and none is where money is sent"
+    return Finding(fault=fault, trials=len(reached) + len(unreached), failures=tuple(failures))
+
+
+def describe_unreached(reached: Collection[Line], unreached: Collection[Line]) -> Iterator[str]:
+    """Write down for the report what no way reached: functions by reason, and every other line with its text."""
+    entered = {_function(line) for line in reached}
+    skipped = sorted({_function(line) for line in unreached} - entered)
+    counts = {why: sum(_why(name) == why for name in skipped) for why in ELSEWHERE}
+    yield f"Functions that no way enters: {'; '.join(f'{count} {why}' for why, count in counts.items() if count)}."
+    left_out = [line for line in unreached if _function(line) in entered]
+    total = len(reached) + len(left_out)
+    texts = {(source(line), line.number): line.text for line in left_out}
+    lines = "\n".join(f"{file}:{number}  {text}" for (file, number), text in sorted(texts.items()))
+    yield f"Not reached in functions that are entered, {len(left_out)} of {total} lines:\n\n```text\n{lines}\n```"
+
+
+def _function(line: Line) -> str:
+    return f"{line.module}.{line.function}"
+
+
+def _why(function: str) -> str | None:
+    """Say why no way enters a function, if it is named."""
+    for why, names in ELSEWHERE.items():
+        if any(fnmatch.fnmatchcase(function, name) for name in names):
+            return why
+    return None

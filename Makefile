@@ -1,16 +1,16 @@
 # Everything runs in a virtual environment made here; nothing but Python >= 3.11 and make is needed.
 #
-#   make demo         the whole way of money on this machine, against the sandbox
+#   make demo         a tour on this machine, against the sandbox
 #   make test         the tests, with coverage
 #   make test-wheel   the tests against the built wheel, away from the sources
 #   make lint         ruff and mypy
-#   make format       let ruff put the files in form
+#   make format       ruff's fixes and its formatting
 #   make docs         the documentation, into site/
-#   make measure      what the code looks like, beside what it should; ARGS=--list names the places
-#   make bench        the promised rates; fails if one is missed
-#   make torture      kills, freezes, lies, full disks: the long version, which writes docs/reliability.md
+#   make measure      figures of the code beside their targets; ARGS=--list names the places
+#   make bench        the promised rates; fails if one is not reached
+#   make torture      kills, freezes, wrong answers, full disks: the long version, which writes docs/reliability.md
 #
-# PYTHON chooses the interpreter, VENV the place of the environment, ARGS goes to pytest.
+# PYTHON is the interpreter, VENV the directory of the environment; ARGS is passed on, for example to pytest.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)

@@ -229,6 +229,13 @@ def test_every_payout_service_is_listed() -> None:
     ]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_make_is_asked_for_is_there(page: Path) -> None:
+    """Every `make` command of a page is a target of the Makefile."""
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8")))
+    assert set() == set(re.findall(r"(?m)(?:^|`)make ([a-z-]+)", page.read_text("utf-8"))) - targets
+
+
 def test_links_of_the_readme_lead_somewhere() -> None:
     """Every file that README links to is there."""
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text("utf-8"))

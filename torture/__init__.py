@@ -1,4 +1,4 @@
-"""Torture payhub: kill it, freeze it, lie to it, fill its disk, and count what the provider accepted.
+"""Torture payhub: kill it, freeze it, give it wrong answers, fill its disk, and count what the provider accepted.
 
 `python -m torture` runs the experiments and writes their report. The only judge is a provider in a
 process of its own (`torture.judge`), which accepts every create it is sent and counts them.

@@ -26,7 +26,7 @@ _LONGEST = 3600  # seconds that one experiment may take
 
 
 class Experiment(NamedTuple):
-    """Name an experiment, and how large its short and its long version are."""
+    """An experiment, and how large its short and its long version are."""
 
     title: str
     run: Callable[[Bench], Found]
@@ -97,7 +97,7 @@ def _command(asked: _Asked, seed: int) -> str:
 def _asked(words: Sequence[str] | None) -> _Asked:
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="EXPERIMENT", help=f"only these: {', '.join(EXPERIMENTS)}")
-    parser.add_argument("--short", action="store_true", help="the short version, for every change")
+    parser.add_argument("--short", action="store_true", help="the short version")
     parser.add_argument("--trials", type=int, help="how many, instead of each experiment's own number")
     parser.add_argument("--seed", type=int, help="repeat a run's choices")
     parser.add_argument("--jobs", type=int, default=1, help="how many experiments side by side")

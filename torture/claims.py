@@ -21,8 +21,8 @@ _NEVER_ACCEPTED = frozenset({State.NEEDS_ATTENTION, State.NOT_SENT})
 def finish(shop: Shop, hub: Hub, submitted: Collection[str]) -> list[str]:
     """End an experiment as an application does: sweep until all is known, submit again, and once more.
 
-    Then somebody asks about each order that needs attention, as `payhub check` does. Two processes do
-    it side by side; the hub must not have been used in this one.
+    Then each order that needs attention is asked about, as `payhub check` does. Two processes do it side
+    by side; the hub must not have been used in this one.
     """
     order_ids = sorted(submitted)
     problems: list[str] = []
@@ -109,7 +109,7 @@ def illegal_steps(shop: Shop) -> list[str]:
         evidence.setdefault(row.order, []).append(msgspec.json.decode(row.body, type=Evidence))
     problems = []
     for row in orders:
-        # One that the provider had told of before is not sent here, and goes on as if it had been.
+        # An order whose notification came before it was created is not sent here, and goes on as if it had been.
         begun = row.id in attempts or row.id in evidence
         left, state = attempts.get(row.id, 0) - 1, State.SENDING if begun else State.NEW
         for found in evidence.get(row.id, ()):

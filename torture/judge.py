@@ -26,7 +26,7 @@ FIRST_ID = 100_001_524
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """Order one misbehaviour in answering about one order.
+    """One misbehaviour in answering about one order.
 
     `accept` says whether a create counts although it is answered like this. The true answer is
     sent with `status`, its fields changed by `change` (`None` removes one) or replaced whole by
@@ -50,11 +50,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask the judge: add faults, forget those of some orders, set what a payout comes to; the counts are always told.
+    """A request to the judge: faults to add, orders whose faults to forget, what a payout comes to.
 
-    `waits` is how many status queries say `wait` before the outcome, -1 for all of them. `delay` is
-    the longest time, in seconds, that an answer takes. `of` names the one order whose counts are
-    wanted.
+    The counts are always returned. `waits` is how many status queries say `wait` before the
+    outcome, -1 for all of them. `delay` is the longest time, in seconds, that an answer takes. `of`
+    names the one order whose counts are wanted.
     """
 
     faults: Mapping[str, Sequence[Fault]] = {}
@@ -65,7 +65,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell what was seen of each order: complete create requests, those accepted, and questions about it."""
+    """What was seen of each order: complete create requests, those accepted, and questions about it."""
 
     received: Mapping[str, int]
     accepted: Mapping[str, int]
@@ -91,7 +91,7 @@ class _Asked(msgspec.Struct):
 
 
 class _Books:
-    """Keep what was accepted, in memory; nothing survives the judge's own end."""
+    """The judge's books, in memory: what was received and accepted, and the faults to come."""
 
     def __init__(self) -> None:
         self.received: Counter[str] = Counter()
@@ -160,7 +160,7 @@ class _Books:
 
 
 class _Connection(asyncio.Protocol):
-    """Serve one connection; requests come one after another, with a Content-Length."""
+    """One connection; its requests come one after another, with a Content-Length."""
 
     def __init__(self, books: _Books) -> None:
         self._books = books
@@ -183,8 +183,8 @@ class _Connection(asyncio.Protocol):
 
     def _serve(self, path: bytes, body: bytes) -> None:
         if path == b"/control":
-            told = self._books.control(msgspec.json.decode(body, type=Orders))
-            self._transport.write(_http(200, msgspec.json.encode(told)))
+            counts = self._books.control(msgspec.json.decode(body, type=Orders))
+            self._transport.write(_http(200, msgspec.json.encode(counts)))
             return
         about = self._books.create if path == b"/v1/payout" else self._books.status
         answer = about(msgspec.json.decode(body, type=_Asked))
@@ -226,7 +226,7 @@ def _http(status: int, body: bytes, kind: str = "application/json") -> bytes:
 
 
 class Judge:
-    """Start the judge's process, and speak to it."""
+    """The judge's process, and a way to speak to it."""
 
     def __enter__(self) -> Self:
         """Start it; it ends with this process, whatever happens to it."""

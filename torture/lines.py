@@ -27,13 +27,13 @@ MODULES: tuple[types.ModuleType, ...] = tuple(
 """Plan, journal and send: where an order is written down, sent, written down again, and asked about."""
 
 DIED = 86
-"""The exit code of a process that ended where it was told to."""
+"""The exit code of a process that ended at the line where it was to end."""
 
 _PROLOGUE = frozenset({"RESUME", "RETURN_GENERATOR", "POP_TOP", "MAKE_CELL", "COPY_FREE_VARS", "CACHE"})
 
 
 class Line(NamedTuple):
-    """Name an executable line: the function it is in, and its number in the module's file."""
+    """An executable line: the function that it is in, and its number in the module's file."""
 
     module: str
     function: str

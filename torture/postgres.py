@@ -13,7 +13,7 @@ from torture.processes import until
 
 
 class Postgres:
-    """Run a server in a directory; it listens on a Unix socket only."""
+    """A server in a directory of its own; it listens on a Unix socket only."""
 
     def __init__(self, directory: Path) -> None:
         """Name the directory; nothing is started."""
@@ -48,7 +48,7 @@ class Postgres:
         return self._server.get_uri(database=name).replace("postgresql://", "postgresql+psycopg://", 1)
 
     def stop(self) -> None:
-        """Make the server stop at once, as a crash does: no transaction ends, no client is told."""
+        """Make the server stop at once, as a crash does: no transaction ends, and no client is warned."""
         process = self._server.get_postmaster_info().process
         if process is None or not process.is_running():
             return

@@ -1,4 +1,4 @@
-"""Run work in processes that may be killed, and that end by themselves whatever happens to us.
+"""Run work in processes that may be killed, and that end even if this one dies.
 
 Linux only: the processes are forked, and their ends are awaited by descriptor.
 """
@@ -26,7 +26,7 @@ KILLED = -signal.SIGKILL
 
 
 class Child:
-    """Hold a forked process, and read what it returns."""
+    """A forked process, and what its work returns."""
 
     def __init__(self, work: Callable[[], object], seconds: int) -> None:
         """Fork: from a process that has everything imported, a child costs milliseconds.
@@ -86,7 +86,7 @@ def _run(work: Callable[[], object], writer: int, seconds: int) -> None:
         signal.alarm(seconds)  # unhandled: ends the process
         random.seed(os.getpid())
         left = memoryview(msgspec.json.encode(work()))
-        with contextlib.suppress(BrokenPipeError):  # nobody wants to know
+        with contextlib.suppress(BrokenPipeError):  # the parent has gone on without the result
             while left:
                 left = left[os.write(writer, left) :]
         code = 0

@@ -82,7 +82,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bound(trials: int, failures: int) -> str:
-    """Return what the trials say of the true rate: the rule of three without a failure, else the rate seen."""
+    """Return what the trials say of the true rate: the rule of three, and nothing if there was a failure."""
     if failures:
         return "—"
     return f"{3 / trials:.2g}" if trials >= 3 else "—"  # noqa: PLR2004 - the rule of three

@@ -21,15 +21,15 @@ from torture.shop import ACCOUNT, UUID
 _PATIENCE = 30.0
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold what a notification is about, and the query that brings it."""
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed notification: the order that it is about, and the query that carries it."""
 
     order_id: str
     query: str
 
 
-def told(keys: Path, order_id: str, payout: Payout) -> Told:
-    """Sign that a payout is paid."""
+def sign(keys: Path, order_id: str, payout: Payout) -> Signed:
+    """Return a notification that a payout is paid, signed as the provider signs it."""
     amount = str(payout.requested.amount) if payout.requested else None
     fields: dict[str, object] = {
         "type": "payout",
@@ -45,14 +45,14 @@ def told(keys: Path, order_id: str, payout: Payout) -> Told:
         "desc": None,
     }
     query = php_query(signed(fields, load_signer(keys, "sha1"))).decode()
-    return Told(order_id=order_id, query=query)
+    return Signed(order_id=order_id, query=query)
 
 
 class Endpoint:
-    """Listen on a port of this machine, for receivers that come and go."""
+    """A port of this machine, for receivers that come and go."""
 
     def __enter__(self) -> Self:
-        """Take a port; what connects while nobody receives waits."""
+        """Take a port; connections that come while there is no receiver wait."""
         # Only a socket that says TCP is freed of Nagle's delays by asyncio.
         self._listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._listening.bind(("127.0.0.1", 0))
@@ -76,16 +76,16 @@ class Endpoint:
         return start(serve, seconds=600)
 
     def connection(self) -> http.client.HTTPConnection:
-        """Connect to whoever receives."""
+        """Connect to the receiver, or to the next one."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
 
-    def deliver(self, message: Told) -> int | None:
+    def deliver(self, message: Signed) -> int | None:
         """Deliver once; return the answer's status, `None` where the connection was cut instead."""
         with contextlib.closing(self.connection()) as connection:
             return delivered(connection, message)
 
 
-def delivered(connection: http.client.HTTPConnection, message: Told) -> int | None:
+def delivered(connection: http.client.HTTPConnection, message: Signed) -> int | None:
     """Deliver over a connection; return the answer's status, `None` where it was cut instead."""
     try:
         connection.request("GET", f"/{ACCOUNT}?{message.query}")

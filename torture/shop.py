@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import sqlalchemy as sa
@@ -44,7 +45,7 @@ notification_key = "{keys}/cert/notification/public.pem"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold what the journal's tables say of one order."""
+    """What the journal's tables say of one order."""
 
     state: State
     due: bool
@@ -55,7 +56,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold one application's configuration: its journal, and the judge as its provider.
+    """One application's configuration: its journal, and the judge as its provider.
 
     The times, in seconds, are such as a busy machine keeps, so that the fault alone decides what happens;
     an experiment that looks for late reports gives shorter ones. `more` goes into the account's table.
@@ -101,6 +102,17 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     def database(self) -> str:
         """Return the journal's address, absolute."""
         return self.journal.replace("sqlite:///", f"sqlite:///{self.directory}/", 1)
+
+    def beside(self, name: str, **changes: object) -> Self:
+        """Make another configuration of the same application: unless changed, on the same journal; under the same key.
+
+        This one's hub must have been opened.
+        """
+        changes = {"journal": self.database, **changes}
+        other = msgspec.structs.replace(self, directory=self.directory / name, **changes)
+        key = self.configuration.with_name("payhub.key").read_bytes()
+        other.configuration.with_name("payhub.key").write_bytes(key)
+        return other
 
     def hub(self, *plugins: object) -> Hub:
         """Open a hub and its account; nothing is connected yet, so that processes can be forked from here."""
@@ -149,11 +161,11 @@ def order(order_id: str, *, other: bool = False) -> PayoutOrder:
 
 
 _BACK = 60
-_TIMES = 5
+_PATIENCE = 60.0  # seconds in which what was not sent is sent again
 
 
 class Stream:
-    """Hand out orders to processes that may die at any instant, and remember which were handed out.
+    """A stream of orders for processes that may die at any instant; it remembers which were handed out.
 
     All take from a window that moves on, so that they meet at the same orders, and repeat them; one
     in four is an older one, whose sender may be long dead.
@@ -194,17 +206,16 @@ def retry(hub: Hub, order_ids: Iterable[str]) -> list[str]:
 
 
 def submit(hub: Hub, order_id: str, judge: Judge | None = None) -> Payout:
-    """Submit an order; what was not sent, on a machine as busy as this one, is sent again.
+    """Submit an order; what was not sent, because the machine is busy, is sent again.
 
     With a judge, only what it has not received counts as not sent.
     """
-    left = _TIMES
+    end = time.monotonic() + _PATIENCE
     while True:
-        left -= 1
         try:
             return hub.create_payout(ACCOUNT, order(order_id))
         except NotSent:
-            if not left or (judge and judge.verdict(order_id).received[order_id]):
+            if time.monotonic() > end or (judge and judge.verdict(order_id).received[order_id]):
                 raise
 
 
@@ -223,14 +234,14 @@ def sweep(hub: Hub, shop: Shop, seconds: float) -> list[str]:
 
 
 class Log:
-    """Take the library's log events instead of printing them; the names of critical ones are kept."""
+    """A log that prints nothing, and keeps the names of critical events."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self.critical: list[str] = []
 
     def __call__(self, _logger: object, method: str, event: structlog.typing.EventDict) -> str:
-        """Keep what an operator would be woken for."""
+        """Keep the name of a critical event, and drop the event."""
         if method == "critical":
             self.critical.append(str(event.get("event")))
         raise structlog.DropEvent

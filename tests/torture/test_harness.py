@@ -64,7 +64,7 @@ def test_the_judge_tells_the_truth_about_payouts(judge: Judge) -> None:
     assert ["wait", "paid"] == words
 
 
-def test_the_judge_lies_when_told_to(judge: Judge) -> None:
+def test_the_judge_lies_on_request(judge: Judge) -> None:
     """A fault is for one request about one order, and says whether the create counts."""
     judge.order({"lied": [Fault(status=503, accept=False)]})
     assert 503 == ask(judge, "/v1/payout", order_id="lied", amount="1.00")[0]
@@ -106,7 +106,7 @@ BUILD = builds.Build("sends twice", {}, lambda bench: (), r"accepted \d+ times")
 
 @pytest.mark.parametrize(
     "problems",
-    [(), ("a worker ended with 70 although nobody killed it", "a-1: still pending, due: True")],
+    [(), ("a worker ended with 70 although it was not killed", "a-1: still pending, due: True")],
     ids=["nothing", "other complaints"],
 )
 def test_a_broken_build_is_not_noticed_by_another_claim(problems: Sequence[str]) -> None:
@@ -270,10 +270,10 @@ def test_a_disk_that_cannot_be_mounted_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_what_was_not_tried_is_told_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_not_tried_is_shown_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """It is not only in the report."""
     note = f"{NOT_TRIED}a fault.** It needs a machine."
     program._tell(Result(name="n", title="T", size="", seed=7, seconds=1.0, findings=(), notes=("more", note)))
-    told = capsys.readouterr().out
-    assert note in told
-    assert "more" not in told
+    shown = capsys.readouterr().out
+    assert note in shown
+    assert "more" not in shown

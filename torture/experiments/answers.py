@@ -46,6 +46,7 @@ _WRONG = (
     "[" * 5000,
 )
 _DEADLINE = 1.5  # seconds; a question that is answered 5xx is repeated until then, so the long version is not patient
+_STEADY = 30.0  # seconds; an answer that is right after all comes within them on any machine
 _PARTS = 6  # processes side by side: most of their time is spent waiting
 
 _UNKNOWN = frozenset({State.UNKNOWN, State.NEEDS_ATTENTION})
@@ -58,11 +59,12 @@ class _Trial(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault
     expected: frozenset[State] = _UNKNOWN
     lied: bool = False
+    right: bool = False
     twin: str | None = None
 
 
 class _Wrong(NamedTuple):
-    """Name a wrong answer, and the states that an order may be in after it.
+    """A wrong answer, and the states that an order may be in after it.
 
     `lied` contradicts the order. `right` is right after all, and to be believed.
     """
@@ -152,7 +154,8 @@ def answered(bench: Bench, shop: Shop, *, every: int = 1, always: Sequence[str] 
     ]
     trials += [_twin(number) for number in range(bench.trials)]
     hub = shop.hub()
-    works = [functools.partial(_carried_out, hub, shop, trials[part::_PARTS]) for part in range(_PARTS)]
+    steady = shop.beside("steady", deadline=_STEADY, lease=2 * _STEADY).hub()
+    works = [functools.partial(_carried_out, hub, steady, shop, trials[part::_PARTS]) for part in range(_PARTS)]
     parts = [start(work, seconds=1200) for work in works]
     problems = [problem for part in parts for problem in part.returned(list[str])]
     submitted = [trial.order_id for trial in trials] + [trial.twin for trial in trials if trial.twin]
@@ -162,7 +165,7 @@ def answered(bench: Bench, shop: Shop, *, every: int = 1, always: Sequence[str] 
 
 
 def _trial(on: Literal["create", "status"], order_id: str, wrong: _Wrong) -> Iterator[_Trial]:
-    """Make a trial; a status query is answered wrongly until the judge is told to forget it."""
+    """Make a trial; a status query is answered wrongly until the judge forgets the fault."""
     if on == "status" and not wrong.fault.accept:
         return  # that is about creates
     own = str(order(order_id).amount.amount)
@@ -170,7 +173,14 @@ def _trial(on: Literal["create", "status"], order_id: str, wrong: _Wrong) -> Ite
     fault = msgspec.structs.replace(wrong.fault, on=on, change=change, times=1 if on == "create" else 0)
     asked = frozenset({State.SUCCEEDED}) if wrong.right else _OPEN
     expected = wrong.expected if on == "create" else asked
-    yield _Trial(kind=f"{wrong.kind}, to a {on}", order_id=order_id, fault=fault, expected=expected, lied=wrong.lied)
+    yield _Trial(
+        kind=f"{wrong.kind}, to a {on}",
+        order_id=order_id,
+        fault=fault,
+        expected=expected,
+        lied=wrong.lied,
+        right=wrong.right,
+    )
 
 
 def _twin(number: int) -> _Trial:
@@ -180,13 +190,15 @@ def _twin(number: int) -> _Trial:
     return _Trial(kind="another order's payout, to a create", order_id=order_id, fault=fault, expected=_OPEN, twin=twin)
 
 
-def _carried_out(hub: Hub, shop: Shop, trials: Sequence[_Trial]) -> list[str]:
+def _carried_out(hub: Hub, steady: Hub, shop: Shop, trials: Sequence[_Trial]) -> list[str]:
     problems = []
-    with opened(hub):
+    with opened(hub), opened(steady):
         for trial in trials:
             shop.judge.order({trial.order_id: [trial.fault]}, of=trial.order_id)
             try:
-                problems += [f"{trial.order_id}: {words}" for words in _tried(hub, shop, trial)]
+                problems += [
+                    f"{trial.order_id}: {words}" for words in _tried(steady if trial.right else hub, shop, trial)
+                ]
                 shop.judge.order(forget=[trial.order_id], of=trial.order_id)
             except Exception as cause:  # noqa: BLE001 - whatever is raised here is a finding
                 problems.append(f"{trial.order_id}: raised {type(cause).__name__}: {cause}")
@@ -215,7 +227,7 @@ def _wrong(hub: Hub, trial: _Trial, payout: Result, expected: Collection[State])
     elif record.state not in expected:
         yield f"the journal says {record.state} after {trial.kind}"
     if payout.status not in map(status_of, expected):
-        yield f"the caller was told {payout.status} after {trial.kind}"
+        yield f"the caller got {payout.status} after {trial.kind}"
 
 
 def _findings(trials: Sequence[_Trial], problems: Sequence[str]) -> list[Finding]:

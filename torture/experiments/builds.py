@@ -95,7 +95,7 @@ def _replayed(bench: Bench) -> Iterable[str]:
 
 
 class Build(NamedTuple):
-    """Name a broken rule, how it is broken, which experiment has to notice, and by what broken claim.
+    """A broken rule: how it is broken, which experiment has to notice, and by which broken claim.
 
     `claim` is a regular expression.
     """
@@ -166,7 +166,7 @@ def _rolled_back(self: Database) -> Iterator[Any]:
 
 
 def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
-    """Open an order, take it all back, and tell the caller that it is his."""
+    """Open an order, take it all back, and let the caller send it."""
     with mock.patch.object(Database, "cursor", _rolled_back):
         opened: Opened = _open(self, facts, lease)
     if self.find(facts.key) is not None:
@@ -317,7 +317,7 @@ SAMPLE = (
     "settle ignores final states",
     "every caller is given the order",
 )
-"""The builds that are broken for every change."""
+"""The builds that the short version breaks."""
 
 
 def broken(bench: Bench) -> Found:

@@ -31,7 +31,7 @@ _PATIENCE = 60.0  # seconds in which a line is tried again that a trial did not 
 
 
 class _Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """Send one order along a way, to die at the n-th visit to a line."""
+    """One order on a way, to die at the n-th visit to a line."""
 
     way: Way
     line: Line
@@ -44,7 +44,7 @@ class _Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Map(msgspec.Struct, frozen=True, kw_only=True):
-    """Say which lines each way visits that no way before it visits, and how often; and the lines none visits.
+    """The lines that each way visits and no way before it does, and how often; and the lines that none visits.
 
     `walks` are the orders that were led along each way.
     """

@@ -23,7 +23,7 @@ from torture.claims import illegal_steps
 from torture.judge import Fault, Judge
 from torture.processes import KILLED, call, until
 from torture.report import Bench, Finding, Found
-from torture.sender import Endpoint, Told, delivered, told
+from torture.sender import Endpoint, Signed, delivered, sign
 from torture.shop import Shop, opened, submit, sweep
 
 _PATIENCE = 60.0
@@ -34,14 +34,14 @@ def shop(bench: Bench, judge: Judge) -> Shop:
     return Shop(directory=bench.directory / "shop", judge=judge, journal="sqlite:///payhub.db", window=1.0)
 
 
-def _paid_out(shop: Shop, hub: Hub, order_ids: Sequence[str]) -> list[Told]:
+def _paid_out(shop: Shop, hub: Hub, order_ids: Sequence[str]) -> list[Signed]:
     """Make payouts in a process of their own; return the notifications that they are paid."""
 
-    def create() -> list[Told]:
+    def create() -> list[Signed]:
         with opened(hub):
-            return [told(shop.keys, name, submit(hub, name, shop.judge)) for name in order_ids]
+            return [sign(shop.keys, name, submit(hub, name, shop.judge)) for name in order_ids]
 
-    return call(create, list[Told], seconds=600)
+    return call(create, list[Signed], seconds=600)
 
 
 # Killed between keeping and answering
@@ -107,7 +107,7 @@ def _swept(hub: Hub, shop: Shop) -> list[str]:
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """Hold what the journal knows of an order, read from the outside."""
+    """What the journal knows of an order, read from the outside."""
 
     state: State
     notified: bool
@@ -205,7 +205,7 @@ _ROOM = 64 * 1024
 _EACH = 4 * 1024  # bytes that a question and its answer take at most
 
 
-def _delivered(endpoint: Endpoint, messages: Sequence[Told], count: int) -> dict[str, int]:
+def _delivered(endpoint: Endpoint, messages: Sequence[Signed], count: int) -> dict[str, int]:
     answers: dict[str, int] = {}
     connection = endpoint.connection()
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""Take SQLite's storage away: no more bytes, a full disk, a file nobody may write, a lock."""
+"""Take SQLite's storage away: no more bytes, a full disk, a file that may not be written, a lock."""
 
 import contextlib
 import errno
@@ -40,7 +40,7 @@ def at_each_statement(bench: Bench) -> Found:
         _try_immutable(bench.directory)
         found.append(_everywhere(bench, bench.directory / "immutable", READ_ONLY, _mark_all, _unmark_all))
     except Forbidden as cause:
-        needs = "root, and a file system on which `chattr +i` stops who has the file open"
+        needs = "root, and a file system on which `chattr +i` also stops a process that has the file open"
         notes.append(f"{NOT_TRIED}{READ_ONLY}.** It needs {needs}; here: {cause}.")
     return Found([*found, *_read_only(bench), _locked(bench)], notes)
 
@@ -50,7 +50,7 @@ FULL, READ_ONLY = "disk full", "file turns read-only"
 
 
 class Forbidden(Exception):
-    """Say why a fault cannot be tried on this machine."""
+    """The reason why a fault cannot be tried on this machine."""
 
 
 def _everywhere(
@@ -119,7 +119,7 @@ _GET_FLAGS, _SET_FLAGS, _IMMUTABLE = 0x80086601, 0x40086602, 0x10  # FS_IOC_GETF
 
 
 def _mark(path: Path, *, immutable: bool) -> None:
-    """Let nobody write a file, not even who has it open already: `chattr +i`."""
+    """Make a file immutable, also to a process that has it open already: `chattr +i`."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         (flags,) = struct.unpack("l", fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8)))
@@ -130,7 +130,7 @@ def _mark(path: Path, *, immutable: bool) -> None:
 
 
 def _try_immutable(directory: Path) -> None:
-    """Make a file immutable to those who have it open.
+    """Make a file immutable to the process that has it open.
 
     Raises:
         Forbidden: this user cannot, or not on this file system.
@@ -147,7 +147,7 @@ def _try_immutable(directory: Path) -> None:
             return
         finally:
             _mark(path, immutable=False)
-    raise Forbidden("who has the file open can still write")
+    raise Forbidden("a process that has the file open can still write")
 
 
 def _mark_all(shop: Shop, *, immutable: bool = True) -> None:
@@ -217,10 +217,10 @@ def _locked(bench: Bench) -> Finding:
                 running.append((shop, hub, start(functools.partial(_tried_locked, shop, hub, places[number]))))
                 if number + 1 == len(places):
                     break
-            told = [(shop, hub, child.returned(Outcome)) for shop, hub, child in running]
-            judging = [start(functools.partial(judged, *one[:2], one[2:], clean=True), seconds=600) for one in told]
+            ended = [(shop, hub, child.returned(Outcome)) for shop, hub, child in running]
+            judging = [start(functools.partial(judged, *one[:2], one[2:], clean=True), seconds=600) for one in ended]
             problems += [problem for child in judging for problem in child.returned(list[str])]
-            outcomes += [outcome for *_, outcome in told]
+            outcomes += [outcome for *_, outcome in ended]
     title = "SQLite, write lock asked for at each statement, and held longer than the busy timeout"
     return finding(title, outcomes, problems)
 

@@ -57,7 +57,7 @@ _LEGAL: Mapping[tuple[str, str], str] = {
     ("needs_attention", "operator"): "succeeded failed",
     ("succeeded", "status query"): "reversed",
 }
-"""Where an order may go, by its state and by who says so: said here once more, so that a wrong table is noticed."""
+"""Where an order may go, by its state and the source of the evidence; written out here, so that a wrong table shows."""
 
 _CONFIRMED: Mapping[str, str] = {"succeeded": "succeeded", "failed": "failed canceled declined reversed not_sent"}
 """What an operator may say again of which final state, once something has contradicted it."""
@@ -117,12 +117,12 @@ _PAUSE = st.sampled_from([_NOW, _LATER])
 
 
 class Life(RuleBasedStateMachine):
-    """Live one order's life in two journals; every step is compared with the rules, and the two with each other."""
+    """One order's life in two journals; every step is compared with the rules, and the two with each other."""
 
     drawn: Bundle[Evidence] = Bundle("drawn")
 
     def __init__(self, sql: SqlJournal, number: int) -> None:
-        """Begin with an order that nobody has heard of."""
+        """Begin with an order that neither journal knows."""
         super().__init__()
         self._facts = _facts(f"e-{number}")
         self._journals: tuple[Journal, ...] = (MemoryJournal(), sql)
@@ -133,7 +133,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize(first=st.one_of(st.none(), st.none(), _SAYING), lease=_PAUSE)
     def begin(self, first: dict[str, Any] | None, lease: float) -> None:
-        """Submit the order; what the provider told of before is not the caller's to send."""
+        """Submit the order; one that was notified before is not the caller's to send."""
         if first is not None:
             self.notice(first, _LATER, _NOW, anew=False)
             self._heard_of = True
@@ -248,7 +248,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(lease=_PAUSE)
     def claim(self, lease: float) -> None:
-        """Take the order if it is due, as a sweep does; who else sweeps does not get it before the lease ends."""
+        """Take the order if it is due, as a sweep does; another sweep does not get it before the lease ends."""
 
         def claimed(journal: Journal, before: Record | None) -> str:
             taken = [record.facts.key for record in journal.claim(5, lease)]
@@ -307,7 +307,7 @@ def _known(record: Record | None) -> Record:
 
 
 def _again(before: Record) -> bool:
-    """Tell whether an order may be sent again: it never was, and nobody says otherwise."""
+    """Tell whether an order may be sent again: it never was, and nothing says otherwise."""
     return before.state is State.NOT_SENT and not (before.notified or before.contradicted or before.resolved)
 
 
@@ -338,7 +338,7 @@ def _check(before: Record, after: Record, found: Evidence) -> None:
 
 def _lasting(before: Record, after: Record, *, moves: bool, confirms: bool) -> None:
     """Check what no step may do, whatever it is; only a person takes a flag away."""
-    _claim(moves or before.state is after.state, f"{before.state} became {after.state}, and nobody had answered")
+    _claim(moves or before.state is after.state, f"{before.state} became {after.state}, without any evidence")
     _claim(confirms or after.contradicted or not before.contradicted, "a flag was taken away")
     if before.state in FINAL and after.state is before.state:
         for name in _MONEY:
@@ -354,8 +354,8 @@ def _differ(before: Record, found: Evidence, name: str) -> bool:
 def _agreed(record: Record | None) -> str:
     if record is None:
         return "no order"
-    told = {name: getattr(record, name) for name in _AGREED}
-    return f"{told}, times: {[name for name in _TIMES if getattr(record, name) is not None]}"
+    known = {name: getattr(record, name) for name in _AGREED}
+    return f"{known}, times: {[name for name in _TIMES if getattr(record, name) is not None]}"
 
 
 def _facts(order_id: str, *, other: bool = False) -> Facts:

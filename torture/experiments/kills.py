@@ -100,7 +100,7 @@ def _concurrently(hub: AsyncHub, stream: Stream) -> Work:
 def _chaos(
     chance: random.Random, works: Sequence[Work], plan: Sequence[str], *, pause: float, frozen: float = 0.0
 ) -> list[str]:
-    """Carry out a plan of kills and freezes on running workers; return how workers ended that nobody ended."""
+    """Carry out a plan of kills and freezes on running workers; return how workers ended by themselves."""
 
     def begin(number: int) -> Child:
         work, seed = works[number], chance.randrange(1 << 30)
@@ -122,7 +122,7 @@ def _chaos(
         _wake(workers, waking)
         number = chance.choice([n for n in range(len(workers)) if n not in waking])
         if workers[number].ended():
-            problems.append(f"a worker ended with {workers[number].code()} although nobody killed it")
+            problems.append(f"a worker ended with {workers[number].code()} although it was not killed")
             workers[number] = begin(number)
         elif act == "freeze":
             workers[number].signal(signal.SIGSTOP)

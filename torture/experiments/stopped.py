@@ -1,6 +1,6 @@
 """Stop a process inside a transaction of the journal, and let another submit the same order.
 
-The stopped process holds whatever locks it has. The other must not wait for it for ever: it gets an
+The stopped process keeps the locks that it holds. The other must not wait for it without end: it gets an
 answer, or `NotSent`, within a bounded time.
 """
 

@@ -1,4 +1,4 @@
-"""Take the journal's storage away at each statement of a create, and judge what the caller was told.
+"""Take the journal's storage away at each statement of a create, and judge what the caller got.
 
 A clean run lists the statements: all before the request is sent, and all after the answer. Each
 trial is a process of its own, which meets one fault just before one of them. `disks` and `servers`
@@ -26,7 +26,7 @@ Fault = Callable[[], None]
 
 
 class _Sent:
-    """Be an observer that notices that the provider has answered."""
+    """An observer that notices that the provider has answered."""
 
     answered = False
 
@@ -36,7 +36,7 @@ class _Sent:
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Name a statement of a create: its number, its first words, whether the request is yet to be sent."""
+    """A statement of a create: its number, its first words, and whether it comes before the request."""
 
     number: int
     words: str
@@ -51,7 +51,7 @@ START = Place(number=0, words="the start", before=True)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Say what came of one create under one fault."""
+    """What came of one create under one fault."""
 
     order_id: str
     place: Place
@@ -69,7 +69,7 @@ def open_hub(shop: Shop) -> tuple[Hub, list[Place]]:
     def run() -> list[Place]:
         found: list[Place] = []
         with opened(hub):
-            hub.journal.find(Key(ACCOUNT, "payout", "nobody's"))  # the tables are made, if there are none
+            hub.journal.find(Key(ACCOUNT, "payout", "unknown"))  # the tables are made, if there are none
             _meet(hub, lambda number, words: found.append(Place(number=number, words=words, before=not sent.answered)))
             hub.create_payout(ACCOUNT, order("clean"))
         return found
@@ -85,7 +85,7 @@ def database(hub: Hub) -> sa.Engine:
 
 
 def _meet(hub: Hub, meeting: Callable[[int, str], None]) -> None:
-    """Tell, just before each of them, the number and the words of everything that the database is asked."""
+    """Report the number and the words of every statement just before it is run."""
     engine: Any = database(hub)
     count, borrowed = iter(range(1, 1000)), engine.raw_connection
 
@@ -97,7 +97,7 @@ def _meet(hub: Hub, meeting: Callable[[int, str], None]) -> None:
 
 
 class _Watched:
-    """Be a connection or a cursor of the driver's that tells what it is asked before it does it."""
+    """A connection or a cursor of the database's driver that reports each statement before it runs it."""
 
     def __init__(self, real: Any, asked: Callable[[str], None]) -> None:
         self._real = real
@@ -124,7 +124,7 @@ def tried(hub: Hub, order_id: str, place: Place, fault: Fault) -> Outcome:
     if met:
         fault()
     else:
-        hub.journal.find(Key(ACCOUNT, "payout", "nobody's"))
+        hub.journal.find(Key(ACCOUNT, "payout", "unknown"))
 
     def meeting(number: int, _words: str) -> None:
         nonlocal met

@@ -129,7 +129,7 @@ def judge_unreached(reached: Collection[Line], unreached: Collection[Line]) -> F
     if share > LIMIT:
         failures.append(f"{share:.1%} of the lines of entered functions are not reached; the limit is {LIMIT:.1%}")
     fault = f"lines without a way are few ({share:.1%} of entered functions), and none is where money is sent"
-    return Finding(fault=fault, trials=len(reached) + len(unreached), failures=tuple(failures))
+    return Finding(fault=fault, trials=1, failures=tuple(failures))
 
 
 def describe_unreached(reached: Collection[Line], unreached: Collection[Line]) -> Iterator[str]:

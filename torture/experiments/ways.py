@@ -53,24 +53,16 @@ class Hubs(NamedTuple):
     def of(cls, shop: Shop) -> Self:
         """Open them; nothing is connected yet."""
         plain = shop.hub(_PLUGIN)
-        key = shop.configuration.with_name("payhub.key").read_bytes()
-
-        def beside(name: str, **changes: object) -> Shop:
-            changes = {"journal": shop.database, **changes}
-            other = msgspec.structs.replace(shop, directory=shop.directory / name, **changes)
-            other.configuration.with_name("payhub.key").write_bytes(key)
-            return other
-
-        paced, hurried = beside("paced", more=_PACED), beside("hurried", more=_PACED, deadline=_INSTANT)
+        paced, hurried = shop.beside("paced", more=_PACED), shop.beside("hurried", more=_PACED, deadline=_INSTANT)
         return cls(
             plain=plain,
-            hasty=beside("hasty", deadline=0.5).hub(_PLUGIN),
-            steady=beside("steady", lease=9.0, deadline=8.0).hub(_PLUGIN),
-            refused=beside("refused", url=_NOBODY_LISTENS).hub(_PLUGIN),
+            hasty=shop.beside("hasty", deadline=0.5).hub(_PLUGIN),
+            steady=shop.beside("steady", lease=9.0, deadline=8.0).hub(_PLUGIN),
+            refused=shop.beside("refused", url=_NOBODY_LISTENS).hub(_PLUGIN),
             paced=paced.hub(_PLUGIN),
-            late=beside("late", lease=_INSTANT, deadline=_INSTANT / 10).hub(_PLUGIN),
+            late=shop.beside("late", lease=_INSTANT, deadline=_INSTANT / 10).hub(_PLUGIN),
             hurried=hurried.hub(_PLUGIN),
-            elsewhere=beside("elsewhere", journal="sqlite:///payhub.db").hub(),
+            elsewhere=shop.beside("elsewhere", journal="sqlite:///payhub.db").hub(),
             awaited=shop.async_hub(_PLUGIN),
             awaited_paced=paced.async_hub(_PLUGIN),
             awaited_hurried=hurried.async_hub(_PLUGIN),

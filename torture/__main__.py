@@ -18,7 +18,7 @@ import msgspec
 from torture import ROOT
 from torture.experiments import answers, builds, deaths, deliveries, disks, evidence, kills, race, servers, stopped
 from torture.processes import Child, start
-from torture.report import NOT_TRIED, Bench, Finding, Found, Result, written
+from torture.report import NOT_TRIED, Bench, Finding, Found, Result, render_report
 from torture.shop import quiet
 
 REPORT = ROOT / "docs" / "reliability.md"
@@ -48,10 +48,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "servers": Experiment("No server, PostgreSQL", servers.at_each_statement, 0, 3, "{} at each statement"),
     "stopped": Experiment("Stopped in a transaction", stopped.in_a_transaction, 0, 1, "{} at each statement"),
     "deliveries": Experiment(
-        "Killed between keeping a notification and answering it", deliveries.killed, 6, 300, "{} deaths"
+        "Killed between keeping a notification and answering it", deliveries.kill_receivers, 6, 300, "{} deaths"
     ),
-    "replays": Experiment("One notification, very often", deliveries.replayed, 200, 10_000, "{} times each"),
-    "builds": Experiment("Broken on purpose", builds.broken, 0, 1, "each build {} time(s)"),
+    "replays": Experiment("One notification, very often", deliveries.replay_messages, 200, 10_000, "{} times each"),
+    "builds": Experiment("Broken on purpose", builds.break_rules, 0, 1, "each build {} time(s)"),
 }
 """Every experiment; 0 stands for a sample of an experiment that cannot be made smaller by repeating less."""
 
@@ -70,7 +70,7 @@ def main(words: Sequence[str] | None = None) -> int:
     command = _command(asked, seed)
     report = asked.report or (None if asked.short or asked.only or asked.trials is not None else REPORT)
     if report is not None:
-        report.write_text(written(results, command, time.monotonic() - began), "utf-8")
+        report.write_text(render_report(results, command, time.monotonic() - began), "utf-8")
     if asked.json is not None:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     return int(any(result.failed for result in results))

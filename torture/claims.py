@@ -12,7 +12,7 @@ from payhub.journal.sql.tables import tables
 from payhub.journal.states import EDGES, Evidence, State
 from torture.judge import Verdict
 from torture.processes import start
-from torture.shop import ACCOUNT, Row, Shop, opened, retry, sweep
+from torture.shop import ACCOUNT, Row, Shop, retry, sweep
 
 _PAID = frozenset({State.SUCCEEDED})
 _NEVER_ACCEPTED = frozenset({State.NEEDS_ATTENTION, State.NOT_SENT})
@@ -30,7 +30,7 @@ def finish(shop: Shop, hub: Hub, submitted: Collection[str]) -> list[str]:
 
     def restarted(half: int) -> list[str]:
         mine = order_ids[half::2]
-        with opened(hub):
+        with hub:
             return [
                 *sweep(hub, shop, seconds),
                 *retry(hub, mine),
@@ -58,7 +58,7 @@ def _attended(hub: Hub, shop: Shop, order_ids: Collection[str]) -> list[str]:
     return []
 
 
-def broken(shop: Shop, submitted: Collection[str], *, excused: Collection[str] = ()) -> list[str]:
+def find_broken_claims(shop: Shop, submitted: Collection[str], *, excused: Collection[str] = ()) -> list[str]:
     """Return every claim that does not hold.
 
     The judge's payouts are all paid in the end. `excused` are orders about which it lied, so that

@@ -195,7 +195,7 @@ class _Connection(asyncio.Protocol):
             self._answer(*answer)
 
     def _answer(self, true: dict[str, object] | None, fault: Fault | None) -> None:
-        written = written_answer(true, fault or Fault())
+        written = render_answer(true, fault or Fault())
         if fault is None or (fault.cut is None and fault.end == "keep"):
             self._transport.write(written)
             return
@@ -207,7 +207,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
-def written_answer(true: Mapping[str, object] | None, fault: Fault) -> bytes:
+def render_answer(true: Mapping[str, object] | None, fault: Fault) -> bytes:
     """Return the bytes of an answer: the true one, or what a fault makes of it."""
     if true is None and fault.status == 200 and fault.body is None:  # noqa: PLR2004
         return _http(404, b'{"message":"Payout not found"}')

@@ -57,7 +57,7 @@ def source(line: Line) -> str:
     return str(Path(sys.modules[line.module].__file__ or "").resolve().relative_to(ROOT))
 
 
-def listed() -> frozenset[Line]:
+def list_lines() -> frozenset[Line]:
     """Return every executable line of the modules' functions, from their compiled code."""
     found: set[Line] = set()
     for file, module in _FILES.items():
@@ -86,7 +86,7 @@ def _numbers(code: types.CodeType) -> set[int]:
     }
 
 
-def visited(work: Callable[[], object]) -> list[tuple[Line, int]]:
+def trace_lines(work: Callable[[], object]) -> list[tuple[Line, int]]:
     """Run work, and return which lines it visited, how often, in the order of their first visits."""
     seen: Counter[Line] = Counter()
     _trace(lambda line: seen.update((line,)))

@@ -9,7 +9,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from payhub.journal.sql.migrate import upgrade
-from torture.processes import until
+from torture.processes import wait_until
 
 
 class Postgres:
@@ -53,7 +53,7 @@ class Postgres:
         if process is None or not process.is_running():
             return
         os.kill(process.pid, signal.SIGQUIT)
-        if not until(lambda: not process.is_running(), 10):
+        if not wait_until(lambda: not process.is_running(), 10):
             raise RuntimeError("the PostgreSQL server does not stop")
 
     def start(self) -> None:

@@ -140,7 +140,7 @@ def each(
             yield name, child.code()
 
 
-def until(done: Callable[[], bool], seconds: float) -> bool:
+def wait_until(done: Callable[[], bool], seconds: float) -> bool:
     """Wait until something is so; tell whether it became so in time."""
     end = time.monotonic() + seconds
     while not done():

@@ -88,7 +88,7 @@ def bound(trials: int, failures: int) -> str:
     return f"{3 / trials:.2g}" if trials >= 3 else "—"  # noqa: PLR2004 - the rule of three
 
 
-def written(results: Sequence[Result], command: str, seconds: float) -> str:
+def render_report(results: Sequence[Result], command: str, seconds: float) -> str:
     """Write the report."""
     return "\n".join(_lines(results, command, seconds)) + "\n"
 

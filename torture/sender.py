@@ -82,10 +82,10 @@ class Endpoint:
     def deliver(self, message: Signed) -> int | None:
         """Deliver once; return the answer's status, `None` where the connection was cut instead."""
         with contextlib.closing(self.connection()) as connection:
-            return delivered(connection, message)
+            return deliver(connection, message)
 
 
-def delivered(connection: http.client.HTTPConnection, message: Signed) -> int | None:
+def deliver(connection: http.client.HTTPConnection, message: Signed) -> int | None:
     """Deliver over a connection; return the answer's status, `None` where it was cut instead."""
     try:
         connection.request("GET", f"/{ACCOUNT}?{message.query}")

@@ -1,10 +1,9 @@
 """Be the application: orders, a configuration, a hub; and look at what the journal holds."""
 
-import contextlib
 import mmap
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -253,12 +252,3 @@ LOG = Log()
 def quiet() -> None:
     """Let nothing be printed in this process and those forked from it."""
     structlog.configure(processors=[LOG])
-
-
-@contextlib.contextmanager
-def opened(hub: Hub) -> Iterator[Hub]:
-    """Use a hub that another process opened, and close it here."""
-    try:
-        yield hub
-    finally:
-        hub.close()

@@ -28,8 +28,8 @@ from payhub.journal.states import allowed
 from torture import __main__ as program
 from torture.experiments import builds, disks, evidence, unreached
 from torture.judge import Fault, Judge
-from torture.lines import Line, listed
-from torture.report import NOT_TRIED, Bench, Finding, Result, bound, written
+from torture.lines import Line, list_lines
+from torture.report import NOT_TRIED, Bench, Finding, Result, bound, render_report
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,9 @@ def result(*findings: Finding) -> Result:
 
 def test_a_report_shows_what_failed() -> None:
     """Faults, trials, claims broken, the bound, the seed."""
-    text = written([result(Finding(fault="a|b", trials=300), Finding(fault="c", trials=4, failures=("gone",)))], "x", 1)
+    text = render_report(
+        [result(Finding(fault="a|b", trials=300), Finding(fault="c", trials=4, failures=("gone",)))], "x", 1
+    )
     assert "| 1. T | 3 things | 304 | 1 | — | 7 |" in text
     assert "| a\\|b | 300 | 0 | 0.01 |" in text
     assert "* gone" in text
@@ -111,14 +113,14 @@ BUILD = builds.Build("sends twice", {}, lambda bench: (), r"accepted \d+ times")
 )
 def test_a_broken_build_is_not_noticed_by_another_claim(problems: Sequence[str]) -> None:
     """A crash, or whatever else is complained of, shows nothing about the rule that was broken."""
-    found = builds.judged(BUILD, [problems])
+    found = builds.judge_build(BUILD, [problems])
     assert result(found).failed
     assert f"{len(problems)} other claims broken" in found.failures[0]
 
 
 def test_a_broken_build_is_noticed_each_time_by_its_claim() -> None:
     """The claim's breaches are counted, one is shown, and a run without any is a failure."""
-    found = builds.judged(BUILD, [("a worker crashed", "k-0: accepted 2 times"), ("k-1: accepted 3 times",), ()])
+    found = builds.judge_build(BUILD, [("a worker crashed", "k-0: accepted 2 times"), ("k-1: accepted 3 times",), ()])
     assert found.fault.endswith("2 claims broken, e.g. 'k-0: accepted 2 times'")
     assert (3, 1) == (found.trials, len(found.failures))
 
@@ -137,7 +139,7 @@ def test_what_a_build_breaks_is_there(target: str) -> None:
 
 def test_functions_named_as_unreached_are_there() -> None:
     """A function that was moved or renamed is found here, and not by a long run."""
-    assert [] == unreached.find_names_gone(listed())
+    assert [] == unreached.find_names_gone(list_lines())
 
 
 def a_line(function: str, number: int = 1) -> Line:
@@ -175,7 +177,7 @@ def test_a_function_that_is_named_is_no_failure() -> None:
 
 def test_the_report_shows_each_line_that_no_way_reaches() -> None:
     """The file, the number and what stands there."""
-    line = min(line for line in listed() if line.function == "fetch")
+    line = min(line for line in list_lines() if line.function == "fetch")
     _, text = unreached.describe_unreached([line._replace(number=1)], [line])
     assert f"payhub/plans/fetch.py:{line.number}  {line.text}" in text
     assert "1 of 2 lines" in text
@@ -203,7 +205,7 @@ def test_the_build_that_does_not_commit_leaves_nothing(tmp_path: Path) -> None:
 
 
 def played(tmp_path: Path) -> list[str]:
-    return evidence.played_sequences(Bench(directory=tmp_path, trials=200, seed=7), shrink=False)[0]
+    return evidence.play_sequences(Bench(directory=tmp_path, trials=200, seed=7), shrink=False)[0]
 
 
 def regressing(now: State, found: Evidence) -> bool:

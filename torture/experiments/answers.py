@@ -15,11 +15,11 @@ from payhub import Hub
 from payhub.journal import Key
 from payhub.journal.states import State, status_of
 from payhub.models import Result
-from torture.claims import broken, finish
-from torture.judge import FIRST_ID, Fault, Judge, written_answer
+from torture.claims import find_broken_claims, finish
+from torture.judge import FIRST_ID, Fault, Judge, render_answer
 from torture.processes import start
 from torture.report import Bench, Finding, Found
-from torture.shop import ACCOUNT, Shop, opened, order, submit
+from torture.shop import ACCOUNT, Shop, order, submit
 
 _HTML = "<!doctype html><title>502</title><h1>Bad Gateway</h1>"
 _REFUSAL = '{"message":"The given data was invalid.","errors":{"amount":["too much"]}}'
@@ -135,15 +135,15 @@ def wrong_answers(bench: Bench) -> Found:
     with Judge() as judge:
         shop = Shop(directory=bench.directory / "shop", judge=judge, journal="sqlite:///payhub.db", deadline=_DEADLINE)
         if not bench.trials:
-            return Found(answered(msgspec.structs.replace(bench, trials=1), shop, every=67))
-        return Found(answered(bench, shop))
+            return Found(give_answers(msgspec.structs.replace(bench, trials=1), shop, every=67))
+        return Found(give_answers(bench, shop))
 
 
-def answered(bench: Bench, shop: Shop, *, every: int = 1, always: Sequence[str] = ()) -> list[Finding]:
+def give_answers(bench: Bench, shop: Shop, *, every: int = 1, always: Sequence[str] = ()) -> list[Finding]:
     """Give every n-th wrong answer, and return what came of it."""
     judge = shop.judge
     judge.order(waits=0)
-    example = written_answer({"payment_status": "wait", "id": FIRST_ID}, Fault())
+    example = render_answer({"payment_status": "wait", "id": FIRST_ID}, Fault())
     trials = [
         trial
         for on in ("create", "status")
@@ -160,7 +160,7 @@ def answered(bench: Bench, shop: Shop, *, every: int = 1, always: Sequence[str] 
     problems = [problem for part in parts for problem in part.returned(list[str])]
     submitted = [trial.order_id for trial in trials] + [trial.twin for trial in trials if trial.twin]
     problems += finish(shop, hub, submitted)
-    problems += broken(shop, submitted, excused={trial.order_id for trial in trials if trial.lied})
+    problems += find_broken_claims(shop, submitted, excused={trial.order_id for trial in trials if trial.lied})
     return _findings(trials, problems)
 
 
@@ -192,7 +192,7 @@ def _twin(number: int) -> _Trial:
 
 def _carried_out(hub: Hub, steady: Hub, shop: Shop, trials: Sequence[_Trial]) -> list[str]:
     problems = []
-    with opened(hub), opened(steady):
+    with hub, steady:
         for trial in trials:
             shop.judge.order({trial.order_id: [trial.fault]}, of=trial.order_id)
             try:

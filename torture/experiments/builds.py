@@ -51,14 +51,14 @@ def _shop(bench: Bench, judge: Judge) -> Shop:
 def _killed(bench: Bench) -> Iterable[str]:
     with Judge() as judge:
         shop = kills.in_a_hurry(bench.directory / "shop", judge, "sqlite:///payhub.db")
-        return kills.killed(bench, shop, kills=100)[0]
+        return kills.kill_workers(bench, shop, kills=100)[0]
 
 
 def _answered(bench: Bench) -> Iterable[str]:
     some, always = (29, _ALWAYS) if bench.trials else (_NONE, _FEW)
     bench = bench.beside("answers", 1)
     with Judge() as judge:
-        findings = answers.answered(bench, _shop(bench, judge), every=some, always=always)
+        findings = answers.give_answers(bench, _shop(bench, judge), every=some, always=always)
     return [failure for finding in findings for failure in finding.failures]
 
 
@@ -69,12 +69,12 @@ _NONE = 1 << 30
 
 
 def _sequenced(bench: Bench) -> Iterable[str]:
-    return sequences.played_sequences(bench.beside("sequences", 200), shrink=False)[0]
+    return sequences.play_sequences(bench.beside("sequences", 200), shrink=False)[0]
 
 
 def _raced(bench: Bench) -> Iterable[str]:
     with Judge() as judge:
-        return race.raced_once(_shop(bench, judge), "r", 50)
+        return race.race_once(_shop(bench, judge), "r", 50)
 
 
 def _died(bench: Bench) -> Iterable[str]:
@@ -84,13 +84,13 @@ def _died(bench: Bench) -> Iterable[str]:
 
 def _redelivered(bench: Bench) -> Iterable[str]:
     with Judge() as judge:
-        problems = deliveries.redelivered(bench, deliveries.shop(bench, judge), after=3, before=1)
+        problems = deliveries.redeliver(bench, deliveries.shop(bench, judge), after=3, before=1)
     return [problem for each in problems.values() for problem in each]
 
 
 def _replayed(bench: Bench) -> Iterable[str]:
     with Judge() as judge:
-        problems = deliveries.replays(deliveries.shop(bench, judge), 100)[0]
+        problems = deliveries.replay(deliveries.shop(bench, judge), 100)[0]
     return [problem for each in problems.values() for problem in each]
 
 
@@ -320,14 +320,14 @@ SAMPLE = (
 """The builds that the short version breaks."""
 
 
-def broken(bench: Bench) -> Found:
+def break_rules(bench: Bench) -> Found:
     """Run every broken build, and the unbroken one, `trials` times; 0 is a sample, with smaller experiments."""
     builds = [build for build in BUILDS if bench.trials or build.name in SAMPLE]
     whole = [Build("nothing", {}, experiment, "") for experiment in dict.fromkeys(b.noticed_by for b in builds)]
     trials = bench.trials or 1
     works = [(build, f"build-{n}-{trial}") for n, build in enumerate(builds + whole) for trial in range(trials)]
     played = _played(bench, works)
-    found = [judged(build, [next(played) for _ in range(trials)]) for build in builds]
+    found = [judge_build(build, [next(played) for _ in range(trials)]) for build in builds]
     for build in whole:
         problems = tuple(problem for _ in range(trials) for problem in next(played))
         fault = f"the unbroken build, with the same small experiment ({build.noticed_by.__name__.strip('_')})"
@@ -335,7 +335,7 @@ def broken(bench: Bench) -> Found:
     return Found(found)
 
 
-def judged(build: Build, runs: Sequence[Sequence[str]]) -> Finding:
+def judge_build(build: Build, runs: Sequence[Sequence[str]]) -> Finding:
     """Judge by the broken claims of each run whether a build was noticed each time, for the right reason."""
     noticed = [[words for words in problems if re.search(build.claim, words)] for problems in runs]
     failures = [

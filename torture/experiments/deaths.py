@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from payhub.journal.states import State
-from torture.claims import broken, finish
+from torture.claims import find_broken_claims, finish
 from torture.experiments.unreached import describe_unreached, judge_unreached
 from torture.experiments.ways import WAYS, Hubs, Way
 from torture.judge import Judge
-from torture.lines import DIED, MODULES, Line, die_at, listed, visited
+from torture.lines import DIED, MODULES, Line, die_at, list_lines, trace_lines
 from torture.processes import call, each
 from torture.report import Bench, Finding, Found
 from torture.shop import Shop, retry
@@ -80,7 +80,7 @@ def at_every_line(bench: Bench, only: Sequence[Way] = WAYS) -> Found:
         submitted = {*valid, *(order_id for way, order_id in known.walks if not way.invalid)}
         problems += finish(shop, hubs.plain, submitted)
         lied = {t.order_id for t in tried if t.way.lied} | {order_id for way, order_id in known.walks if way.lied}
-        problems += broken(shop, submitted, excused=lied)
+        problems += find_broken_claims(shop, submitted, excused=lied)
         accepted = judge.verdict().accepted
         for order_id in valid:
             row = left.get(order_id)
@@ -104,7 +104,7 @@ def _mapped(ways: Sequence[Way], hubs: Hubs, judge: Judge) -> Map:
             walks.append((way, order_id))
         visits.append((way, {line: times for line, times in found.items() if line not in seen}))
         seen.update(found)
-    return Map(visits=tuple(visits), unreached=tuple(sorted(listed() - seen)), walks=tuple(walks))
+    return Map(visits=tuple(visits), unreached=tuple(sorted(list_lines() - seen)), walks=tuple(walks))
 
 
 def _walked(way: Way, hubs: Hubs, judge: Judge) -> Iterator[tuple[str, dict[Line, int]]]:
@@ -119,7 +119,7 @@ def _walked(way: Way, hubs: Hubs, judge: Judge) -> Iterator[tuple[str, dict[Line
 
         def walk(order_id: str = order_id) -> list[tuple[Line, int]]:
             way.before(hubs, order_id, judge)
-            return visited(lambda: way.walk(hubs, order_id))
+            return trace_lines(lambda: way.walk(hubs, order_id))
 
         before, lines = lines, dict(call(walk, list[tuple[Line, int]]))
         yield order_id, lines

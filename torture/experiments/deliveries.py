@@ -21,10 +21,10 @@ from payhub.journal.sql import SqlJournal
 from payhub.receivers import asgi
 from torture.claims import illegal_steps
 from torture.judge import Fault, Judge
-from torture.processes import KILLED, call, until
+from torture.processes import KILLED, call, wait_until
 from torture.report import Bench, Finding, Found
-from torture.sender import Endpoint, Signed, delivered, sign
-from torture.shop import Shop, opened, submit, sweep
+from torture.sender import Endpoint, Signed, deliver, sign
+from torture.shop import Shop, submit, sweep
 
 _PATIENCE = 60.0
 
@@ -38,7 +38,7 @@ def _paid_out(shop: Shop, hub: Hub, order_ids: Sequence[str]) -> list[Signed]:
     """Make payouts in a process of their own; return the notifications that they are paid."""
 
     def create() -> list[Signed]:
-        with opened(hub):
+        with hub:
             return [sign(shop.keys, name, submit(hub, name, shop.judge)) for name in order_ids]
 
     return call(create, list[Signed], seconds=600)
@@ -47,11 +47,11 @@ def _paid_out(shop: Shop, hub: Hub, order_ids: Sequence[str]) -> list[Signed]:
 # Killed between keeping and answering
 
 
-def killed(bench: Bench) -> Found:
+def kill_receivers(bench: Bench) -> Found:
     """Kill `trials` receivers when they have kept a notification, and a third as many before they keep it."""
     counts = {"when it is kept, before it is answered": bench.trials, "before it is kept": max(1, bench.trials // 3)}
     with Judge() as judge:
-        problems = redelivered(bench, shop(bench, judge), *counts.values())
+        problems = redeliver(bench, shop(bench, judge), *counts.values())
     return Found(
         [
             Finding(fault=f"SIGKILL {fault}; then sent again", trials=count, failures=tuple(problems[kept]))
@@ -60,7 +60,7 @@ def killed(bench: Bench) -> Found:
     )
 
 
-def redelivered(bench: Bench, shop: Shop, after: int, before: int) -> dict[bool, list[str]]:
+def redeliver(bench: Bench, shop: Shop, after: int, before: int) -> dict[bool, list[str]]:
     """Let receivers die, deliver again, and return the broken claims: by whether the dead one had kept it."""
     shop.judge.order(waits=0)
     hub, other = shop.hub(), shop.async_hub()
@@ -102,7 +102,7 @@ def _die(*, kept: bool) -> None:
 
 
 def _swept(hub: Hub, shop: Shop) -> list[str]:
-    with opened(hub):
+    with hub:
         return sweep(hub, shop, _PATIENCE)
 
 
@@ -150,10 +150,10 @@ def _wrong(found: _Known, times: int, asked: int, *, most: int) -> list[str]:
 # One message, very often
 
 
-def replayed(bench: Bench) -> Found:
+def replay_messages(bench: Bench) -> Found:
     """Deliver one genuine message `trials` times, of a payout that is paid, and of one that is not."""
     with Judge() as judge:
-        problems, seconds, asked = replays(shop(bench, judge), bench.trials)
+        problems, seconds, asked = replay(shop(bench, judge), bench.trials)
     rate = 2 * bench.trials / seconds
     note = f"{rate:.0f} deliveries a second; the provider was asked {asked} times in {seconds:.1f} seconds, window 1 s."
     return Found(
@@ -172,7 +172,7 @@ _REPLAYED = {
 """What the provider's answers make of the two orders, and of what the message says."""
 
 
-def replays(shop: Shop, count: int) -> tuple[dict[str, list[str]], float, dict[str, int]]:
+def replay(shop: Shop, count: int) -> tuple[dict[str, list[str]], float, dict[str, int]]:
     """Deliver, and return the broken claims, the seconds it took, and how often the provider was asked."""
     still = Fault(on="status", change={"payment_status": "wait", "payment_amount": None}, times=0)
     shop.judge.order({"contradicted": [still]}, waits=0)
@@ -181,11 +181,11 @@ def replays(shop: Shop, count: int) -> tuple[dict[str, list[str]], float, dict[s
     with Endpoint() as endpoint:
         receiver = endpoint.receiver(lambda: asgi(hub))
         first = [endpoint.deliver(message) for message in messages]
-        until(lambda: shop.rows()["paid"].state is State.SUCCEEDED, _PATIENCE)
+        wait_until(lambda: shop.rows()["paid"].state is State.SUCCEEDED, _PATIENCE)
         before, began = _size(shop), time.monotonic()
         answers = call(functools.partial(_delivered, endpoint, messages, count - 1), dict[str, int], seconds=3000)
         seconds = time.monotonic() - began
-        until(lambda: _idle(shop), _PATIENCE)
+        wait_until(lambda: _idle(shop), _PATIENCE)
         receiver.signal(signal.SIGKILL)
         receiver.code()
     asked = dict(shop.judge.verdict().asked)
@@ -210,7 +210,7 @@ def _delivered(endpoint: Endpoint, messages: Sequence[Signed], count: int) -> di
     connection = endpoint.connection()
     for _ in range(count):
         for message in messages:
-            status = str(delivered(connection, message))
+            status = str(deliver(connection, message))
             answers[status] = answers.get(status, 0) + 1
     connection.close()
     return answers

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from payhub import Hub
-from torture.experiments.storage import START, Outcome, Place, finding, judged, open_hub, tried
+from torture.experiments.storage import START, Outcome, Place, judge_outcomes, open_hub, sum_up, try_create
 from torture.judge import Judge
 from torture.processes import Child, call, start
 from torture.report import NOT_TRIED, Bench, Finding, Found
@@ -62,13 +62,15 @@ def _everywhere(
         hub, places = open_hub(shop)
         outcomes = []
         for number, place in enumerate(places * bench.trials):
-            work = functools.partial(tried, hub, f"{directory.name}-{number}", place, functools.partial(fault, shop))
+            work = functools.partial(
+                try_create, hub, f"{directory.name}-{number}", place, functools.partial(fault, shop)
+            )
             child = start(work)
             try:
                 outcomes.append(child.returned(Outcome))
             finally:
                 repair(shop)
-        return finding(f"SQLite, {title}, at each statement", outcomes, judged(shop, hub, outcomes, clean=True))
+        return sum_up(f"SQLite, {title}, at each statement", outcomes, judge_outcomes(shop, hub, outcomes, clean=True))
 
 
 def _nothing(_: Shop) -> None:
@@ -180,15 +182,15 @@ def _read_only(bench: Bench) -> list[Finding]:
             for path in paths:
                 path.chmod(0o755 if path.is_dir() else 0o644)
             problems = [f"{o.order_id}: written where nothing can be" for o in outcomes if o.raised is None]
-            problems += judged(shop, hub, outcomes, clean=exists)
-            found.append(finding(f"SQLite, {title}, from the start", outcomes, problems))
+            problems += judge_outcomes(shop, hub, outcomes, clean=exists)
+            found.append(sum_up(f"SQLite, {title}, from the start", outcomes, problems))
     return found
 
 
 def _as_nobody(hub: Hub, order_id: str) -> Outcome:
     if os.geteuid() == 0:
         os.setuid(_NOBODY)  # root may write anything
-    return tried(hub, order_id, START, lambda: None)
+    return try_create(hub, order_id, START, lambda: None)
 
 
 _HOLD = """
@@ -218,11 +220,13 @@ def _locked(bench: Bench) -> Finding:
                 if number + 1 == len(places):
                     break
             ended = [(shop, hub, child.returned(Outcome)) for shop, hub, child in running]
-            judging = [start(functools.partial(judged, *one[:2], one[2:], clean=True), seconds=600) for one in ended]
+            judging = [
+                start(functools.partial(judge_outcomes, *one[:2], one[2:], clean=True), seconds=600) for one in ended
+            ]
             problems += [problem for child in judging for problem in child.returned(list[str])]
             outcomes += [outcome for *_, outcome in ended]
     title = "SQLite, write lock asked for at each statement, and held longer than the busy timeout"
-    return finding(title, outcomes, problems)
+    return sum_up(title, outcomes, problems)
 
 
 _ANSWERED = 0.3  # seconds that an answer takes at most; enough for a lock to be taken meanwhile
@@ -243,7 +247,7 @@ def _tried_locked(shop: Shop, hub: Hub, place: Place) -> Outcome:
         if free and (holder.stdout is None or holder.stdout.readline() != b"held\n"):
             raise RuntimeError("the lock could not be taken")
 
-    outcome = tried(hub, shop.directory.name, place, hold)
+    outcome = try_create(hub, shop.directory.name, place, hold)
     for holder in holders:
         holder.wait()
     met = msgspec.structs.replace(place, before=place.before and free)

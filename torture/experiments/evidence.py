@@ -372,12 +372,12 @@ def _facts(order_id: str, *, other: bool = False) -> Facts:
 
 def any_order(bench: Bench) -> Found:
     """Play `trials` random sequences."""
-    failures, played = played_sequences(bench)
+    failures, played = play_sequences(bench)
     fault = "evidence in any order, repeated and late; memory and SQLite"
     return Found([Finding(fault=fault, trials=played, failures=tuple(failures))])
 
 
-def played_sequences(bench: Bench, *, shrink: bool = True) -> tuple[list[str], int]:
+def play_sequences(bench: Bench, *, shrink: bool = True) -> tuple[list[str], int]:
     """Play sequences until one breaks a claim, and return what broke and how many were played.
 
     To shrink is to look for a shorter sequence that breaks a claim, for people to read.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from payhub import AsyncHub, Hub, NotSent
-from torture.claims import broken, finish
+from torture.claims import find_broken_claims, finish
 from torture.judge import Judge
 from torture.postgres import Postgres
 from torture.processes import Child, die_with_parent, start
@@ -37,12 +37,12 @@ def sqlite(bench: Bench) -> Found:
     """Kill two workers, one of them asynchronous, at random instants; the journal is in SQLite."""
     with Judge() as judge:
         shop = in_a_hurry(bench.directory, judge, "sqlite:///payhub.db")
-        problems, submitted = killed(bench, shop, kills=bench.trials)
+        problems, submitted = kill_workers(bench, shop, kills=bench.trials)
     fault = f"SIGKILL at a random instant ({submitted} orders)"
     return Found([Finding(fault=fault, trials=bench.trials, failures=problems)])
 
 
-def killed(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ...], int]:
+def kill_workers(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ...], int]:
     """Kill workers over SQLite, and return the broken claims and how many orders there were."""
     shop.judge.order(waits=0, delay=_ANSWERED)
     hub, stream = shop.hub(), Stream("k")
@@ -50,7 +50,7 @@ def killed(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ...], in
     problems = _chaos(bench.chance("kills"), works, ["kill"] * kills, pause=0.09)
     submitted = stream.submitted()
     problems += finish(shop, hub, submitted)
-    return (*problems, *broken(shop, submitted)), len(submitted)
+    return (*problems, *find_broken_claims(shop, submitted)), len(submitted)
 
 
 def postgresql(bench: Bench) -> Found:
@@ -65,7 +65,7 @@ def postgresql(bench: Bench) -> Found:
         problems = _chaos(bench.chance("freezes"), works, plan, pause=0.06, frozen=shop.lease * 1.3)
         submitted = stream.submitted()
         problems += finish(shop, hub, submitted)
-        problems += broken(shop, submitted)
+        problems += find_broken_claims(shop, submitted)
     fault = f"SIGKILL, or SIGSTOP past the lease and SIGCONT, half each ({len(submitted)} orders)"
     return Found([Finding(fault=fault, trials=len(plan), failures=tuple(problems))])
 

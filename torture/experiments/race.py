@@ -2,12 +2,12 @@
 
 import time
 
-from torture.claims import broken, finish
+from torture.claims import find_broken_claims, finish
 from torture.judge import Judge
 from torture.postgres import Postgres
 from torture.processes import start
 from torture.report import Bench, Finding, Found
-from torture.shop import Shop, opened, retry
+from torture.shop import Shop, retry
 
 _ORDERS = 500
 _FEW = 2
@@ -25,7 +25,7 @@ def two_processes(bench: Bench) -> Found:
             orders = _ORDERS if bench.trials > _FEW else _ORDERS // 10
             with Judge() as judge:
                 shop = Shop(directory=bench.directory / f"race-{number}", judge=judge, journal=journal)
-                found[name] += raced_once(shop, f"r{number}", orders)
+                found[name] += race_once(shop, f"r{number}", orders)
             raced[name] += orders
     return Found(
         [
@@ -35,7 +35,7 @@ def two_processes(bench: Bench) -> Found:
     )
 
 
-def raced_once(shop: Shop, name: str, count: int) -> list[str]:
+def race_once(shop: Shop, name: str, count: int) -> list[str]:
     """Race once; the journal, its tables and the key of the fingerprints are made during the race."""
     shop.judge.order(waits=0)
     order_ids = [f"{name}-{number}" for number in range(count)]
@@ -43,7 +43,7 @@ def raced_once(shop: Shop, name: str, count: int) -> list[str]:
     shop.configuration  # noqa: B018 - written before the race, the one thing that both are given
 
     def run() -> list[str]:
-        with opened(shop.hub()) as hub:
+        with shop.hub() as hub:
             time.sleep(max(0.0, start_at - time.time()))
             return retry(hub, order_ids)
 
@@ -52,4 +52,4 @@ def raced_once(shop: Shop, name: str, count: int) -> list[str]:
     accepted = shop.judge.verdict().accepted
     problems += [f"{i}: accepted {accepted.get(i, 0)} times after the race" for i in order_ids if accepted.get(i) != 1]
     problems += finish(shop, shop.hub(), order_ids)
-    return problems + broken(shop, order_ids)
+    return problems + find_broken_claims(shop, order_ids)

@@ -10,7 +10,7 @@ import psycopg
 import sqlalchemy as sa
 
 from payhub import Hub
-from torture.experiments.storage import COMMIT, Outcome, Place, database, finding, judged, open_hub, tried
+from torture.experiments.storage import COMMIT, Outcome, Place, database, judge_outcomes, open_hub, sum_up, try_create
 from torture.judge import Judge
 from torture.postgres import Postgres
 from torture.processes import call
@@ -45,12 +45,14 @@ def _everywhere(
         chosen: list[Place] = [place for place in places if only in {None, place.words}]
         outcomes = []
         for number, place in enumerate(chosen * bench.trials):
-            work = functools.partial(tried, hub, f"{name}-{number}", place, functools.partial(fault, hub, server))
+            work = functools.partial(try_create, hub, f"{name}-{number}", place, functools.partial(fault, hub, server))
             try:
                 outcomes.append(call(work, Outcome))
             finally:
                 server.start()
-        return finding(f"PostgreSQL, {title}, at each statement", outcomes, judged(shop, hub, outcomes, clean=True))
+        return sum_up(
+            f"PostgreSQL, {title}, at each statement", outcomes, judge_outcomes(shop, hub, outcomes, clean=True)
+        )
 
 
 def _crash(_: Hub, server: Postgres) -> None:

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 
 from payhub import Hub, NotSent
-from torture.experiments.storage import Outcome, Place, finding, judged, open_hub, tried
+from torture.experiments.storage import Outcome, Place, judge_outcomes, open_hub, sum_up, try_create
 from torture.judge import Judge
 from torture.postgres import Postgres
 from torture.processes import die_with_parent, start
 from torture.report import Bench, Finding, Found
-from torture.shop import ACCOUNT, Shop, opened, order
+from torture.shop import ACCOUNT, Shop, order
 
 _LONGEST = 30.0
 """Seconds that the other may take: payhub waits ten for a lock, and the deadline for an answer; a busy machine
@@ -47,14 +47,14 @@ def _everywhere(bench: Bench, name: str, journal: Callable[[str], str]) -> Findi
             longest = max(longest, waited)
             if waited > _LONGEST:
                 problems.append(f"s-{number}: stopped at {place}: the other waited longer than {_LONGEST:.0f} s")
-        problems += judged(shop, hub, outcomes, clean=True, alone=False)
+        problems += judge_outcomes(shop, hub, outcomes, clean=True, alone=False)
         title = f"{name}, stopped at each statement; the other waited {longest:.1f} s at most"
-        return finding(title, outcomes, problems, bites=False)
+        return sum_up(title, outcomes, problems, bites=False)
 
 
 def _stopped(hub: Hub, order_id: str, place: Place) -> tuple[Outcome, float]:
     """Stop one process at a statement, and measure how long another needs for the same order."""
-    first = start(functools.partial(tried, hub, order_id, place, _stop), seconds=120)
+    first = start(functools.partial(try_create, hub, order_id, place, _stop), seconds=120)
     os.waitpid(first.pid, os.WUNTRACED)
     began = time.monotonic()
     second = start(functools.partial(_submitted, hub, order_id), seconds=60)
@@ -72,7 +72,7 @@ def _stop() -> None:
 
 
 def _submitted(hub: Hub, order_id: str) -> str:
-    with opened(hub):
+    with hub:
         try:
             return str(hub.create_payout(ACCOUNT, order(order_id)).status)
         except NotSent:

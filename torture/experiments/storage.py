@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from payhub import Hub, NotSent, hookimpl
 from payhub.journal import Key
 from payhub.journal.sql import SqlJournal
-from torture.claims import broken, finish
+from torture.claims import find_broken_claims, finish
 from torture.processes import call
 from torture.report import Finding
-from torture.shop import ACCOUNT, LOG, Shop, opened, order
+from torture.shop import ACCOUNT, LOG, Shop, order
 
 COMMIT = "COMMIT"
 
@@ -68,7 +68,7 @@ def open_hub(shop: Shop) -> tuple[Hub, list[Place]]:
 
     def run() -> list[Place]:
         found: list[Place] = []
-        with opened(hub):
+        with hub:
             hub.journal.find(Key(ACCOUNT, "payout", "unknown"))  # the tables are made, if there are none
             _meet(hub, lambda number, words: found.append(Place(number=number, words=words, before=not sent.answered)))
             hub.create_payout(ACCOUNT, order("clean"))
@@ -118,7 +118,7 @@ class _Watched:
         self._real.commit()
 
 
-def tried(hub: Hub, order_id: str, place: Place, fault: Fault) -> Outcome:
+def try_create(hub: Hub, order_id: str, place: Place, fault: Fault) -> Outcome:
     """Create a payout, and meet the fault just before a statement; for a process of its own."""
     met = place is START
     if met:
@@ -159,7 +159,7 @@ def _wrong(outcome: Outcome, received: int) -> Iterator[str]:
         yield f"{what}: was sent, although the storage was gone before"
 
 
-def judged(shop: Shop, hub: Hub, outcomes: Sequence[Outcome], *, clean: bool, alone: bool = True) -> list[str]:
+def judge_outcomes(shop: Shop, hub: Hub, outcomes: Sequence[Outcome], *, clean: bool, alone: bool = True) -> list[str]:
     """Judge every outcome, then repair nothing more: sweep, submit again, and check all claims.
 
     Unless the creates were `alone`, another process submitted the same orders, and may have sent them.
@@ -170,10 +170,10 @@ def judged(shop: Shop, hub: Hub, outcomes: Sequence[Outcome], *, clean: bool, al
     problems += [f"{order_id}: sent, and no row is committed" for order_id in received if order_id not in rows]
     submitted = [outcome.order_id for outcome in outcomes] + ["clean"] * clean
     problems += finish(shop, hub, submitted)
-    return problems + broken(shop, submitted)
+    return problems + find_broken_claims(shop, submitted)
 
 
-def finding(title: str, outcomes: Sequence[Outcome], problems: Sequence[str], *, bites: bool = True) -> Finding:
+def sum_up(title: str, outcomes: Sequence[Outcome], problems: Sequence[str], *, bites: bool = True) -> Finding:
     """Sum up what a fault did; one that is to bite and never did anything has shown nothing."""
     refused = sum(outcome.raised is not None for outcome in outcomes)
     unwritten = sum(outcome.critical > 0 for outcome in outcomes)

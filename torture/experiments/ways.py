@@ -18,7 +18,7 @@ from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
 from payhub.transport.runner import Runner
 from torture.judge import FIRST_ID, Fault, Judge
-from torture.processes import start, until
+from torture.processes import start, wait_until
 from torture.provider import NAME, SCHEDULE
 from torture.shop import ACCOUNT, Shop, order
 
@@ -207,7 +207,7 @@ def _created_long_ago(hubs: Hubs, order_id: str, _judge: Judge) -> None:
 def _being_sent(hubs: Hubs, order_id: str, judge: Judge) -> None:
     """Have another process that has sent the order, and waits for an answer that does not come."""
     start(lambda: _creating("steady")(hubs, order_id), seconds=60)
-    if not until(lambda: bool(judge.verdict(order_id).received[order_id]), _PATIENCE):
+    if not wait_until(lambda: bool(judge.verdict(order_id).received[order_id]), _PATIENCE):
         raise RuntimeError(f"{order_id}: the other process did not send it")
 
 

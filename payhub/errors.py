@@ -25,6 +25,7 @@ is not an error: it is returned, with `status=UNKNOWN`.
 from collections.abc import Mapping
 
 from payhub.masking import mask_text
+from payhub.models import Phase
 
 
 class PayhubError(Exception):
@@ -85,7 +86,16 @@ class JournalFailed(PayhubError):
 
 
 class NotSent(PayhubError):
-    """Report that nothing left this machine; the order may be repeated, here or elsewhere."""
+    """Nothing left this machine; the order may be repeated, here or elsewhere. `text` says what prevented it."""
+
+    def __init__(self, text: str) -> None:
+        """Keep what prevented it."""
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        """Say what prevented it, and that nothing was sent."""
+        return f"{self.text} (not sent)"
 
 
 class Declined(PayhubError):
@@ -113,7 +123,23 @@ class NotFound(PayhubError):
 
 
 class Unavailable(PayhubError):
-    """Report (of a read) that no usable answer came; ask again later."""
+    """(Of a read) No usable answer came; ask again later.
+
+    `text` says what was wrong. `http_status` is that of an answer that could not be used; where no complete answer
+    came, `phase` says how far the question got.
+    """
+
+    def __init__(self, text: str, *, http_status: int | None = None, phase: Phase | None = None) -> None:
+        """Keep what was wrong."""
+        super().__init__(text)
+        self.text = text
+        self.http_status = http_status
+        self.phase = phase
+
+    def __str__(self) -> str:
+        """Say what was wrong, and with which answer or how far the question got."""
+        answer = f"HTTP {self.http_status}: " if self.http_status is not None else ""
+        return f"{answer}{self.text}{f' ({self.phase})' if self.phase else ''}"
 
 
 class BadNotification(PayhubError):

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from payhub.journal import Source, State
+from payhub.journal import Source, State, Why
 from payhub.journal.sql.tables import tables
 from payhub.journal.states import EDGES, status_of
 
@@ -29,6 +29,14 @@ def test_every_state_is_explained_with_its_status() -> None:
 def test_every_kind_of_evidence_is_explained() -> None:
     """Each source has a row."""
     assert [source for source in Source if f"\n| {source} | " not in PAGE] == []
+
+
+def test_every_reason_is_explained() -> None:
+    """Each reason of payhub's own has a row, in its order."""
+    table = PAGE.partition("<!-- reasons:")[2].partition("<!-- end -->")[0]
+    assert [word for row in re.findall(r"(?m)^\| (`.*?`) \|", table) for word in re.findall(r"`(\w+)`", row)] == [
+        "why", *Why
+    ]  # fmt: skip
 
 
 def test_every_table_is_named() -> None:

@@ -33,12 +33,11 @@ from payhub.cli.orders import AccountArgument
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, IllegalStep, JournalFailed, PayhubError
 from payhub.hub import Hub, Outcome
-from payhub.journal import Entry, Evidence, Journal, Key, Record, Source, State
+from payhub.journal import Entry, Evidence, Journal, Key, Record, Source, State, Why
 from payhub.journal.records import applied, givable
 from payhub.journal.states import NOTHING_MOVED, UNFINISHED, in_vain, status_of
 from payhub.models import Exchange, Phase, Status
 from payhub.money import Money
-from payhub.plans.fetch import NOT_FOUND
 from payhub.plans.identity import payer_key
 from payhub.ticket.situations import is_contradiction
 from payhub.ticket.values import utc
@@ -73,7 +72,7 @@ def unknown(
     shown = views.table("account", "kind", "order", "state", "asked", "since (UTC)", "reason", numbers=("asked",))
     for record in records:
         facts = record.facts
-        since, reason = views.second(record.updated_at), record.reason and one_line(record.reason)
+        since, reason = views.second(record.updated_at), record.explanation and one_line(record.explanation)
         shown.add_row(
             *map(cell, (facts.account, facts.kind, facts.order_id, _state(record), facts.amount, since, reason))
         )
@@ -132,10 +131,10 @@ def _answer(record: Record, journal: Journal, last: Exchange | None) -> str | No
     if not said or said[-1].evidence is None:
         return None
     found = said[-1].evidence
-    if found.reason == NOT_FOUND:
+    if found.why is Why.NOT_FOUND:
         return "asked: the provider does not find it, which proves nothing"
     if found.provider_status is None and in_vain(found):
-        words = one_line(found.reason or "no usable answer").removesuffix(f" ({Phase.NOT_SENT})")
+        words = one_line((found.reason if found.why is Why.NOT_SENT else found.explanation) or "no usable answer")
         left = "" if last and last.phase is not Phase.NOT_SENT else "; it is the question that was not sent"
         return f"asked in vain: {words}{left}"
     other = f", which contradicts the order: {listed(found.mismatches)}" if found.mismatches else ""
@@ -252,8 +251,8 @@ def _grid(record: Record, denial: Denial | None) -> Table:
     grid.add_row("made", cell(views.clock(record.created_at)))
     grid.add_row("changed", cell(views.clock(record.updated_at)))
     grid.add_row("provider id", cell(record.provider_id))
-    if record.reason:
-        grid.add_row("reason so far", cell(one_line(record.reason)))
+    if record.explanation:
+        grid.add_row("reason so far", cell(one_line(record.explanation)))
     if denial:
         word = f" (provider: {denial.provider_status})" if denial.provider_status else ""
         other = f", id {denial.provider_id}" if denial.provider_id not in {None, record.provider_id} else ""

@@ -233,7 +233,7 @@ def _without_answer(named: str, cause: NotFound | Unavailable, last: Exchange | 
     if isinstance(cause, NotFound):
         return NotFound(f"{named}: the provider does not find it ({cause}); this does not prove that it failed")
     fate = "was not sent" if last and last.phase is Phase.NOT_SENT else "got no usable answer"
-    words = str(cause).removesuffix(f" ({Phase.NOT_SENT})")
+    words = cause.text if cause.phase is Phase.NOT_SENT else str(cause)
     return Unavailable(f"the question about {named} {fate}: {words}; this says nothing of what became of the order")
 
 

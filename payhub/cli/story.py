@@ -73,6 +73,7 @@ def _told(entry: Entry) -> dict[str, Any]:
         return told | {"notification": views.notification(entry.noted)}
     if entry.evidence:
         said = views.plain(_masked(entry.evidence))
+        said |= {"reason": entry.evidence.explanation}
         told |= {name: value for name, value in said.items() if value not in (None, [])}
     told |= {"contradicts": entry.contradicts, "times": entry.times}
     told |= {"last_at": utc(entry.last_at)} if entry.last_at else {}
@@ -113,7 +114,7 @@ def _words(entry: Entry) -> Iterator[Text]:
     if found.source is Source.PLAN:
         yield cell("taken for sending, written down before it was sent")
         return
-    reason = f": {one_line(found.reason)}" if found.reason else ""
+    reason = f": {one_line(found.explanation)}" if found.explanation else ""
     times = f", {_times(entry)}" if entry.times > 1 else ""
     word = f" (provider: {found.provider_status})" if found.provider_status else ""
     who = f"{found.source} {entry.by}" if entry.by else str(found.source)

@@ -1,6 +1,7 @@
 """Remember orders durably: what is about to be done is written down before it is done."""
 
 from payhub.journal.protocol import Journal, Noticed, Opened, Seal
+from payhub.journal.reasons import Why
 from payhub.journal.records import Entry, Facts, Forgotten, Key, Noted, Notice, Record, Verdict, Wanted
 from payhub.journal.states import Evidence, Source, State
 
@@ -21,4 +22,5 @@ __all__ = [
     "State",
     "Verdict",
     "Wanted",
+    "Why",
 ]

@@ -10,6 +10,7 @@ import msgspec
 
 from payhub.driver import Schedule
 from payhub.errors import IllegalStep, OrderConflict, UnknownOrder
+from payhub.journal.reasons import Why, explain
 from payhub.journal.states import (
     EDGES,
     OPEN,
@@ -80,6 +81,8 @@ class Record(MaskedStruct, frozen=True, kw_only=True):
     credited: Clear[Money | None] = None
     commission: Clear[Money | None] = None
     partial: Clear[bool | None] = None
+    why: Clear[Why | None] = None
+    http_status: Clear[int | None] = None
     reason: Clear[str | None] = None
     mismatches: Clear[tuple[str, ...]] = ()
     redirect_url: Link[str | None] = None
@@ -94,6 +97,11 @@ class Record(MaskedStruct, frozen=True, kw_only=True):
     quiet_until: Clear[dt.datetime | None] = None
     created_at: Clear[dt.datetime]
     updated_at: Clear[dt.datetime]
+
+    @property
+    def explanation(self) -> str | None:
+        """Return the whole reason why the order is in its state, in English."""
+        return explain(self.why, self.reason, http_status=self.http_status, fields=self.mismatches)
 
 
 class Notice(MaskedStruct, frozen=True, kw_only=True):
@@ -212,9 +220,8 @@ def heard_of(record: Record, now: dt.datetime) -> Record:
 
     A journal that was put back from a copy does not know what was sent since.
     """
-    reason = "the provider told of it before it was created here"
     sent = sending(record, now, 0.0)  # for all that is known, by somebody who will not report
-    return msgspec.structs.replace(sent, attempts=record.attempts, notified=True, reason=reason)
+    return msgspec.structs.replace(sent, attempts=record.attempts, notified=True, why=Why.NOTIFIED_BEFORE)
 
 
 def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule) -> tuple[Record, bool]:
@@ -237,7 +244,9 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
     same = found.state is record.state
     if not same and not allowed(record.state, found):
         return record, False
-    names = set(SAID if _OTHER.isdisjoint(found.mismatches) else _WORDS) - set(found.mismatches)
+    names = set(SAID if _OTHER.isdisjoint(found.mismatches) else _REASON) - set(found.mismatches)
+    if found.why or found.reason:  # one reason takes the place of another as a whole
+        record = msgspec.structs.replace(record, why=None, http_status=None, reason=None)
     said = {name: getattr(found, name) for name in names if getattr(found, name) not in (None, ())}
     if same:
         resolved = record.resolved and not proven  # it is the provider who says so now
@@ -250,8 +259,8 @@ def applied(record: Record, found: Evidence, now: dt.datetime, schedule: Schedul
 
 
 def _stepped(record: Record, found: Evidence, now: dt.datetime) -> Record:
-    words = {"reason": found.reason, "mismatches": found.mismatches}
-    return msgspec.structs.replace(record, **words, state=found.state, checks=0, lease_until=None, updated_at=now)
+    reason = {name: getattr(found, name) for name in _REASON}
+    return msgspec.structs.replace(record, **reason, state=found.state, checks=0, lease_until=None, updated_at=now)
 
 
 def contrary(record: Record, found: Evidence) -> bool:
@@ -278,7 +287,7 @@ def _heard(record: Record, found: Evidence) -> Evidence:
     if not in_vain(found) or record.state is State.SENDING:
         return found
     if record.state in OPEN:
-        return msgspec.structs.replace(found, state=record.state, reason=None)
+        return msgspec.structs.replace(found, state=record.state, why=None, http_status=None, reason=None)
     return Evidence(source=found.source, state=record.state)
 
 
@@ -303,7 +312,7 @@ def _decided(record: Record, found: Evidence, now: dt.datetime, schedule: Schedu
     return msgspec.structs.replace(decided, resolved=True, contradicted=False, due_at=due)
 
 
-_WORDS = ("reason", "mismatches")
+_REASON = ("why", "http_status", "reason", "mismatches")
 _OTHER = frozenset({"order_id", "provider_id"})
 
 
@@ -325,7 +334,7 @@ def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
     """Return the evidence that a sender was given up, if its lease has ended."""
     if record.state is not State.SENDING or record.lease_until is None or record.lease_until > now:
         return None
-    return Evidence(source=Source.LEASE, state=State.UNKNOWN, reason="the sender did not report in time")
+    return Evidence(source=Source.LEASE, state=State.UNKNOWN, why=Why.SENDER_SILENT)
 
 
 def waits(record: Record, now: dt.datetime) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from payhub.journal.reasons import Why, explain
 from payhub.masking import Clear, Link, MaskedStruct, mask_text
 from payhub.models import Result, Status
 from payhub.money import Money
@@ -136,10 +137,11 @@ def status_of(state: State) -> Status:
 
 
 class Evidence(MaskedStruct, frozen=True, kw_only=True):
-    """Say what was learnt of an order, and from where; what is `None` was not said.
+    """What was learnt of an order, and from where; what is `None` was not said.
 
-    Others wrote the texts: what they may quote is hidden, of an operator's own words only card
-    numbers; what no database holds (NUL) is replaced, and an id longer than any is dropped.
+    `why` is payhub's own reason, `reason` what others say in their words; `http_status` is that of an answer that
+    could not be used. Others wrote the texts: what they may quote is hidden; what no database holds (NUL) is replaced,
+    and an id longer than any is dropped.
     """
 
     source: Clear[Source]
@@ -150,6 +152,8 @@ class Evidence(MaskedStruct, frozen=True, kw_only=True):
     credited: Clear[Money | None] = None
     commission: Clear[Money | None] = None
     partial: Clear[bool | None] = None
+    why: Clear[Why | None] = None
+    http_status: Clear[int | None] = None
     reason: Clear[str | None] = None
     mismatches: Clear[tuple[str, ...]] = ()
     redirect_url: Link[str | None] = None
@@ -159,8 +163,11 @@ class Evidence(MaskedStruct, frozen=True, kw_only=True):
         for name, clean in _CLEAN.items():
             if text := getattr(self, name):
                 msgspec.structs.force_setattr(self, name, clean(text.replace("\0", "\ufffd")))
-        if self.reason and self.source is not Source.OPERATOR:
-            msgspec.structs.force_setattr(self, "reason", mask_text(self.reason))
+
+    @property
+    def explanation(self) -> str | None:
+        """Return the whole reason in English."""
+        return explain(self.why, self.reason, http_status=self.http_status, fields=self.mismatches)
 
 
 def _id(text: str) -> str | None:
@@ -183,6 +190,8 @@ SAID = frozenset(Evidence.__struct_fields__) - {"source", "state"}
 def evidence(result: Result, source: Source) -> Evidence:
     """Return what a result is evidence for."""
     said = {name: getattr(result, name) for name in SAID if hasattr(result, name)}
+    if result.mismatches:
+        said |= {"why": Why.CONTRADICTS_ORDER, "reason": None}
     return Evidence(source=source, state=state_of(result), **said)
 
 

@@ -9,17 +9,19 @@ sending changes nothing for the caller, and is found by the next sweep.
 import datetime as dt
 from typing import Any, TypeVar
 
+import msgspec
+
 from payhub.driver import Call, Flow, Unreadable
 from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
 from payhub.exchanges.events import Event, log
-from payhub.journal import Evidence, Facts, Key, Opened, Source, State
+from payhub.journal import Evidence, Facts, Key, Opened, Source, State, Why
 from payhub.journal.records import conflict, givable, overdue_sender
 from payhub.journal.states import UNFINISHED, evidence
 from payhub.models import Order, Ref, Result
 from payhub.operations import OrderKind
 from payhub.plans.identity import facts_of
-from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Pause, SentTwice, Steps, Timing, drive
-from payhub.plans.rules import believe, check_capabilities, check_order, compare, doubt
+from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Pause, Steps, Timing, Undecided, drive
+from payhub.plans.rules import believe, check_capabilities, check_order, compare
 from payhub.plans.settle import doubtful, find, remembered, result_of, settle, words_of
 
 OrderT = TypeVar("OrderT", bound=Order)
@@ -78,7 +80,7 @@ def _reserve(facts: Facts, timing: Timing) -> Steps[Opened]:
         except JournalFailed as cause:
             if opened is not None:  # another caller sends it: nobody may say that nothing was sent
                 return opened
-            raise NotSent(f"{cause} (not sent)") from cause
+            raise NotSent(str(cause)) from cause
         died = overdue_sender(opened.record, dt.datetime.now(dt.UTC)) is not None
         if opened.yours or opened.record.state is not State.SENDING or died or waited >= timing.patience:
             return opened
@@ -104,30 +106,47 @@ def _send(
     except Exception as cause:  # noqa: BLE001 - whatever it is, the attempt knows whether money may have left
         proof = _proof(cause, attempt)
         if proof is not None:
-            state = State.DECLINED if isinstance(proof, Declined) else State.NOT_SENT
-            found = Evidence(source=Source.ANSWER, state=state, reason=words_of(proof))
+            found = _evidence_of_proof(proof, cause)
             known = yield from _report(key, found, account.timing, attempt, kind)
             if known is not None:
                 return known
             raise proof from (None if proof is cause else cause)
-        result = doubt(unknown, _reason(cause, attempt))
-    known = yield from _report(key, evidence(result, Source.ANSWER), account.timing, attempt, kind)
+        found = _evidence_of_doubt(cause, attempt)
+        result = msgspec.structs.replace(unknown, reason=found.explanation)
+    else:
+        found = evidence(result, Source.ANSWER)
+    known = yield from _report(key, found, account.timing, attempt, kind)
     return result if known is None else known
 
 
 def _proof(cause: Exception, attempt: Attempt) -> Exception | None:
     """Return the error that proves that nothing moved, or `None` where nothing proves it."""
-    if not attempt.may_have_left:
-        return NotSent(str(cause)) if isinstance(cause, NoAnswer) else cause
-    return cause if attempt.definite and isinstance(cause, Declined) else None
+    if attempt.may_have_left:
+        return cause if attempt.definite and isinstance(cause, Declined) else None
+    if isinstance(cause, NoAnswer):
+        return NotSent(cause.words or str(cause))
+    return None if isinstance(cause, Undecided) else cause
 
 
-def _reason(cause: Exception, attempt: Attempt) -> str:
-    """Say why the outcome is unknown."""
-    if isinstance(cause, NoAnswer | SentTwice):
-        return str(cause)
-    words = str(cause) if isinstance(cause, Unreadable | PayhubError) else f"{type(cause).__name__} in the driver"
-    return f"HTTP {attempt.status}: {words}" if attempt.status else words
+def _evidence_of_proof(proof: Exception, cause: Exception) -> Evidence:
+    """Return what an error is evidence for that proves that nothing moved."""
+    state = State.DECLINED if isinstance(proof, Declined) else State.NOT_SENT
+    why, words = (cause.why, cause.words) if isinstance(cause, NoAnswer) else (None, words_of(proof))
+    return Evidence(source=Source.ANSWER, state=state, why=why, reason=words)
+
+
+def _evidence_of_doubt(cause: Exception, attempt: Attempt) -> Evidence:
+    """Return the evidence that the outcome is unknown, and why."""
+    why: Why | None
+    if isinstance(cause, Undecided):
+        why, words, http_status = cause.why, cause.words, cause.http_status
+    else:
+        http_status = attempt.status or None
+        readable = isinstance(cause, Unreadable | PayhubError)
+        why = (Why.UNUSABLE_ANSWER if http_status else None) if readable else Why.DRIVER_FAILED
+        # A driver that raises NotSent now is wrong: its text stands, without what the error itself would add.
+        words = cause.text if isinstance(cause, NotSent) else str(cause) if readable else type(cause).__name__
+    return Evidence(source=Source.ANSWER, state=State.UNKNOWN, why=why, reason=words, http_status=http_status)
 
 
 def _report(

@@ -12,9 +12,9 @@ import msgspec
 from payhub.driver import Unreadable
 from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
-from payhub.journal import Evidence, Key, Record, Source, State
+from payhub.journal import Evidence, Key, Record, Source, State, Why
 from payhub.journal.states import evidence
-from payhub.models import Ref, Result
+from payhub.models import Phase, Ref, Result
 from payhub.operations import OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
 from payhub.plans.rules import compare, unsupported
@@ -47,11 +47,12 @@ def read(account: Account, operation: str, attempt: Attempt, **asked: Any) -> St
     try:
         return (yield from drive(account.flow(operation, **asked), attempt))
     except NoAnswer as cause:
-        raise Unavailable(str(cause)) from None
+        phase = Phase.NOT_SENT if cause.why is Why.NOT_SENT else Phase.MAYBE_SENT
+        raise Unavailable(cause.words or str(cause), phase=phase) from None
     except (Unreadable, Declined) as cause:
         if not attempt.status:
             raise
-        raise Unavailable(f"HTTP {attempt.status}: {cause}") from cause
+        raise Unavailable(str(cause), http_status=attempt.status) from cause
 
 
 def read_status(account: Account, kind: OrderKind[Any, ResultT], ref: Ref, attempt: Attempt) -> Steps[ResultT]:
@@ -124,15 +125,24 @@ def keep(
     return (yield from hand_over(record, began, account.timing))
 
 
-NOT_FOUND = "not found, which proves nothing"
-"""Say why a question that was answered so changed nothing."""
-
-
 def unanswered(cause: Exception) -> Evidence:
     """Return what a question that got no usable answer is evidence for: nothing, but it is kept."""
-    words = str(cause) if isinstance(cause, PayhubError) else f"{type(cause).__name__} in the driver"
-    reason = NOT_FOUND if isinstance(cause, NotFound) else words
-    return Evidence(source=Source.STATUS, state=State.UNKNOWN, reason=reason)
+    why: Why | None = None
+    words: str | None = str(cause)
+    http_status = None
+    match cause:
+        case NotFound():
+            why, words = Why.NOT_FOUND, None
+        case Unavailable(http_status=int()):
+            why, words, http_status = Why.UNUSABLE_ANSWER, cause.text, cause.http_status
+        case Unavailable(phase=Phase()):
+            why = Why.NOT_SENT if cause.phase is Phase.NOT_SENT else Why.NO_ANSWER
+            words = cause.text
+        case PayhubError():
+            pass  # its own words are all there is
+        case _:
+            why, words = Why.DRIVER_FAILED, type(cause).__name__
+    return Evidence(source=Source.STATUS, state=State.UNKNOWN, why=why, reason=words, http_status=http_status)
 
 
 def compare_with_record(result: ResultT, record: Record) -> ResultT:

@@ -13,7 +13,8 @@ import msgspec
 
 from payhub.driver import Call, Capabilities, Flow, Schedule
 from payhub.exchanges.reply import Reply
-from payhub.journal import Journal
+from payhub.journal import Journal, Why
+from payhub.journal.reasons import explain
 from payhub.models import Exchange, Phase
 
 T = TypeVar("T")
@@ -105,12 +106,22 @@ class Account(Protocol):
         ...
 
 
-class NoAnswer(Exception):
-    """A call of a flow got no complete answer; the message says why and how far the call got."""
+class Undecided(Exception):
+    """What leaves open whether money moved: an answer that proves nothing, or a flow that breaks a rule.
+
+    `words` go with the reason; `http_status` is that of an answer that could not be used.
+    """
+
+    def __init__(self, why: Why, words: str | None = None, *, http_status: int | None = None) -> None:
+        """Keep the reason."""
+        super().__init__(explain(why, words, http_status=http_status))
+        self.why = why
+        self.words = words
+        self.http_status = http_status
 
 
-class SentTwice(Exception):
-    """A flow wanted to send again what had moved money, or may have."""
+class NoAnswer(Undecided):
+    """A call of a flow that got no complete answer; the reason says how far it got."""
 
 
 class Attempt:
@@ -131,19 +142,17 @@ class Attempt:
         self._until = until
         self._sent: set[tuple[str, str]] = set()
 
-    def begin(self, call: Call) -> Reply | None:
-        """Note that a call is about to be made, or return why it must not be.
+    def begin(self, call: Call) -> None:
+        """Refuse a call that must not be made.
 
         Raises:
-            SentTwice: it was made before.
+            Undecided: it was made before, and moves money.
+            NoAnswer: it moves money, and it is too late for that.
         """
-        if not call.moves_money:
-            return None
-        if (call.method, call.url) in self._sent:
-            raise SentTwice("the driver wanted to send it again")
-        if self._until is not None and dt.datetime.now(dt.UTC) > self._until:
-            return Reply(phase=Phase.NOT_SENT, problem=_OVERSLEPT)
-        return None
+        if call.moves_money and (call.method, call.url) in self._sent:
+            raise Undecided(Why.SENT_TWICE)
+        if call.moves_money and self._until is not None and dt.datetime.now(dt.UTC) > self._until:
+            raise NoAnswer(Why.OVERSLEPT)
 
     def end(self, call: Call, reply: Reply, *, left_before: bool) -> None:
         """Note how a call went."""
@@ -156,9 +165,6 @@ class Attempt:
             self._sent.add((call.method, call.url))
 
 
-_OVERSLEPT = "this process was stopped for so long that the order's lease may end while it sends"
-
-
 def drive(flow: Flow[T], attempt: Attempt, call: Call | None = None) -> Generator[Call, Reply, T]:
     """Drive a driver's flow to its end, from its first call or from the one it has just yielded.
 
@@ -168,23 +174,22 @@ def drive(flow: Flow[T], attempt: Attempt, call: Call | None = None) -> Generato
 
     Raises:
         NoAnswer: a call got no complete answer.
-        SentTwice: the flow wanted to send again what may have moved money.
+        Undecided: the flow wanted to send again what may have moved money.
         Exception: whatever the flow raised.
     """
     try:
         call = call or next(flow)
         while True:
             left_before = attempt.may_have_left
-            reply = attempt.begin(call)
-            if reply is None:
-                attempt.may_have_left = left_before or call.moves_money
-                try:
-                    reply = yield call
-                except Exception as cause:  # noqa: BLE001 - a runner that fails leaves open how far the call got
-                    reply = Reply(phase=Phase.MAYBE_SENT, problem=f"{type(cause).__name__} in the runner")
+            attempt.begin(call)
+            attempt.may_have_left = left_before or call.moves_money
+            try:
+                reply = yield call
+            except Exception as cause:  # noqa: BLE001 - a runner that fails leaves open how far the call got
+                reply = Reply(phase=Phase.MAYBE_SENT, problem=f"{type(cause).__name__} in the runner")
             attempt.end(call, reply, left_before=left_before)
             if reply.response is None:
-                raise NoAnswer(f"{reply.problem} ({reply.phase})")
+                raise NoAnswer(Why.NOT_SENT if reply.phase is Phase.NOT_SENT else Why.NO_ANSWER, reply.problem)
             call = flow.send(reply.response)
     except StopIteration as done:
         value: T = done.value

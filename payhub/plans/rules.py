@@ -7,10 +7,12 @@ import msgspec
 
 from payhub.driver import Offer, exact
 from payhub.errors import InvalidOrder, UnsupportedOperation
+from payhub.journal import Why
+from payhub.journal.reasons import explain
 from payhub.models import Order, Ref, Result, Status, Summary
 from payhub.money import Money, exponent
 from payhub.operations import OrderKind
-from payhub.plans.plan import Account
+from payhub.plans.plan import Account, Undecided
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
@@ -71,22 +73,21 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def believe(result: object, status: int, unknown: ResultT, *, definite: bool) -> ResultT:
-    """Return the result of a create as far as an answer with this HTTP status can prove it."""
+    """Return the result of a create, if an answer with this HTTP status can prove it.
+
+    Raises:
+        Undecided: it proves nothing.
+    """
     if not isinstance(result, type(unknown)):
-        return doubt(unknown, f"HTTP {status}: {type(result).__name__} from the driver")
+        raise Undecided(Why.WRONG_RESULT, type(result).__name__, http_status=status)
     try:  # msgspec does not check a struct that is made in Python
         result = msgspec.convert(msgspec.structs.asdict(result), type(result))
     except msgspec.ValidationError:
-        return doubt(unknown, f"HTTP {status}: a malformed {type(result).__name__} from the driver")
+        raise Undecided(Why.MALFORMED_RESULT, type(result).__name__, http_status=status) from None
     unproven = result.status.final and status // 100 != 2  # noqa: PLR2004
     if unproven and not (definite and result.status in {Status.FAILED, Status.CANCELED}):
-        return doubt(unknown, f"HTTP {status}: does not prove that it {result.status}")
+        raise Undecided(Why.UNPROVEN, str(result.status), http_status=status)
     return result
-
-
-def doubt(unknown: ResultT, reason: str) -> ResultT:
-    """Return an unknown result with a reason."""
-    return msgspec.structs.replace(unknown, reason=reason)
 
 
 def compare(result: ResultT, ref: Ref) -> ResultT:
@@ -105,7 +106,7 @@ def compare(result: ResultT, ref: Ref) -> ResultT:
         result,
         status=Status.UNKNOWN,
         mismatches=tuple(dict.fromkeys((*result.mismatches, *wrong))),
-        reason=f"the answer contradicts the order: {', '.join(wrong)}",
+        reason=explain(Why.CONTRADICTS_ORDER, fields=wrong),
     )
 
 

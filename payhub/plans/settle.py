@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 from payhub.errors import Declined, JournalFailed, PayhubError
 from payhub.exchanges.events import Event, log
-from payhub.journal import Evidence, Key, Record, Source, State
+from payhub.journal import Evidence, Key, Record, Source, State, Why
+from payhub.journal.reasons import explain
 from payhub.journal.records import contrary, overdue_sender, past_schedule
 from payhub.journal.states import NOTHING_MOVED, status_of
 from payhub.models import Result, Status
@@ -16,7 +17,7 @@ ResultT = TypeVar("ResultT", bound=Result)
 
 # Requisites are not kept: they belong to the payer, and the provider has them.
 _KEPT = (
-    *("provider_id", "provider_status", "paid", "credited", "commission", "partial", "reason", "mismatches"),
+    *("provider_id", "provider_status", "paid", "credited", "commission", "partial", "mismatches"),
     "redirect_url",
 )
 
@@ -58,8 +59,7 @@ def hand_over(record: Record, now: dt.datetime, timing: Timing) -> Steps[Record]
     """Hand an order that the schedule could not settle over to a person."""
     if not past_schedule(record, now, timing.schedule):
         return record
-    reason = "not settled within the time the schedule allows; ask the provider's support"
-    over = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, reason=reason)
+    over = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, why=Why.SCHEDULE_OVER)
     return (yield from settle(record.facts.key, over, timing))
 
 
@@ -79,8 +79,7 @@ def doubtful(record: Record) -> bool:
 def result_of(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:
     """Return an order's record as the application knows results; what is not kept is to be asked for again."""
     known: dict[str, Any] = {name: getattr(record, name) for name in _KEPT if name in kind.result.__struct_fields__}
-    if doubtful(record):
-        known["reason"] = f"recorded as {record.state}, and something says otherwise; look at its trace"
+    known["reason"] = explain(Why.CONTRADICTED, record.state) if doubtful(record) else record.explanation
     return kind.result(
         account=record.facts.account,
         provider=record.facts.provider,

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from payhub.journal import Entry, Evidence, Key, Noted, Record, Source, State, Verdict
+from payhub.journal import Entry, Evidence, Key, Noted, Record, Source, State, Verdict, Why
 from payhub.masking import Mask, mask_value
 from payhub.models import Exchange, Phase
-from payhub.plans.fetch import NOT_FOUND
 
 
 class Situation(enum.StrEnum):
@@ -164,7 +163,7 @@ class Story(msgspec.Struct, frozen=True):
     def not_found(self) -> bool:
         """Tell whether the provider's newest answer is that it does not know the order."""
         asked = [entry.evidence for entry in self.entries if entry.evidence and _source(entry) is Source.STATUS]
-        return bool(asked) and asked[-1].reason == NOT_FOUND
+        return bool(asked) and asked[-1].why is Why.NOT_FOUND
 
     @property
     def closed_here(self) -> bool:

@@ -37,18 +37,21 @@ class Wording:
         self._texts = TEXTS[lang]
         self._labels = self._texts.labels
         facts, record = story.record.facts, story.record
-        mismatches = self._texts.mismatches
         self._values: dict[str, Any] = {
             **self._texts.kind(single_line(facts.kind)),
             "amount": facts.amount,
             "paid_amount": record.paid,
             "state": self._texts.states[record.state],
-            "fields": ", ".join(mismatches.get(name) or single_line(name) for name in record.mismatches),
+            "fields": self._fields(record.mismatches),
             "age": duration(at - (story.sent_at or record.created_at), self._texts),
             "status": story.create.status if story.create else None,
         }
         doubt = story.doubt
         self._values["doubt"] = self._texts.doubts[doubt].format(**self._values) if doubt else ""
+
+    def _fields(self, names: Iterable[str]) -> str:
+        """Say which values of an answer do not match the order."""
+        return ", ".join(self._texts.mismatches.get(name) or single_line(name) for name in names)
 
     @property
     def phrases(self) -> Phrases:
@@ -90,16 +93,19 @@ class Wording:
         yield f"**{labels.ask}.** {self.phrases.ask}"
 
     def _answer(self) -> str | None:
-        """Say what the create request got; the reason is the provider's own words, or what prevented them."""
+        """Say what the create request got: our own reason in the ticket's language, the words of others as they are."""
         create, answer = self._story.create, self._story.answer
-        reason = answer.reason if answer else None
+        reason = quoted(mask_value(answer.reason, Mask.WORDS)) if answer and answer.reason else None
+        if answer and answer.why:
+            fields = self._fields(answer.mismatches)
+            reason = self._texts.reasons[answer.why].format(words=reason or "…", fields=fields)
         if create is None:
-            return quoted(mask_value(reason, Mask.WORDS)) if reason else None
+            return reason
         if create.phase is not Phase.ANSWERED:
             return self._unanswered(create)
         http = f"HTTP {create.status}"
-        if words := (reason or "").removeprefix(f"{http}: "):
-            return f"{http}: {quoted(mask_value(words, Mask.WORDS))}"
+        if reason:
+            return f"{http}: {reason}"
         if answer and answer.provider_status:
             return f"{http}, {self._labels.provider_status}: {quoted(answer.provider_status)}"
         return http

@@ -200,7 +200,7 @@ def test_what_the_provider_told_of_is_not_sent_as_new(open_shop: OpenShop) -> No
     shop = open_shop(DONE)
     shop.journal.notice(notice(), 60.0, 30.0)
     result = shop.hub.create_payout("shop", PAYOUT)
-    assert (Status.UNKNOWN, "the provider told of it before it was created here", []) == (
+    assert (Status.UNKNOWN, "the provider sent a notification of it before it was created here", []) == (
         result.status, result.reason, shop.sent
     )  # fmt: skip
     assert [Status.SUCCEEDED] == [each.status for each in shop.hub.sweep()]

@@ -48,7 +48,7 @@ def swept(shop: Shop, limit: int = 100) -> list[tuple[str, Status]]:
 def reasons(shop: Shop) -> list[tuple[str, str, str | None]]:
     """Return the evidence: from where, for which state, and why."""
     entries = shop.journal.story("po-1")[1]
-    return [(e.evidence.source, e.evidence.state, e.evidence.reason) for e in entries if e.evidence]
+    return [(e.evidence.source, e.evidence.state, e.evidence.explanation) for e in entries if e.evidence]
 
 
 # Advancing one order
@@ -233,7 +233,7 @@ def test_past_the_schedule_a_person_has_to_look(open_shop: OpenShop, act: Any, s
     record = shop.journal.find(PO_1)
     reason = "not settled within the time the schedule allows; ask the provider's support"
     assert (State.NEEDS_ATTENTION, reason, None, False) == (
-        record.state, record.reason, record.due_at, record.contradicted
+        record.state, record.explanation, record.due_at, record.contradicted
     )  # fmt: skip
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from payhub import Exchange, Money, Phase, UnknownOrder
-from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, State, Verdict
-from payhub.plans.fetch import NOT_FOUND
+from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, State, Verdict, Why
 from payhub.ticket import LANGS, Lang, Situation, Ticket
 from payhub.ticket.situations import Doubt, Story
 from payhub.ticket.texts import TEXTS
@@ -71,7 +70,7 @@ ATTEMPT = said(State.SENDING, Source.PLAN, 0)
 UNKNOWN = said(State.UNKNOWN, Source.ANSWER, reason="x")
 PENDING = said(State.PENDING, Source.ANSWER, provider_status="new")
 LOST = said(State.UNKNOWN, Source.LEASE)
-MISSING = said(State.UNKNOWN, Source.STATUS, 4, reason=NOT_FOUND)
+MISSING = said(State.UNKNOWN, Source.STATUS, 4, why=Why.NOT_FOUND)
 PAID = Money("1000.44", "RUB")
 
 CASES: dict[str, tuple[Record, list[Entry], Situation, Doubt | None]] = {

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from payhub import ToBankAccount, ToCard, ToPhone, ToWallet
-from payhub.journal import State
+from payhub.journal import State, Why
 from payhub.models import Method, Phase
 from payhub.operations import KINDS
 from payhub.ticket import LANGS, Lang, Manifest, Situation, Ticket
@@ -19,7 +19,7 @@ from tests.journal.making import facts
 from .conftest import START
 from .test_situations import CASES
 
-TABLES = ("situations", "doubts", "states", "phases", "methods", "mismatches", "manifest", "masks", "kinds")
+TABLES = ("situations", "doubts", "states", "phases", "reasons", "methods", "mismatches", "manifest", "masks", "kinds")
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -37,13 +37,14 @@ def test_the_languages_are_those_that_are_typed() -> None:
 
 @pytest.mark.parametrize("texts", TEXTS.values(), ids=TEXTS)
 def test_the_tables_are_total(texts: Texts) -> None:
-    """Every situation, doubt, state, phase, kind, method and fact of a manifest has its words."""
+    """Every situation, doubt, state, phase, reason, kind, method and fact of a manifest has its words."""
     tags = {str(kind.__struct_config__.tag) for kind in (ToBankAccount, ToCard, ToPhone, ToWallet)}
     pairs: list[tuple[Iterable[object], Iterable[object]]] = [
         (Situation, texts.situations),
         (Doubt, texts.doubts),
         (State, texts.states),
         (Phase, texts.phases),
+        (Why, texts.reasons),
         ({*get_args(Method), *tags}, texts.methods),
         (KINDS, texts.kinds),
     ]

@@ -18,11 +18,10 @@ from unittest import mock
 
 import msgspec
 
-from payhub import Status
 from payhub.driver import Call, Schedule
 from payhub.errors import PayhubError
 from payhub.exchanges.reply import Reply
-from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State
+from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, Why
 from payhub.journal.records import overdue_sender, sending
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql import journal as sql_journal
@@ -30,7 +29,8 @@ from payhub.journal.sql.database import Database
 from payhub.journal.states import allowed, evidence
 from payhub.models import Order, Phase
 from payhub.operations import OrderKind
-from payhub.plans.fetch import NOT_FOUND, unanswered
+from payhub.plans import create
+from payhub.plans.fetch import unanswered
 from payhub.plans.identity import facts_of
 from payhub.plans.plan import Account, Act, Attempt, Plan, Steps, drive
 from payhub.plans.settle import result_of
@@ -122,6 +122,7 @@ def _sent_first(account: Account, kind: OrderKind[Any, Any], order: Order) -> St
     return result
 
 
+_evidence_of_doubt: Any = vars(create)["_evidence_of_doubt"]
 _try_once: Any = vars(Runner)["_try_once"]
 _open: Any = vars(SqlJournal)["open"]
 _lock: Any = vars(SqlJournal)["_lock"]
@@ -136,9 +137,9 @@ def _twice_on_500(self: Runner, plan: Plan[Any], asked: Call, deadline: float) -
     return again
 
 
-def _failed_on_404(unknown: Any, reason: str) -> Any:
-    status = Status.FAILED if reason.startswith("HTTP 404") else Status.UNKNOWN
-    return msgspec.structs.replace(unknown, reason=reason, status=status)
+def _failed_on_404(cause: Exception, attempt: Attempt) -> Evidence:
+    found: Evidence = _evidence_of_doubt(cause, attempt)
+    return msgspec.structs.replace(found, state=State.FAILED) if found.http_status == 404 else found  # noqa: PLR2004
 
 
 def _given_twice(self: SqlJournal, facts: Facts, lease: float) -> Opened:
@@ -176,7 +177,7 @@ def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
 
 def _absent_is_failed(cause: PayhubError) -> Evidence:
     found = unanswered(cause)
-    return msgspec.structs.replace(found, state=State.FAILED) if found.reason == NOT_FOUND else found
+    return msgspec.structs.replace(found, state=State.FAILED) if found.why is Why.NOT_FOUND else found
 
 
 def _cut_is_not_sent(_trace: object, cause: BaseException) -> Reply:
@@ -244,7 +245,7 @@ BUILDS = (
     ),
     Build(
         "HTTP 404 is a failure",
-        {"payhub.plans.create.doubt": _failed_on_404},
+        {"payhub.plans.create._evidence_of_doubt": _failed_on_404},
         _answered,
         "the journal says failed after HTTP 4xx, to a create",
     ),

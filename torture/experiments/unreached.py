@@ -93,7 +93,6 @@ MONEY: tuple[str, ...] = (
     "payhub.plans.plan.Attempt.*",
     "payhub.plans.rules.believe",
     "payhub.plans.rules.compare",
-    "payhub.plans.rules.doubt",
     "payhub.plans.settle.settle",
     "payhub.transport.connection.CallTrace.*",
     "payhub.transport.runner.Runner.*",

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.journal import Noticed, Opened, Seal
+from payhub.journal.reasons import Why, explain
 from payhub.journal.records import (
     Entry,
     Facts,
@@ -74,7 +75,7 @@ class SqlJournal:
             return False
 
     def _wrong_key(self) -> str | None:
-        """Return what is wrong with the key, if this journal was begun with another one; the first is its key."""
+        """Return where the key is looked for, if this journal was begun with another one; the first is its key."""
         seal = self._seal  # another thread may set it to None meanwhile
         if seal is None:
             return None
@@ -84,10 +85,7 @@ class SqlJournal:
         if begun_with == seal.value:
             self._seal = None  # it need not be compared again
             return None
-        return (
-            "journal.key: it is not the key that this journal was begun with, so no order can be compared with those "
-            f"that were sent: bring that key back; it is looked for in {seal.place}"
-        )
+        return seal.place
 
     def open(self, facts: Facts, lease: float) -> Opened:
         """Reserve an order and take it for sending.
@@ -95,11 +93,14 @@ class SqlJournal:
         Raises:
             ConfigurationError: the key is another one, and the order was not sent; one that was is of unknown outcome.
         """
-        if wrong := self._wrong_key():
+        if (place := self._wrong_key()) is not None:
             record = self.find(facts.key)
             if record is None or givable(record):
-                raise ConfigurationError(wrong)
-            return Opened(msgspec.structs.replace(record, state=State.UNKNOWN, reason=wrong), yours=False)
+                raise ConfigurationError(explain(Why.OTHER_KEY, place))
+            unknown = msgspec.structs.replace(
+                record, state=State.UNKNOWN, why=Why.OTHER_KEY, reason=place, http_status=None, mismatches=()
+            )
+            return Opened(unknown, yours=False)
         with self.database.cursor() as cursor:
             now = _now()
             record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
@@ -273,8 +274,8 @@ class SqlJournal:
         Raises:
             ConfigurationError: the key is another one, by which no payer would be found.
         """
-        if wrong := self._wrong_key():
-            raise ConfigurationError(wrong)
+        if (place := self._wrong_key()) is not None:
+            raise ConfigurationError(explain(Why.OTHER_KEY, place))
         with self.database.connection() as connection:
             forgotten = retention.forget(connection, self._tables, payer)
         self.database.empty_log()

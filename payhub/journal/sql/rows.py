@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from payhub.journal.reasons import Why
 from payhub.journal.records import Entry, Facts, Key, Noted, Notice, Record, Verdict
 from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
@@ -56,6 +57,7 @@ def _money(digits: str | None, currency: str) -> Money | None:
 # The columns of an order that are not written as they are.
 _WRITERS: Mapping[str, Callable[[Any], Any]] = {
     "state": str,
+    "why": lambda why: why and str(why),
     "paid": digits,
     "credited": digits,
     "commission": digits,
@@ -113,6 +115,8 @@ def record(row: Any) -> Record:
         credited=_money(row.credited, row.currency),
         commission=_money(row.commission, row.currency),
         partial=None if row.partial is None else bool(row.partial),
+        why=None if row.why is None else Why(row.why),
+        http_status=row.http_status,
         reason=row.reason,
         mismatches=tuple(row.mismatches.split(",")) if row.mismatches else (),
         redirect_url=row.redirect_url,

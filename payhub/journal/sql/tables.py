@@ -72,6 +72,8 @@ class Tables:
             Column("credited", String(64)),
             Column("commission", String(64)),
             Column("partial", Boolean),
+            Column("why", String(32)),
+            Column("http_status", Integer),
             Column("reason", Text),
             Column("mismatches", Text),
             Column("redirect_url", Text),

@@ -1,6 +1,6 @@
 """A ticket's texts in English: "we" are the merchant, "you" the provider's support."""
 
-from payhub.journal import State
+from payhub.journal import State, Why
 from payhub.models import Phase
 from payhub.ticket.situations import Doubt, Situation
 from payhub.ticket.texts.form import Labels, Phrases, Texts
@@ -110,6 +110,24 @@ EN = Texts(
         Phase.NOT_SENT: "not sent",
         Phase.MAYBE_SENT: "may have been sent",
         Phase.ANSWERED: "answered",
+    },
+    reasons={
+        Why.NOT_SENT: "nothing left our server: {words}",
+        Why.NO_ANSWER: "no complete answer: {words}",
+        Why.UNUSABLE_ANSWER: "{words}",
+        Why.UNPROVEN: "this answer does not prove the status {words}",
+        Why.CONTRADICTS_ORDER: "does not match our order ({fields})",
+        Why.NOT_FOUND: "not found, which proves nothing",
+        Why.DRIVER_FAILED: "our integration could not read the answer ({words})",
+        Why.WRONG_RESULT: "our integration could not read the answer ({words})",
+        Why.MALFORMED_RESULT: "our integration could not read the answer ({words})",
+        Why.SENT_TWICE: "our integration stopped rather than send the request twice",
+        Why.OVERSLEPT: "our server was suspended for too long, so the request was not sent",
+        Why.SENDER_SILENT: "our process did not report the outcome in time",
+        Why.SCHEDULE_OVER: "no final status within the time in which we ask for it",
+        Why.NOTIFIED_BEFORE: "your notification came before the order was recorded here",
+        Why.CONTRADICTED: "what we received does not match what is recorded here",
+        Why.OTHER_KEY: "the key of our journal was replaced, so the order cannot be compared",
     },
     methods={
         "card": "card",

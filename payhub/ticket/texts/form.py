@@ -7,7 +7,7 @@ A phrase may name a form of the kind's word and what `payhub.ticket.wording` fil
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from payhub.journal import State
+from payhub.journal import State, Why
 from payhub.models import Phase
 from payhub.ticket.situations import Doubt, Situation
 
@@ -72,6 +72,8 @@ class Texts(NamedTuple):
 
     * `kinds`: the forms of each kind's word; a new kind adds a row of words, and no code. One without a row is
       called by its name in code, in the forms of `other_kind`.
+    * `reasons`: why a create request was not answered as documented: `{words}` are those of others, `{fields}` what
+      does not match.
     * `mismatches`: what the names mean that a result's `mismatches` may have.
     * `manifest`: what the fields of a manifest are called, but for the statement and the masks.
     * `masks`: what each mask means, by a sample of it.
@@ -85,6 +87,7 @@ class Texts(NamedTuple):
     doubts: Mapping[Doubt, str]
     states: Mapping[State, str]
     phases: Mapping[Phase, str]
+    reasons: Mapping[Why, str]
     methods: Mapping[str, str]
     mismatches: Mapping[str, str]
     labels: Labels

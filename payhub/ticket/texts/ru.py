@@ -1,6 +1,6 @@
 """A ticket's texts in Russian: "we" are the merchant, "you" the provider's support."""
 
-from payhub.journal import State
+from payhub.journal import State, Why
 from payhub.models import Phase
 from payhub.ticket.situations import Doubt, Situation
 from payhub.ticket.texts.form import Labels, Phrases, Texts
@@ -144,6 +144,24 @@ RU = Texts(
         Phase.NOT_SENT: "не отправлено",
         Phase.MAYBE_SENT: "возможно, отправлено",
         Phase.ANSWERED: "ответ получен",
+    },
+    reasons={
+        Why.NOT_SENT: "запрос с нашего сервера не ушёл: {words}",
+        Why.NO_ANSWER: "полный ответ не получен: {words}",
+        Why.UNUSABLE_ANSWER: "{words}",
+        Why.UNPROVEN: "такой ответ не подтверждает статус {words}",
+        Why.CONTRADICTS_ORDER: "не совпадает с нашим заказом ({fields})",
+        Why.NOT_FOUND: "«не найдено», это ничего не доказывает",
+        Why.DRIVER_FAILED: "наша интеграция не смогла разобрать ответ ({words})",
+        Why.WRONG_RESULT: "наша интеграция не смогла разобрать ответ ({words})",
+        Why.MALFORMED_RESULT: "наша интеграция не смогла разобрать ответ ({words})",
+        Why.SENT_TWICE: "наша интеграция остановилась, чтобы не отправить запрос повторно",
+        Why.OVERSLEPT: "наш сервер был слишком долго приостановлен, поэтому запрос не отправлен",
+        Why.SENDER_SILENT: "наш процесс вовремя не сообщил результат",
+        Why.SCHEDULE_OVER: "за всё время, пока мы запрашивали статус, финального не было",
+        Why.NOTIFIED_BEFORE: "ваше уведомление пришло раньше, чем заказ был записан у нас",
+        Why.CONTRADICTED: "полученные данные расходятся с записанными у нас",
+        Why.OTHER_KEY: "ключ нашего журнала заменён, поэтому сверить заказ нельзя",
     },
     methods={
         "card": "карта",

@@ -62,6 +62,8 @@ def upgrade() -> None:
         sa.Column("credited", sa.String(64)),
         sa.Column("commission", sa.String(64)),
         sa.Column("partial", sa.Boolean),
+        sa.Column("why", sa.String(32)),
+        sa.Column("http_status", sa.Integer),
         sa.Column("reason", sa.Text),
         sa.Column("mismatches", sa.Text),
         sa.Column("redirect_url", sa.Text),

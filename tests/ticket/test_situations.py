@@ -3,10 +3,11 @@
 import datetime as dt
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from payhub import Exchange, Money, Phase, UnknownOrder
-from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, State, Verdict, Why
+from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, State, Verdict, Why, reasons
 from payhub.ticket import LANGS, Lang, Situation, Ticket
 from payhub.ticket.situations import Doubt, Story
 from payhub.ticket.texts import TEXTS
@@ -281,6 +282,30 @@ def test_an_unknown_order() -> None:
     """An order that the journal does not know has no ticket."""
     with pytest.raises(UnknownOrder, match=r"^the journal of account 'shop' has no payout 'po-2'$"):
         Ticket.of(key("po-2"), [record(State.UNKNOWN)], [])
+
+
+@pytest.mark.parametrize(("record", "entries", "situation", "doubt"), CASES.values(), ids=CASES)
+def test_no_sentence_decides(record: Record, entries: list[Entry], situation: Situation, doubt: Doubt | None) -> None:
+    """A situation stays what it is whatever words the evidence, the record and the exchanges have."""
+    words = {"reason": "reworded", "provider_status": "reworded"}
+
+    def reworded(entry: Entry) -> Entry:
+        evidence = entry.evidence and msgspec.structs.replace(entry.evidence, **words)
+        exchange = entry.exchange and msgspec.structs.replace(entry.exchange, problem="reworded")
+        return msgspec.structs.replace(entry, evidence=evidence, exchange=exchange)
+
+    story = Story.of(key(), [msgspec.structs.replace(record, **words)], map(reworded, entries))
+    assert story is not None
+    assert (situation, doubt) == (story.situation, story.doubt)
+
+
+@pytest.mark.parametrize("name", ["not_found", "unknown", "cut", "mismatch"])
+def test_no_sentence_of_ours_decides(
+    happen: Callable[[str], Records], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real story, written down by a version that says everything in other words, is in the same situation."""
+    monkeypatch.setattr(reasons, "_ENGLISH", dict.fromkeys(Why, "reworded"))
+    assert Situation(name.replace("_", " ") if name != "cut" else "unknown") is happen(name).ticket().situation
 
 
 def test_real_stories_are_in_their_situations(happen: Callable[[str], Records]) -> None:

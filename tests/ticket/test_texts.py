@@ -83,6 +83,13 @@ def test_both_languages_name_the_same_values() -> None:
         assert named[:-1] == named[1:], situation
 
 
+def test_reasons_name_the_same_values() -> None:
+    """A reason quotes the words of others in each language, or in none."""
+    for why in Why:
+        named = [fields(texts.reasons[why]) for texts in TEXTS.values()]
+        assert (named[:-1], True) == (named[1:], named[0] <= {"words", "fields"}), why
+
+
 @pytest.mark.parametrize("label", ["started", "same_again", "received"])
 def test_labels_name_the_same_values(label: str) -> None:
     """A label that is filled in names the same in each language."""

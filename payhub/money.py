@@ -14,19 +14,36 @@ _plain = re.compile(rf"-?\d{{1,{_PLACES}}}(\.\d{{1,{_PLACES}}})?", re.ASCII).ful
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])  # not the application's context, which may round
 
 
+class InvalidMoney(ValueError):
+    """What cannot be an amount of money; no value is quoted.
+
+    `field` is `amount` or `currency`, `reason` says what is wrong with it.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        """Name the field and say what is wrong with it."""
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Show the field and the reason."""
+        return f"{self.field}: {self.reason}"
+
+
 @functools.cache
 def exponent(currency: str) -> int:
     """Return the digits after the point that ISO 4217 gives a currency: JPY 0, RUB 2, KWD 3.
 
     Raises:
-        ValueError: the code is not in the standard, or stands for no money (XXX, XAU).
+        InvalidMoney: the code is not in the standard, or stands for no money (XXX, XAU).
     """
     try:
         digits = Currency(currency).exponent
     except ValueError:
         digits = None
     if digits is None:
-        raise ValueError("currency: not an ISO 4217 code of a currency (three capital letters, as RUB)")
+        raise InvalidMoney("currency", "not an ISO 4217 code of a currency (three capital letters, as RUB)")
     return digits
 
 
@@ -47,7 +64,7 @@ class Money(msgspec.Struct, frozen=True, eq=False):
 
     Raises:
         TypeError: the amount is a float or another type that is not exact.
-        ValueError: not a number, not a currency, or more digits than the currency has.
+        InvalidMoney: not a number, not a currency, or more digits than the currency has; a `ValueError`.
     """
 
     amount: Decimal
@@ -68,8 +85,8 @@ class Money(msgspec.Struct, frozen=True, eq=False):
         except Inexact:
             digits = len(f"{amount:f}".partition(".")[2].rstrip("0"))  # after the point; zeros at the end say nothing
             if digits > allowed:
-                raise ValueError(
-                    f"amount: {self.currency} has {allowed} digits after the point, {digits} were given"
+                raise InvalidMoney(
+                    "amount", f"{self.currency} has {allowed} digits after the point, {digits} were given"
                 ) from None
             kept = amount.quantize(Decimal(1).scaleb(-digits, context=_EXACT), context=_EXACT)
         msgspec.structs.force_setattr(self, "amount", kept)
@@ -81,7 +98,7 @@ class Money(msgspec.Struct, frozen=True, eq=False):
         It was checked when it was written; the currency may have left ISO 4217 since.
 
         Raises:
-            ValueError: the amount is not a number.
+            InvalidMoney: the amount is not a number.
         """
         money = copy.copy(cls("0", "RUB"))  # a copy is not checked
         msgspec.structs.force_setattr(money, "amount", _exact(amount))
@@ -125,5 +142,5 @@ def _exact(amount: object) -> Decimal:
         case int() if abs(amount) < 10**_PLACES:
             return Decimal(amount)
         case str() | int() | Decimal():
-            raise ValueError("amount: not a plain decimal number, as 1000.44")
+            raise InvalidMoney("amount", "not a plain decimal number, as 1000.44")
     raise TypeError(f"amount: a text or a Decimal is needed, not {type(amount).__name__}")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payhub import Money, PayhubError
-from payhub.money import exponent
+from payhub.money import InvalidMoney, exponent
 
 CURRENCIES = {"JPY": 0, "KRW": 0, "RUB": 2, "EUR": 2, "USD": 2, "KZT": 2, "UZS": 2, "KWD": 3, "BHD": 3, "CLF": 4}
 currencies = st.sampled_from(sorted(CURRENCIES))
@@ -213,6 +213,22 @@ def test_refusals_are_plain_errors() -> None:
     with pytest.raises(ValueError, match="amount") as caught:
         Money("x", "RUB")
     assert not isinstance(caught.value, PayhubError)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "field", "reason"),
+    [
+        ("x", "RUB", "amount", "not a plain decimal number, as 1000.44"),
+        ("1.234", "RUB", "amount", "RUB has 2 digits after the point, 3 were given"),
+        ("1", "RUR", "currency", "not an ISO 4217 code of a currency (three capital letters, as RUB)"),
+    ],
+)
+def test_a_refusal_names_field_and_reason(amount: str, currency: str, field: str, reason: str) -> None:
+    """A program that shows the refusal has field and reason apart, also of one that came from another process."""
+    with pytest.raises(InvalidMoney) as caught:
+        Money(amount, currency)
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):  # noqa: S301
+        assert (field, reason, f"{field}: {reason}") == (error.field, error.reason, str(error))
 
 
 def test_unequal_is_the_contrary_of_equal() -> None:

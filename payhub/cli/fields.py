@@ -19,7 +19,7 @@ from payhub.driver import ProviderInfo
 from payhub.errors import InvalidOrder
 from payhub.masking.masks import struct_in
 from payhub.models import Destination, PaymentOrder, PayoutOrder
-from payhub.money import Money
+from payhub.money import InvalidMoney, Money
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -42,9 +42,8 @@ def money(info: ProviderInfo, amount: str, currency: str) -> Money:
     """
     try:
         return Money(amount, currency, info.capabilities.exponents.get(currency))
-    except ValueError as cause:
-        field, _, reason = str(cause).partition(": ")
-        raise InvalidOrder(field, reason) from None
+    except InvalidMoney as cause:
+        raise InvalidOrder(cause.field, cause.reason) from None
 
 
 def payment_order(info: ProviderInfo, options: Fields, assignments: Sequence[str]) -> PaymentOrder:

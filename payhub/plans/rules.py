@@ -10,7 +10,7 @@ from payhub.errors import InvalidOrder, UnsupportedOperation
 from payhub.journal import Why
 from payhub.journal.reasons import explain
 from payhub.models import Order, Ref, Result, Status, Summary
-from payhub.money import Money, exponent
+from payhub.money import InvalidMoney, Money, exponent
 from payhub.operations import OrderKind
 from payhub.plans.plan import Account, Undecided
 
@@ -30,8 +30,8 @@ def check_order(order: OrderT, exponents: Mapping[str, int]) -> OrderT:
         raise InvalidOrder("amount", "must be more than zero")
     try:
         Money(money.amount, money.currency, exponents.get(money.currency, exponent(money.currency)))
-    except ValueError as cause:
-        raise InvalidOrder("amount", str(cause).removeprefix("amount: ")) from None
+    except InvalidMoney as cause:
+        raise InvalidOrder("amount", cause.reason) from None
     return msgspec.structs.replace(plain, extra=order.extra)
 
 

@@ -20,7 +20,7 @@ import structlog
 
 from bench.sweeps import fill
 from payhub import Hub
-from payhub_alikassa.sandbox.notifications import signed
+from payhub_alikassa.sandbox.notifications import add_signature
 from payhub_alikassa.sandbox.php import php_query
 from payhub_alikassa.sandbox.signatures import load_signer
 
@@ -45,7 +45,7 @@ def messages(directory: Path, uuid: str, count: int) -> list[bytes]:
             "service": "payment_card_rub",
             "desc": None,
         }
-        query = php_query(signed(fields, signer))
+        query = php_query(add_signature(fields, signer))
         made.append(b"GET /%b?%b HTTP/1.1\r\nHost: shop.example\r\n\r\n" % (ACCOUNT.encode(), query))
     return made
 

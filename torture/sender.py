@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from payhub import Payout
-from payhub_alikassa.sandbox.notifications import signed
+from payhub_alikassa.sandbox.notifications import add_signature
 from payhub_alikassa.sandbox.php import php_query
 from payhub_alikassa.sandbox.signatures import load_signer
 from torture.processes import Child, die_with_parent, start
@@ -44,7 +44,7 @@ def sign(keys: Path, order_id: str, payout: Payout) -> Signed:
         "service": "payment_card_rub",
         "desc": None,
     }
-    query = php_query(signed(fields, load_signer(keys, "sha1"))).decode()
+    query = php_query(add_signature(fields, load_signer(keys, "sha1"))).decode()
     return Signed(order_id=order_id, query=query)
 
 

@@ -1,4 +1,4 @@
-"""Turn what the books know into the provider's own answers, key for key."""
+"""Write what the books know as the provider's own answers, key for key."""
 
 import math
 from collections.abc import Mapping
@@ -27,32 +27,40 @@ PAYERS_CARD = "411111******1111"
 
 
 def payment_created(record: Record, page: str) -> Answer:
-    """Answer ``v1/payment``: https://doc-merchant.alikassa.com/provider/ps4rub."""
+    """Return the answer of `v1/payment`: https://doc-merchant.alikassa.com/provider/ps4rub."""
     service = PAYMENT_SERVICES[record.service]
     urls: dict[str, Answer] = {"address": {"url": page}, "null": {"url": None}, "absent": {}}
+    requisites: Answer = {}
+    if service.requisites is not None:
+        requisites = {"cardNumber": REQUISITES[service.requisites], "cardHolderName": HOLDER}
+        if service.names_bank:
+            requisites["bank"] = BANK
     return {
         **urls[service.page],
         "payment_status": record.status,
         "id": record.id,
         "uuid": record.uuid,
         "success_redirect_url": record.fields.get("success_redirect_url"),
-        **_created_requisites(service),
+        **requisites,
     }
 
 
 def payout_created(record: Record) -> Answer:
-    """Answer ``v1/payout``: https://doc-merchant.alikassa.com/payout/create."""
+    """Return the answer of `v1/payout`: https://doc-merchant.alikassa.com/payout/create."""
     return {"payment_status": record.status, "id": record.id}
 
 
 def payment_status(record: Record, page: str, currency: str) -> Answer:
-    """Answer ``v1/payment/status``: https://doc-merchant.alikassa.io/payments/check-payment-status.
+    """Return the answer of `v1/payment/status`: https://doc-merchant.alikassa.io/payments/check-payment-status.
 
     What the sums of a waiting payment look like is not documented; here they are null.
     """
     service = PAYMENT_SERVICES[record.service]
+    requisites = service.requisites
+    has_page = service.page == "address"
+    paid_by_card = record.status == "paid" and record.service.startswith("payment_card")
     return {
-        "url": page if service.page == "address" else None,
+        "url": page if has_page else None,
         "antiFraud": False,
         "payment_status": record.status,
         "id": record.id,
@@ -71,14 +79,17 @@ def payment_status(record: Record, page: str, currency: str) -> Answer:
         "crypto_network": None,
         "crypto_txid": None,
         "customer_phone": record.fields.get("customer_phone"),
-        "customer_card_number": _payers_card(record),
+        "customer_card_number": PAYERS_CARD if has_page and record.fields and paid_by_card else None,
         "payment_error_message": record.error,
-        **_known_requisites(service),
+        "card_number": REQUISITES[requisites] if requisites else None,
+        "card_holder_name": HOLDER if requisites else None,
+        "bank": BANK if requisites else None,
+        "bik_bank": "041351902" if requisites == "bank_account" else None,
     }
 
 
 def payout_status(record: Record) -> Answer:
-    """Answer ``v1/payout/status``: https://doc-merchant.alikassa.com/payout/check/status."""
+    """Return the answer of `v1/payout/status`: https://doc-merchant.alikassa.com/payout/check/status."""
     return {
         "payment_status": record.status,
         "id": record.id,
@@ -95,16 +106,27 @@ def payout_status(record: Record) -> Answer:
     }
 
 
-def history(found: list[Record], page: int, size: int, address: str, currency: str) -> Answer:
-    """Answer ``v1/payment/history``: https://doc-merchant.alikassa.com/payment/check/history.
+def history(records: list[Record], page: int, size: int, address: str, currency: str) -> Answer:
+    """Return the answer of `v1/payment/history`: https://doc-merchant.alikassa.com/payment/check/history.
 
-    The page shows the beginning of Laravel's paginator; the rest of ``meta`` is Laravel's.
+    The page shows the first keys of Laravel's paginator; the rest of `meta` is as Laravel writes it.
     """
-    last = max(1, math.ceil(len(found) / size))
-    shown = found[(page - 1) * size : page * size]
+    last = max(1, math.ceil(len(records) / size))
+    shown = records[(page - 1) * size : page * size]
     first_row = (page - 1) * size + 1
     return {
-        "data": [_history_row(record, currency) for record in shown],
+        "data": [
+            {
+                "created_at": f"{record.created_at:%Y-%m-%d %H:%M:%S}",
+                "id": record.id,
+                "order_id": record.order_id,
+                "amount": _nine(record.amount),
+                "commission_amount": _nine(record.commission),
+                "currency": currency,
+                "status": record.status,
+            }
+            for record in shown
+        ],
         "links": {
             "first": f"{address}?page=1",
             "last": f"{address}?page={last}",
@@ -118,13 +140,13 @@ def history(found: list[Record], page: int, size: int, address: str, currency: s
             "path": address,
             "per_page": size,
             "to": first_row + len(shown) - 1 if shown else None,
-            "total": len(found),
+            "total": len(records),
         },
     }
 
 
 def account_balance(books: Books) -> Answer:
-    """Answer ``v1/account/balance``: https://doc-merchant.alikassa.com/method/balance."""
+    """Return the answer of `v1/account/balance`: https://doc-merchant.alikassa.com/method/balance."""
     return {
         "currency": books.account.currency,
         "balance": _eight(books.balance.free),
@@ -135,9 +157,9 @@ def account_balance(books: Books) -> Answer:
 
 
 def account_info(books: Books) -> Answer:
-    """Answer ``v1/account/info``: https://doc-merchant.alikassa.com/method/info.
+    """Return the answer of `v1/account/info`: https://doc-merchant.alikassa.com/method/info.
 
-    Only the status ``active`` is documented; ``inactive`` is the sandbox's word.
+    Only the status `active` is documented; `inactive` is the sandbox's word.
     """
     payments = _listed(books, PAYMENT_SERVICES)
     payouts = _listed(books, PAYOUT_SERVICES)
@@ -150,7 +172,7 @@ def account_info(books: Books) -> Answer:
 
 
 def invalid(errors: Mapping[str, list[str]]) -> Answer:
-    """Answer a request whose fields are wrong."""
+    """Return the answer to a request whose fields are wrong."""
     return {"message": "The given data was invalid.", "errors": dict(errors)}
 
 
@@ -167,41 +189,6 @@ def _listed(books: Books, table: Mapping[str, PaymentService | PayoutService]) -
     ]
 
 
-def _history_row(record: Record, currency: str) -> Answer:
-    return {
-        "created_at": f"{record.created_at:%Y-%m-%d %H:%M:%S}",
-        "id": record.id,
-        "order_id": record.order_id,
-        "amount": _nine(record.amount),
-        "commission_amount": _nine(record.commission),
-        "currency": currency,
-        "status": record.status,
-    }
-
-
-def _created_requisites(service: PaymentService) -> Answer:
-    if service.requisites is None:
-        return {}
-    shown: Answer = {"cardNumber": REQUISITES[service.requisites], "cardHolderName": HOLDER}
-    return {**shown, "bank": BANK} if service.names_bank else shown
-
-
-def _known_requisites(service: PaymentService) -> Answer:
-    known = service.requisites
-    return {
-        "card_number": REQUISITES[known] if known else None,
-        "card_holder_name": HOLDER if known else None,
-        "bank": BANK if known else None,
-        "bik_bank": "041351902" if known == "bank_account" else None,
-    }
-
-
-def _payers_card(record: Record) -> str | None:
-    on_page = PAYMENT_SERVICES[record.service].page == "address" and record.fields
-    paid_by_card = record.status == "paid" and record.service.startswith("payment_card")
-    return PAYERS_CARD if on_page and paid_by_card else None
-
-
 def _eight(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:.8f}"
 
@@ -215,5 +202,5 @@ def _two(amount: Decimal | None) -> str | None:
 
 
 def _loose(amount: Decimal | None) -> str | None:
-    """Write an amount with as few digits as it needs: ``290``, ``10.5``."""
+    """Write an amount with as few digits as it needs: `290`, `10.5`."""
     return None if amount is None else f"{amount.normalize():f}"

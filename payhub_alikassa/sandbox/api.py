@@ -1,7 +1,7 @@
-"""Serve ``v1/…``: check who signed what, check the fields, keep the books, answer.
+"""Serve `v1/…`: check the signature, check the fields, keep the books, answer.
 
-Only HTTP 200, the 400 of wrong fields, ``Payment not found`` and the 500 are documented, the third
-without its status. The bodies and statuses of every other refusal here are the sandbox's own.
+Only HTTP 200, the 400 of wrong fields, `Payment not found` and the 500 are documented, the third
+without its status. The bodies and statuses of all other refusals are the sandbox's own.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ Handler = Callable[[Request, Fields], answers.Answer]
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _EVERY_ORDER = ("amount", "order_id", "service")
-_PAGE_SIZE = 15  # Laravel's own when ``paginate`` is not given
+_PAGE_SIZE = 15  # Laravel's own when `paginate` is not given
 
 
 class Refusal(Exception):
-    """End a request with a status and a body."""
+    """A refused request: the status and body of its answer."""
 
     def __init__(self, status: int, body: answers.Answer) -> None:
         """Keep the answer."""
@@ -55,15 +55,15 @@ class Refusal(Exception):
 
 
 class Api:
-    """Answer the provider's paths out of one set of books."""
+    """The provider's paths, served from one set of books."""
 
     def __init__(self, books: Books, keys: Keys) -> None:
-        """Serve these books to holders of these keys."""
+        """Serve these books to the holders of these keys."""
         self._books = books
         self._keys = keys
 
     def routes(self) -> list[Route]:
-        """List the paths, each with the certificate that must have signed."""
+        """Return the paths, each with the certificate that must have signed."""
         return [
             self._route("payment", "payment", self.create_payment),
             self._route("payment/status", "payment", self.payment_status),
@@ -85,25 +85,28 @@ class Api:
         return answers.payment_created(record, page_of(request, record))
 
     def create_payout(self, _: Request, fields: Fields) -> answers.Answer:
-        """Take a payout order, and let it settle by itself after the configured delay."""
+        """Take a payout order, and settle it after the configured delay."""
         service = PAYOUT_SERVICES.get(str(fields.get("service")))
         required = (*_EVERY_ORDER, "number", *(service.required if service else ()))
         table = (*PAYOUT_FIELDS, *([NUMBER_FIELDS[service.number]] if service else []))
         errors = check(fields, table, required)
         self._refuse(errors or self._wrong_service(service))
         record = self._accept("payout", fields)
-        self._settle_later(record)
+        delay = self._books.settings.payout_delay
+        if delay is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(delay, self._books.settle_waiting, record.kind, record.id, Outcome("paid"))
         return answers.payout_created(record)
 
     def payment_status(self, request: Request, fields: Fields) -> answers.Answer:
-        """Tell what became of a payment."""
-        record = self._asked_for("payment", fields)
+        """Return the status of a payment."""
+        record = self._find("payment", fields)
         page = page_of(request, record)
         return answers.payment_status(record, page, self._books.account.currency)
 
     def payout_status(self, _: Request, fields: Fields) -> answers.Answer:
-        """Tell what became of a payout."""
-        return answers.payout_status(self._asked_for("payout", fields))
+        """Return the status of a payout."""
+        return answers.payout_status(self._find("payout", fields))
 
     def payment_history(self, request: Request, fields: Fields) -> answers.Answer:
         """List payments, page by page."""
@@ -118,7 +121,7 @@ class Api:
         )
 
     def account_balance(self, _: Request, __: Fields) -> answers.Answer:
-        """Tell the account's balance; the body's content does not matter."""
+        """Return the account's balance; the body's content does not matter."""
         return answers.account_balance(self._books)
 
     def account_info(self, _: Request, __: Fields) -> answers.Answer:
@@ -148,18 +151,11 @@ class Api:
         except RefusedOrder as refused:
             raise Refusal(400, answers.invalid(refused.errors)) from None
 
-    def _settle_later(self, record: Record) -> None:
-        delay = self._books.settings.payout_delay
-        if delay is not None:
-            loop = asyncio.get_running_loop()
-            settle = self._books.settle_waiting
-            loop.call_later(delay, settle, record.kind, record.id, Outcome("paid"))
-
-    def _asked_for(self, kind: Kind, fields: Fields) -> Record:
+    def _find(self, kind: Kind, fields: Fields) -> Record:
         id_, order_id = fields.get("id"), fields.get("order_id")
         required = () if id_ or order_id else ("order_id", "id")
         self._refuse(check(fields, STATUS_FIELDS, required))
-        # Both at once is not documented; the provider's own id is the narrower question.
+        # Both at once is not documented; the provider's own id asks for less.
         books = self._books
         record = books.by_id(kind, id_) if id_ else books.by_order_id(kind, order_id)
         if record is None:
@@ -168,8 +164,7 @@ class Api:
         return record
 
     def _wrong_service(self, service: PaymentService | PayoutService | None) -> Errors:
-        mine = service is not None and service.currency == self._books.account.currency
-        if service is not None and mine and self._books.is_active(service.code):
+        if service and service.currency == self._books.account.currency and self._books.is_active(service.code):
             return {}
         return {"service": ["The selected service is invalid."]}
 
@@ -179,17 +174,17 @@ class Api:
 
 
 def page_of(request: Request, record: Record) -> str:
-    """Give the address of a payment's page."""
+    """Return the address of a payment's page."""
     return f"{request.base_url}pay/{record.uuid}"
 
 
 def json_response(status: int, body: answers.Answer) -> Response:
-    """Answer with JSON as the provider writes it."""
+    """Return an answer in JSON as the provider writes it."""
     return Response(php_json(body), status, media_type="application/json")
 
 
 def _decode(request: Request, body: bytes) -> Fields:
-    # The header is documented as required; what its absence gives is not.
+    # The header is documented as required; the answer to its absence is not documented.
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
     if media_type != "application/json":
         raise Refusal(415, {"message": "The request must be application/json."})

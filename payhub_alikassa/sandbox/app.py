@@ -1,4 +1,4 @@
-"""Put the sandbox's paths together, and let armed faults come between."""
+"""Put the sandbox's paths together, behind the armed faults."""
 
 from typing import Any
 
@@ -23,15 +23,15 @@ def application(books: Books, keys: Keys, signer: Signer, control: Control, faul
     # Starlette types every handler as one of plain `Exception`; hence the `Any`.
     handlers: dict[Any, Any] = {Refusal: _refused, HTTPException: _not_served}
     app = Starlette(routes=routes, exception_handlers=handlers)
-    app.router.redirect_slashes = False  # a wrong path must look wrong, not be mended
-    return Unreliable(app, books, faults)
+    app.router.redirect_slashes = False  # a wrong path must look wrong, not be corrected
+    return FaultyApplication(app, books, faults)
 
 
-class Unreliable:
-    """Count every request, and let the armed fault that meets it do what it does."""
+class FaultyApplication:
+    """An application behind armed faults, which counts every request."""
 
     def __init__(self, app: ASGIApp, books: Books, faults: ArmedFaults) -> None:
-        """Stand before this application."""
+        """Serve this application, count in these books, and perform these faults."""
         self._app = app
         self._books = books
         self._faults = faults

@@ -1,14 +1,12 @@
-"""Let a test or a person decide what happens: ``/sandbox/…``, JSON, no signature."""
+"""Let a test or a person decide what happens: `/sandbox/…`, in JSON, without a signature."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from payhub_alikassa.sandbox.answers import Answer
 from payhub_alikassa.sandbox.api import json_response
 from payhub_alikassa.sandbox.books import AlreadyFinal, Books
 from payhub_alikassa.sandbox.courier import Courier
@@ -22,11 +20,11 @@ Command = Callable[[Options], Awaitable[None]]
 
 
 class UnknownOrder(LookupError):
-    """Say that the sandbox has no such order."""
+    """An order that the sandbox does not have."""
 
 
 class Settlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ask for an order's outcome; ``amount`` is for another sum than was asked for."""
+    """The outcome that an order shall have; `amount` is for another sum than was asked for."""
 
     kind: Kind
     order_id: str
@@ -36,7 +34,7 @@ class Settlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Reminder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ask for a notification now; ``to`` is an address instead of the order's own endpoints."""
+    """A notification that shall be sent now; `to` is an address instead of the order's own endpoints."""
 
     kind: Kind
     order_id: str
@@ -45,17 +43,17 @@ class Reminder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Control:
-    """Steer the sandbox; a command's options are those of its HTTP path."""
+    """The sandbox's commands; a command's options are those of its HTTP path."""
 
     def __init__(self, books: Books, faults: ArmedFaults, courier: Courier, server: LocalServer) -> None:
-        """Steer these books, faults, notifications and server."""
+        """Control these books, faults, notifications and server."""
         self._books = books
         self._faults = faults
         self._courier = courier
         self._server = server
 
     def routes(self) -> list[Route]:
-        """List the paths."""
+        """Return the paths."""
         return [
             _route("settle", "POST", self.settle),
             _route("faults", "POST", self.arm),
@@ -63,23 +61,27 @@ class Control:
             _route("settings", "POST", self.configure),
             _route("reset", "POST", self.reset),
             _route("notify", "POST", self.notify),
-            Route("/sandbox/ledger", self._show_ledger, methods=["GET"]),
-            Route("/sandbox/notifications", self._show_notifications, methods=["GET"]),
+            Route("/sandbox/ledger", self.show_ledger, methods=["GET"]),
+            Route("/sandbox/notifications", self.show_notifications, methods=["GET"]),
         ]
 
     async def settle(self, options: Options) -> None:
-        """Give the newest order with this ``order_id`` its outcome."""
+        """Give the newest order with this `order_id` its outcome."""
         wanted = msgspec.convert(options, Settlement)
-        outcome = Outcome(wanted.outcome, _amount(wanted), wanted.error)
-        self._books.settle(self._order(wanted.kind, wanted.order_id), outcome)
+        amount = None if wanted.amount is None else amount_of(wanted.amount)
+        if wanted.amount is not None and (amount is None or wanted.outcome != "paid"):
+            message = "`amount` is a positive sum with at most 2 decimals, and only of a paid order"
+            raise ValueError(message)
+        outcome = Outcome(wanted.outcome, amount, wanted.error)
+        self._books.settle(self._find(wanted.kind, wanted.order_id), outcome)
 
     async def notify(self, options: Options) -> None:
-        """Send a notification of the status that the newest order with this ``order_id`` has now."""
+        """Send a notification of the status that the newest order with this `order_id` has now."""
         wanted = msgspec.convert(options, Reminder)
-        self._courier.notify(self._order(wanted.kind, wanted.order_id), wanted.to, wanted.transport)
+        self._courier.notify(self._find(wanted.kind, wanted.order_id), wanted.to, wanted.transport)
 
     async def arm(self, options: Options) -> None:
-        """Arm a fault for the next requests or notifications it meets; ``refuse`` begins at once."""
+        """Arm a fault for the next requests or notifications it meets; `refuse` begins at once."""
         fault = msgspec.convert(options, AnyFault)
         if isinstance(fault, Refuse):
             await self._server.refuse(fault.seconds)
@@ -94,7 +96,7 @@ class Control:
     async def configure(self, options: Options) -> None:
         """Change settings; those not named stay."""
         known = msgspec.to_builtins(self._books.settings)
-        # As in JSON, whose keys are texts.
+        # The keys of JSON are texts, also those of `notification_endpoints`.
         self._books.settings = msgspec.convert({**known, **options}, Settings, str_keys=True)
 
     async def reset(self, options: Options) -> None:
@@ -103,21 +105,16 @@ class Control:
         await self._courier.reset()
         await self.disarm(options)
 
-    def ledger(self) -> Answer:
+    async def show_ledger(self, _: Request) -> Response:
         """Count what was accepted, per kind and order id, and what arrived, per path."""
-        return {"accepted": self._books.accepted, "requests": self._books.requests}
+        return json_response(200, {"accepted": self._books.accepted, "requests": self._books.requests})
 
-    def notifications(self) -> Answer:
-        """List what was sent to endpoints, and count what is still under way."""
-        return {"sent": msgspec.to_builtins(self._courier.sent), "pending": self._courier.pending}
+    async def show_notifications(self, _: Request) -> Response:
+        """List the attempts to notify endpoints, and count the notifications that are still under way."""
+        attempts = msgspec.to_builtins(self._courier.attempts)
+        return json_response(200, {"sent": attempts, "pending": self._courier.pending})
 
-    async def _show_ledger(self, _: Request) -> Response:
-        return json_response(200, self.ledger())
-
-    async def _show_notifications(self, _: Request) -> Response:
-        return json_response(200, self.notifications())
-
-    def _order(self, kind: Kind, order_id: str) -> Record:
+    def _find(self, kind: Kind, order_id: str) -> Record:
         record = self._books.by_order_id(kind, order_id)
         if record is None:
             message = f"The sandbox has no such {kind}."
@@ -138,13 +135,3 @@ def _route(path: str, method: str, command: Command) -> Route:
         return json_response(200, {"message": "OK"})
 
     return Route(f"/sandbox/{path}", endpoint, methods=[method])
-
-
-def _amount(wanted: Settlement) -> Decimal | None:
-    if wanted.amount is None:
-        return None
-    amount = amount_of(wanted.amount)
-    if amount is None or wanted.outcome != "paid":
-        message = "`amount` is a positive sum with at most 2 decimals, and only of a paid order"
-        raise ValueError(message)
-    return amount

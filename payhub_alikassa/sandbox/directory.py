@@ -1,4 +1,4 @@
-"""Write what an application needs to use the sandbox: keys, passwords, ``payhub.toml``."""
+"""Write what an application needs to use the sandbox: keys, passwords, `payhub.toml`."""
 
 import dataclasses
 import os
@@ -38,7 +38,7 @@ digest = "{digest}"
 
 
 def write_directory(directory: Path, port: int, account: Account | None = None) -> Path:
-    """Write the keys and the ``payhub.toml`` of a sandbox, and give the latter's path.
+    """Write the keys and the `payhub.toml` of a sandbox, and return the path of the latter.
 
     Keys that are there already stay; so does the configuration, but for the sandbox's address.
     Raises `FileExistsError` if a directory holds only a part of its files.
@@ -52,11 +52,14 @@ def write_keys(directory: Path) -> None:
     # Both forms are in use: the provider's Java and Go samples open only the older one.
     _write_certificate(directory / "cert" / "payment", PrivateFormat.PKCS8)
     _write_certificate(directory / "cert" / "payout", PrivateFormat.TraditionalOpenSSL)
-    _write_notification_keys(directory)
+    private = directory / NOTIFICATION_PRIVATE_KEY
+    public = directory / "cert" / "notification" / "public.pem"
+    if _are_missing(private, public):
+        _write_pair(private, public, PrivateFormat.PKCS8, NoEncryption())
 
 
 def write_configuration(directory: Path, port: int, account: Account) -> Path:
-    """Write ``payhub.toml``: a journal, the account's section; bring its address up to date if it exists."""
+    """Write `payhub.toml`: a journal, the account's section; bring its address up to date if it exists."""
     path = directory / "payhub.toml"
     name = f"alikassa-{account.currency.lower()}"
     url = f"http://{HOST}:{port}"
@@ -67,7 +70,8 @@ def write_configuration(directory: Path, port: int, account: Account) -> Path:
     text = path.read_text("utf-8")
     known = re.compile(rf"(?ms)^\[accounts\.{name}\]\s*$.*?(?=^\[|\Z)")
     if known.search(text):
-        text = known.sub(lambda match: _with_address(match[0], url), text)
+        address = f'base_url = "{url}"'
+        text = known.sub(lambda section: re.sub(r"(?m)^base_url\s*=.*$", address, section[0]), text)
     else:
         text = f"{text.rstrip()}\n\n{section}"
     path.write_text(text, "utf-8")
@@ -77,21 +81,14 @@ def write_configuration(directory: Path, port: int, account: Account) -> Path:
 def _write_certificate(directory: Path, form: PrivateFormat) -> None:
     names = ("private.pem", "public.pem", "password.txt")
     private, public, password = (directory / name for name in names)
-    if _must_be_made(private, public, password):
+    if _are_missing(private, public, password):
         secret = secrets.token_urlsafe(18).encode()
         _write_pair(private, public, form, BestAvailableEncryption(secret))
         # No newline at the end: the provider's PHP sample does not strip one.
         _write(password, secret)
 
 
-def _write_notification_keys(directory: Path) -> None:
-    private = directory / NOTIFICATION_PRIVATE_KEY
-    public = directory / "cert" / "notification" / "public.pem"
-    if _must_be_made(private, public):
-        _write_pair(private, public, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _must_be_made(*paths: Path) -> bool:
+def _are_missing(*paths: Path) -> bool:
     missing = [path for path in paths if not path.exists()]
     if missing and len(missing) < len(paths):
         message = f"{missing[0]} is missing beside its other half; nothing was changed."
@@ -101,18 +98,13 @@ def _must_be_made(*paths: Path) -> bool:
 
 def _write_pair(private: Path, public: Path, form: PrivateFormat, encryption: KeySerializationEncryption) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    half = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     _write(private, key.private_bytes(Encoding.PEM, form, encryption))
-    _write(public, half)
+    _write(public, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a new file only its owner can read; never over an old one."""
+    """Write a new file that only its owner can read; never over an old one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-
-
-def _with_address(section: str, url: str) -> str:
-    return re.sub(r"(?m)^base_url\s*=.*$", f'base_url = "{url}"', section)

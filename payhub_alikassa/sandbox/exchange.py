@@ -1,8 +1,8 @@
-"""Hold one request in hand: read it, have it answered, and end its connection in any way.
+"""Handle one request byte by byte: read it, have it answered, and end its connection in any way.
 
-Starlette and ASGI answer politely or not at all; a fault needs the bytes. uvicorn's ``http=``
-option takes a protocol class, and every request's ``scope["state"]`` is a copy of the protocol's
-``app_state``: so `LendingProtocol` puts its transport there, and nothing else changes.
+Starlette and ASGI answer correctly or not at all, while a fault needs the bytes. uvicorn's `http=`
+option takes a protocol class, and every request's `scope["state"]` is a copy of the protocol's
+`app_state`: so `LendingProtocol` puts its transport there, and nothing else changes.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_LINGER_NOT = struct.pack("ii", 1, 0)
+_NO_LINGER = struct.pack("ii", 1, 0)  # closing then resets the connection
 
 
 class LendingProtocol(H11Protocol):
-    """Speak HTTP as uvicorn does, lend the transport to the application, and log no request."""
+    """uvicorn's own protocol, but that it lends the transport to the application and logs no request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
@@ -29,21 +29,21 @@ class LendingProtocol(H11Protocol):
         self.gone = asyncio.Event()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits that the connection has ended."""
+        """Note that the connection has ended."""
         super().connection_lost(exc)
         self.gone.set()
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Hold a whole HTTP answer before it is sent."""
+    """A whole HTTP answer before it is sent."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
     def encoded(self) -> bytes:
-        """Give the bytes that go over the wire."""
+        """Return the bytes that go over the wire."""
         phrase = http.HTTPStatus(self.status).phrase
         lines = [f"HTTP/1.1 {self.status} {phrase}".encode()]
         lines += [name + b": " + value for name, value in self.headers]
@@ -51,10 +51,10 @@ class Reply:
 
 
 class Exchange:
-    """Stand between the server and the application for one request."""
+    """One request on its way between the server and the application."""
 
     def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the request over; nothing is read yet."""
+        """Take the request; nothing is read yet."""
         self._app = app
         self._scope = scope
         self._receive = receive
@@ -63,7 +63,7 @@ class Exchange:
         self._transport: asyncio.Transport = scope["state"]["transport"]
 
     async def read(self) -> bool:
-        """Read the request's body, and tell whether it came to its end."""
+        """Read the request's body, and return whether it came whole."""
         message = await self._receive()
         while message["type"] == "http.request":
             self._body += message["body"]
@@ -73,13 +73,16 @@ class Exchange:
         return False
 
     async def process(self) -> Reply:
-        """Let the application handle the request, and keep its answer from the client."""
+        """Let the application handle the request, and return its answer, of which the client gets nothing yet."""
         sent: list[Message] = []
+
+        async def receive_again() -> Message:
+            return {"type": "http.request", "body": self._body, "more_body": False}
 
         async def keep(message: Message) -> None:
             sent.append(message)
 
-        await self._app(self._scope, self._again, keep)
+        await self._app(self._scope, receive_again, keep)
         body = b"".join(message.get("body", b"") for message in sent)
         return Reply(sent[0]["status"], tuple(sent[0]["headers"]), body)
 
@@ -103,7 +106,7 @@ class Exchange:
         await self.close()
 
     async def left(self, seconds: float | None = None) -> bool:
-        """Wait until the client leaves, at most so long, and tell whether it did."""
+        """Wait until the client leaves, at most so long, and return whether it did."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._receive()
@@ -111,21 +114,18 @@ class Exchange:
         return False
 
     async def close(self) -> None:
-        """Close the connection the polite way, after all that was written."""
+        """Close the connection after everything that was written."""
         self._transport.close()
         await self.left()
 
     async def reset(self) -> None:
-        """Reset the connection: the client gets a RST, not an end of stream."""
+        """Reset the connection: the client gets an RST, not an end of stream."""
         if not self._transport.is_closing():
             connection = self._transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._transport.abort()
         await self.left()
 
     async def _start(self, reply: Reply) -> None:
         start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
         await self._send(start)
-
-    async def _again(self) -> Message:
-        return {"type": "http.request", "body": self._body, "more_body": False}

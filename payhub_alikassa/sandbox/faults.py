@@ -1,8 +1,8 @@
-"""Describe what can go wrong with a request, each fault true down to the bytes.
+"""Faults of requests, each one exact to the byte.
 
-A fault is armed for the next requests whose path begins with ``path``. Its class says what happens;
-its fields are its options. The faults that answer in the provider's place (``html``, ``redirect``,
-``status``, ``stall``) leave the request unprocessed unless ``accept`` is set.
+A fault is armed for the next requests whose path begins with `path`. Its class says what happens;
+its fields are its options. The faults that answer in the provider's place (`html`, `redirect`,
+`status`, `stall`) leave the request unprocessed unless `accept` is set.
 """
 
 import gzip
@@ -17,19 +17,19 @@ from payhub_alikassa.sandbox.php import php_json
 from payhub_alikassa.sandbox.records import Record, Seconds, Times
 
 _MEBIBYTE = 1024 * 1024
-# Long enough for a client on this machine to take the half body before the reset discards it.
-_BREATH = 0.05
+# Long enough for a client on this machine to read the half body before the reset discards it.
+_BEFORE_RESET = 0.05
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"):
-    """Say which requests a fault meets: a path's beginning, or with ``exact`` the whole of it."""
+    """A fault, and the requests that it meets: those whose path begins with `path`, or with `exact` is `path`."""
 
     path: str = "/v1/"
     exact: bool = False
     times: Times = 1
 
     def meets(self, path: str) -> bool:
-        """Tell whether a request for this path is one of them."""
+        """Return whether a request for this path is one of them."""
         mine = "/" + self.path.lstrip("/")
         return path == mine if self.exact else path.startswith(mine)
 
@@ -39,7 +39,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Gateway(Fault, frozen=True, kw_only=True):
-    """Answer in the provider's place; with ``accept`` the provider has processed the request."""
+    """A fault that answers in the provider's place; with `accept` the provider has processed the request."""
 
     accept: bool = False
 
@@ -50,12 +50,12 @@ class Gateway(Fault, frozen=True, kw_only=True):
         await self.respond(exchange)
 
     async def respond(self, exchange: Exchange) -> None:
-        """Give the client what it gets instead of the true answer."""
+        """Send the client what it gets instead of the true answer."""
         raise NotImplementedError
 
 
 class CutBeforeAnswer(Fault, frozen=True, tag="cut_before_answer"):
-    """Close the connection after the request was read; nothing is accepted."""
+    """A connection that is closed after the request was read; nothing is accepted."""
 
     async def perform(self, exchange: Exchange) -> None:
         """Close."""
@@ -63,7 +63,7 @@ class CutBeforeAnswer(Fault, frozen=True, tag="cut_before_answer"):
 
 
 class CutAfterAccepting(Fault, frozen=True, tag="cut_after_accepting"):
-    """Accept the request, then reset the connection with no byte of answer."""
+    """A request that is accepted, and a connection that is then reset with no byte of answer."""
 
     async def perform(self, exchange: Exchange) -> None:
         """Accept and reset."""
@@ -72,17 +72,17 @@ class CutAfterAccepting(Fault, frozen=True, tag="cut_after_accepting"):
 
 
 class CutMidBody(Fault, frozen=True, tag="cut_mid_body"):
-    """Accept the request, send the headers and half of the body, then reset the connection."""
+    """A request that is accepted, and a connection that is reset after the headers and half of the body."""
 
     async def perform(self, exchange: Exchange) -> None:
-        """Answer by half and reset."""
+        """Send half of the answer and reset."""
         await exchange.answer_half(await exchange.process())
-        await exchange.left(_BREATH)
+        await exchange.left(_BEFORE_RESET)
         await exchange.reset()
 
 
 class Error500AfterAccepting(Fault, frozen=True, tag="error_500_after_accepting"):
-    """Accept the request, and answer as if the provider had broken down."""
+    """A request that is accepted, and answered as if the provider had broken down."""
 
     async def perform(self, exchange: Exchange) -> None:
         """Accept and answer 500."""
@@ -91,7 +91,7 @@ class Error500AfterAccepting(Fault, frozen=True, tag="error_500_after_accepting"
 
 
 class Slow(Fault, frozen=True, tag="slow"):
-    """Accept the request at once and answer ``seconds`` later."""
+    """A request that is accepted at once and answered `seconds` later."""
 
     seconds: Seconds = 1.0
 
@@ -103,7 +103,7 @@ class Slow(Fault, frozen=True, tag="slow"):
 
 
 class Drip(Fault, frozen=True, tag="drip"):
-    """Accept the request and send the answer one byte per ``interval`` seconds, headers too."""
+    """A request that is accepted, and answered with one byte per `interval` seconds, headers too."""
 
     interval: Seconds = 0.05
 
@@ -113,17 +113,17 @@ class Drip(Fault, frozen=True, tag="drip"):
 
 
 class HugeBody(Fault, frozen=True, tag="huge_body"):
-    """Answer truly, with a padding field that makes the JSON ``size`` bytes or more."""
+    """The true answer, with a padding field that makes the JSON `size` bytes or more."""
 
     size: int = _MEBIBYTE + 1
 
     async def perform(self, exchange: Exchange) -> None:
         """Accept and answer too much."""
-        await exchange.answer(_merged(await exchange.process(), {"padding": "0" * self.size}))
+        await exchange.answer(_merge(await exchange.process(), {"padding": "0" * self.size}))
 
 
 class Gzip(Fault, frozen=True, tag="gzip"):
-    """Answer truly but compressed, asked for or not; ``padding`` bytes make it a small bomb."""
+    """The true answer, compressed whether asked for or not; `padding` bytes make it a small bomb."""
 
     padding: int = 0
 
@@ -131,24 +131,24 @@ class Gzip(Fault, frozen=True, tag="gzip"):
         """Accept and answer compressed."""
         reply = await exchange.process()
         if self.padding:
-            reply = _merged(reply, {"padding": "0" * self.padding})
+            reply = _merge(reply, {"padding": "0" * self.padding})
         packed = gzip.compress(reply.body)
         headers = _headers("application/json", packed, (b"content-encoding", b"gzip"))
         await exchange.answer(Reply(reply.status, headers, packed))
 
 
 class Body(Fault, frozen=True, tag="body"):
-    """Accept the request and answer 200 with ``body`` laid over the true answer."""
+    """A request that is accepted, and answered 200 with the keys of `body` in place of the true ones."""
 
     body: dict[str, Any]
 
     async def perform(self, exchange: Exchange) -> None:
         """Accept and answer something else."""
-        await exchange.answer(_merged(await exchange.process(), self.body))
+        await exchange.answer(_merge(await exchange.process(), self.body))
 
 
 class Html(Gateway, frozen=True, tag="html"):
-    """Answer 200 with a web page."""
+    """A web page with status 200."""
 
     async def respond(self, exchange: Exchange) -> None:
         """Send a page."""
@@ -157,7 +157,7 @@ class Html(Gateway, frozen=True, tag="html"):
 
 
 class Redirect(Gateway, frozen=True, tag="redirect"):
-    """Answer 302 to ``location``."""
+    """A redirect (302) to `location`."""
 
     location: str = "/elsewhere"
 
@@ -168,7 +168,7 @@ class Redirect(Gateway, frozen=True, tag="redirect"):
 
 
 class Status(Gateway, frozen=True, kw_only=True, tag="status"):
-    """Answer with any HTTP status and any JSON object."""
+    """An answer with any HTTP status and any JSON object."""
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)]
     body: dict[str, Any] = {}
@@ -181,7 +181,7 @@ class Status(Gateway, frozen=True, kw_only=True, tag="status"):
 
 
 class Stall(Gateway, frozen=True, tag="stall"):
-    """Never answer; the connection stays open until the client leaves."""
+    """No answer at all; the connection stays open until the client leaves."""
 
     async def respond(self, exchange: Exchange) -> None:
         """Wait for the client to leave."""
@@ -189,7 +189,7 @@ class Stall(Gateway, frozen=True, tag="stall"):
 
 
 class Refuse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault", tag="refuse"):
-    """Refuse every connection for ``seconds``, at once; ``None`` means until disarmed."""
+    """Connections that are all refused from now on for `seconds`; `None` means until disarmed."""
 
     seconds: Seconds | None = 1.0
 
@@ -217,37 +217,37 @@ AnyArmed = TypeVar("AnyArmed", Fault, NotificationFault)
 
 
 class ArmedFaults:
-    """Hold the faults that wait for their requests or notifications, in the order they were armed."""
+    """The faults that wait for their requests or notifications, in the order they were armed."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self._waiting: list[Fault | NotificationFault] = []
 
     def arm(self, fault: Fault | NotificationFault) -> None:
-        """Let a fault wait for its next requests or notifications."""
+        """Add a fault, which waits for its next requests or notifications."""
         self._waiting += [fault] * fault.times
 
     def disarm(self) -> None:
-        """Forget every fault that still waits."""
+        """Remove every fault that is still waiting."""
         self._waiting.clear()
 
     def take(self, path: str) -> Fault | None:
-        """Give the fault that meets a request, if there is one, and use it up once."""
-        found = (fault for fault in self._waiting if isinstance(fault, Fault) and fault.meets(path))
-        return self._used(next(found, None))
+        """Return the fault that meets a request, if there is one, and use it up once."""
+        faults = (fault for fault in self._waiting if isinstance(fault, Fault) and fault.meets(path))
+        return self._use(next(faults, None))
 
     def take_for(self, record: Record) -> NotificationFault | None:
-        """Give the fault that meets the notification of an order's status, and use it up once."""
-        found = (fault for fault in self._waiting if isinstance(fault, NotificationFault) and fault.meets(record))
-        return self._used(next(found, None))
+        """Return the fault that meets the notification of an order's status, and use it up once."""
+        faults = (fault for fault in self._waiting if isinstance(fault, NotificationFault) and fault.meets(record))
+        return self._use(next(faults, None))
 
-    def _used(self, fault: AnyArmed | None) -> AnyArmed | None:
+    def _use(self, fault: AnyArmed | None) -> AnyArmed | None:
         if fault:
             self._waiting.remove(fault)
         return fault
 
 
-def _merged(reply: Reply, changes: dict[str, Any]) -> Reply:
+def _merge(reply: Reply, changes: dict[str, Any]) -> Reply:
     return _json_reply(200, {**json.loads(reply.body), **changes})
 
 

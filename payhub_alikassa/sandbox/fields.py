@@ -2,8 +2,8 @@
 
 Tables: https://doc-merchant.alikassa.com/payment/create and
 https://doc-merchant.alikassa.com/payout/create. Unknown fields pass, as they do at the provider.
-The wording and the keys of ``errors`` are never shown there: the sandbox speaks as Laravel does.
-No text ever quotes a submitted value.
+The wording and the keys of `errors` are never shown there: the sandbox words them as Laravel does.
+No text quotes a submitted value.
 """
 
 import datetime as dt
@@ -12,14 +12,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 Fields = Mapping[str, object]
 Errors = dict[str, list[str]]
+Check = Callable[[object, int | None], str | None]
+"""A check of a value, with its greatest length: returns what is wrong with it, or `None`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Describe one field: its name (dotted inside ``extra``), type and greatest length."""
+    """One field: its name (dotted inside `extra`), type and greatest length."""
 
     name: str
     type: str
@@ -88,7 +91,7 @@ PAYOUT_FIELDS = (
     Field("bik_bank", "string", 100),
 )
 
-# What ``number`` holds depends on the payout's service; only the phone's form is documented, the
+# What `number` holds depends on the payout's service; only the phone's form is documented, the
 # others are the least a bank could use.
 NUMBER_FIELDS = {
     "card": Field("number", "card"),
@@ -106,20 +109,8 @@ HISTORY_FIELDS = (
 )
 
 
-def check(fields: Fields, table: Iterable[Field], required: Iterable[str] = ()) -> Errors:
-    """List what is wrong with a request, by field; nothing when all is well."""
-    errors: Errors = {
-        name: [f"The {_spoken(name)} field is required."] for name in required if look_up(fields, name) in (None, "")
-    }
-    for field in table:
-        value = look_up(fields, field.name)
-        if value not in (None, "") and (complaint := _CHECKS[field.type](value, field.maximum)):
-            errors[field.name] = [f"The {_spoken(field.name)} {complaint}."]
-    return errors
-
-
 def look_up(fields: Fields, name: str) -> object:
-    """Find a field by its dotted name; ``None`` when it is not there."""
+    """Return the value of a field by its dotted name; `None` when it is not there."""
     value: object = fields
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
@@ -127,7 +118,7 @@ def look_up(fields: Fields, name: str) -> object:
 
 
 def amount_of(value: object) -> Decimal | None:
-    """Read a positive decimal(11.2) from an integer, a decimal or a string, or give ``None``."""
+    """Return a positive decimal(11.2) from an integer, a decimal or a string, or `None`."""
     if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
         return None
     text = value if isinstance(value, str) else f"{Decimal(value):f}"
@@ -136,7 +127,7 @@ def amount_of(value: object) -> Decimal | None:
 
 
 def whole_of(value: object) -> int | None:
-    """Read a whole number from an integer or its digits, or give ``None``."""
+    """Return a whole number from an integer or its digits, or `None`."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value)
@@ -144,7 +135,7 @@ def whole_of(value: object) -> int | None:
 
 
 def date_of(value: object) -> dt.date | None:
-    """Read a ``YYYY-MM-DD`` date, or give ``None``."""
+    """Return a `YYYY-MM-DD` date, or `None`."""
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         return None
     try:
@@ -153,80 +144,71 @@ def date_of(value: object) -> dt.date | None:
         return None
 
 
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _string(value: object, maximum: int | None) -> str | None:
-    if not isinstance(value, str):
-        return "must be a string"
-    return _longer(value, maximum)
-
-
-def _longer(text: str, maximum: int | None) -> str | None:
+def _check_length(text: str, maximum: int | None) -> str | None:
     if maximum is not None and len(text) > maximum:
         return f"may not be greater than {maximum} characters"
     return None
 
 
-def _integer(value: object, maximum: int | None) -> str | None:
+def _check_string(value: object, maximum: int | None) -> str | None:
+    return _check_length(value, maximum) if isinstance(value, str) else "must be a string"
+
+
+def _check_integer(value: object, maximum: int | None) -> str | None:
     whole = whole_of(value)
-    return "must be an integer" if whole is None else _longer(str(whole), maximum)
+    return "must be an integer" if whole is None else _check_length(str(whole), maximum)
 
 
-def _id(value: object, maximum: int | None) -> str | None:
-    # Typed string(128) on the page, while every answer carries an integer: both are taken.
-    return _integer(value, None) if isinstance(value, int) else _string(value, maximum)
+def _check_id(value: object, maximum: int | None) -> str | None:
+    # Typed string(128) on the page, while every answer has an integer: both are accepted.
+    return _check_integer(value, None) if isinstance(value, int) else _check_string(value, maximum)
 
 
-def _lifetime(value: object, _: int | None) -> str | None:
-    whole = whole_of(value)
-    good = whole is not None and 900 <= whole <= 3600  # noqa: PLR2004 - the page's own bounds
-    return None if good else "must be between 900 and 3600"
-
-
-def _count(value: object, _: int | None) -> str | None:
-    return None if (whole_of(value) or 0) > 0 else "must be at least 1"
-
-
-def _ip(value: object, _: int | None) -> str | None:
+def _is_ip(value: object) -> bool:
     try:
         ipaddress.ip_address(value if isinstance(value, str) else "")
     except ValueError:
-        return "must be a valid IP address"
-    return None
+        return False
+    return True
 
 
-def _amount(value: object, _: int | None) -> str | None:
-    return None if amount_of(value) else "must be a positive number with at most 2 decimals"
+def _unless(is_good: Callable[[Any], object], complaint: str) -> Check:
+    """Return a check that complains unless the value is good."""
+    return lambda value, _: None if is_good(value) else complaint
 
 
-def _array(value: object, _: int | None) -> str | None:
-    return None if isinstance(value, Mapping) else "must be an array"
+def _matching(pattern: str, complaint: str) -> Check:
+    """Return a check that complains unless the value is a text of this pattern."""
+    return _unless(lambda value: isinstance(value, str) and re.fullmatch(pattern, value), complaint)
 
 
-def _date(value: object, _: int | None) -> str | None:
-    return None if date_of(value) else "does not match the format Y-m-d"
-
-
-def _pattern(pattern: str, complaint: str) -> Callable[[object, int | None], str | None]:
-    def complain(value: object, _: int | None) -> str | None:
-        return None if isinstance(value, str) and re.fullmatch(pattern, value) else complaint
-
-    return complain
-
-
-_CHECKS: dict[str, Callable[[object, int | None], str | None]] = {
-    "string": _string,
-    "integer": _integer,
-    "id": _id,
-    "lifetime": _lifetime,
-    "count": _count,
-    "ip": _ip,
-    "amount": _amount,
-    "array": _array,
-    "date": _date,
-    "email": _pattern(r"[^@\s]+@[^@\s]+", "must be a valid email address"),
-    "card": _pattern(r"[0-9]{12,19}", "must be a card number"),
-    "phone": _pattern(r"[0-9]{10,15}", "must be a phone number without a plus"),
+_CHECKS: dict[str, Check] = {
+    "string": _check_string,
+    "integer": _check_integer,
+    "id": _check_id,
+    "lifetime": _unless(lambda value: 900 <= (whole_of(value) or 0) <= 3600, "must be between 900 and 3600"),  # noqa: PLR2004 - the page's own bounds
+    "count": _unless(lambda value: (whole_of(value) or 0) > 0, "must be at least 1"),
+    "ip": _unless(_is_ip, "must be a valid IP address"),
+    "amount": _unless(amount_of, "must be a positive number with at most 2 decimals"),
+    "array": _unless(lambda value: isinstance(value, Mapping), "must be an array"),
+    "date": _unless(date_of, "does not match the format Y-m-d"),
+    "email": _matching(r"[^@\s]+@[^@\s]+", "must be a valid email address"),
+    "card": _matching(r"[0-9]{12,19}", "must be a card number"),
+    "phone": _matching(r"[0-9]{10,15}", "must be a phone number without a plus"),
 }
+
+
+def _in_words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def check(fields: Fields, table: Iterable[Field], required: Iterable[str] = ()) -> Errors:
+    """Return what is wrong with a request, by field; nothing when all is well."""
+    errors: Errors = {
+        name: [f"The {_in_words(name)} field is required."] for name in required if look_up(fields, name) in (None, "")
+    }
+    for field in table:
+        value = look_up(fields, field.name)
+        if value not in (None, "") and (complaint := _CHECKS[field.type](value, field.maximum)):
+            errors[field.name] = [f"The {_in_words(field.name)} {complaint}."]
+    return errors

@@ -1,7 +1,7 @@
-"""Describe what can go wrong with a notification on its way to the merchant.
+"""Faults of notifications on their way to the merchant.
 
 A fault is armed for the next notifications that it meets: all, or those of a kind, an order, a
-status. It goes for the notification with all its repeats.
+status. It applies to the notification with all its repeats.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from payhub_alikassa.sandbox.records import Kind, Record, Seconds, Status, Times
 
 
 class NotificationFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"):
-    """Say which notifications a fault meets; what is not named may be anything."""
+    """A fault, and the notifications that it meets; what is not named may be anything."""
 
     kind: Kind | None = None
     order_id: str | None = None
@@ -24,15 +24,15 @@ class NotificationFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     @property
     def name(self) -> str:
-        """Give the name it is armed by."""
+        """Return the name it is armed by."""
         return str(self.__struct_config__.tag)
 
     def meets(self, record: Record) -> bool:
-        """Tell whether the notification of an order's present status is one of them."""
+        """Return whether the notification of an order's present status is one of them."""
         return self.concerns(record) and self.status in {None, record.status}
 
     def concerns(self, record: Record) -> bool:
-        """Tell whether an order is one of those named, whatever its status."""
+        """Return whether an order is one of those named, whatever its status."""
         return self.kind in {None, record.kind} and self.order_id in {None, record.order_id}
 
     async def perform(self, delivery: Delivery) -> None:
@@ -41,7 +41,7 @@ class NotificationFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class Duplicated(NotificationFault, frozen=True, tag="duplicated"):
-    """Send ``copies`` of it at once."""
+    """A notification of which `copies` are sent at once."""
 
     copies: Annotated[int, msgspec.Meta(ge=2, le=1_000)] = 2
 
@@ -51,7 +51,7 @@ class Duplicated(NotificationFault, frozen=True, tag="duplicated"):
 
 
 class Late(NotificationFault, frozen=True, tag="late"):
-    """Send it ``seconds`` later; others overtake it."""
+    """A notification that is sent `seconds` later; others overtake it."""
 
     seconds: Seconds = 1.0
 
@@ -62,7 +62,7 @@ class Late(NotificationFault, frozen=True, tag="late"):
 
 
 class OutOfOrder(NotificationFault, frozen=True, tag="out_of_order"):
-    """Hold it until a later one, of the orders that the fault names, was taken or given up."""
+    """A notification that waits until a later one, of the orders that the fault names, is accepted or given up."""
 
     async def perform(self, delivery: Delivery) -> None:
         """Wait for that one and send."""
@@ -71,7 +71,7 @@ class OutOfOrder(NotificationFault, frozen=True, tag="out_of_order"):
 
 
 class Altered(NotificationFault, frozen=True, tag="altered"):
-    """Change the value of a signed ``field`` after signing; if not said, a 9 is put before it."""
+    """A notification with a signed `field` changed after signing, to `value`, or else by a 9 put before it."""
 
     field: FieldName = "payment_amount"
     value: str | None = None
@@ -83,7 +83,7 @@ class Altered(NotificationFault, frozen=True, tag="altered"):
 
 
 class OtherKey(NotificationFault, frozen=True, tag="other_key"):
-    """Sign it with a key that nobody knows."""
+    """A notification signed with a key that nobody knows."""
 
     async def perform(self, delivery: Delivery) -> None:
         """Sign and send."""
@@ -92,7 +92,7 @@ class OtherKey(NotificationFault, frozen=True, tag="other_key"):
 
 
 class Lost(NotificationFault, frozen=True, tag="lost"):
-    """Never send it."""
+    """A notification that is never sent."""
 
     async def perform(self, delivery: Delivery) -> None:
         """Lose it."""

@@ -1,4 +1,4 @@
-"""Write what the sandbox tells by itself, signed: a notification's fields, and the payer's return.
+"""Write the signed messages that the sandbox sends: notifications, and the forms of payers who return.
 
 https://doc-merchant.alikassa.com/api/sign and https://doc-merchant.alikassa.com/payment/check/sign.
 """
@@ -30,14 +30,19 @@ FieldName = Literal[
     "desc",
 ]
 
-_CARD_BRAND = "VISA"
+# Eleven fields are documented; programs in production were written for the two other lists.
+_FIELD_LISTS: Mapping[int, Callable[[Message], Message]] = {
+    10: lambda fields: {name: value for name, value in fields.items() if name != "commission_amount"},
+    11: lambda fields: fields,
+    12: lambda fields: {**fields, "card_brand": "VISA"},
+}
 
 
-def notified(record: Record, account: Account, settings: Settings) -> Message:
-    """Give the fields that are signed, in the documented order.
+def notification_fields(record: Record, account: Account, settings: Settings) -> Message:
+    """Return the fields that are signed, in the documented order.
 
-    How a sum that is not known yet and an absent ``desc`` are written is not documented: here they
-    are null, as in the status answers. The sums' digits are the sandbox's own, too.
+    How a sum that is not known yet and an absent `desc` are written is not documented: here they
+    are null, as in the status answers. The digits of sums are the sandbox's own choice, too.
     """
     partial = is_partial(record)
     fields: Message = {
@@ -53,50 +58,30 @@ def notified(record: Record, account: Account, settings: Settings) -> Message:
         "service": record.service,
         "desc": record.fields.get("desc"),
     }
-    return _LISTS[settings.notification_fields](fields)
+    return _FIELD_LISTS[settings.notification_fields](fields)
 
 
-def returned(record: Record) -> Message:
-    """Give the fields with which a payer comes back to the success page; they say nothing of money."""
+def return_fields(record: Record) -> Message:
+    """Return the fields with which a payer comes back to the success page; they say nothing about money."""
     return {"order_id": record.order_id, "uuid": record.uuid}
 
 
-def signed(fields: Message, signer: Signer) -> Message:
-    """Add the signature over the fields as PHP writes them."""
+def add_signature(fields: Message, signer: Signer) -> Message:
+    """Return the fields with the signature over them as PHP writes them."""
     return {**fields, "sign": signer.sign(php_json(fields))}
 
 
 def request(message: Message, to: str, transport: Transport) -> httpx.Request:
-    """Put a signed message into the HTTP request that brings it."""
-    return _REQUESTS[transport](message, to)
-
-
-def _query(message: Message, to: str) -> httpx.Request:
-    return httpx.Request("GET", with_query(to, php_query(message)))
-
-
-def _form(message: Message, to: str) -> httpx.Request:
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return httpx.Request("POST", to, content=php_query(message), headers=headers)
-
-
-def _json(message: Message, to: str) -> httpx.Request:
-    headers = {"Content-Type": "application/json"}
-    return httpx.Request("POST", to, content=php_json(message), headers=headers)
-
-
-_REQUESTS: Mapping[Transport, Callable[[Message, str], httpx.Request]] = {
-    "GET": _query,
-    "form": _form,
-    "JSON": _json,
-}
-
-# Eleven are documented; programs in production were written for the two other lists.
-_LISTS: Mapping[int, Callable[[Message], Message]] = {
-    10: lambda fields: {name: value for name, value in fields.items() if name != "commission_amount"},
-    11: lambda fields: fields,
-    12: lambda fields: {**fields, "card_brand": _CARD_BRAND},
-}
+    """Return the HTTP request that brings a signed message."""
+    match transport:
+        case "GET":
+            return httpx.Request("GET", with_query(to, php_query(message)))
+        case "form":
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            return httpx.Request("POST", to, content=php_query(message), headers=headers)
+        case "JSON":
+            headers = {"Content-Type": "application/json"}
+            return httpx.Request("POST", to, content=php_json(message), headers=headers)
 
 
 def _two(amount: Decimal | None) -> str | None:

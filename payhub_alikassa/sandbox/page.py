@@ -1,7 +1,7 @@
-"""Show the payer a page: what is to be paid, a button to pay, a button to cancel; and send him back.
+"""Show the payer a page with what is to be paid, a button to pay and one to cancel, and send the payer back.
 
-To the success page he comes by a signed form: https://doc-merchant.alikassa.com/payment/check/sign.
-Of the fail page nothing is said but its address, so there he comes by a plain redirect.
+The way to the success page is a signed form: https://doc-merchant.alikassa.com/payment/check/sign.
+Of the fail page only the address is documented, so the way there is a plain redirect.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from payhub_alikassa.sandbox.books import Books
-from payhub_alikassa.sandbox.notifications import returned, signed
+from payhub_alikassa.sandbox.notifications import add_signature, return_fields
 from payhub_alikassa.sandbox.php import php_json
 from payhub_alikassa.sandbox.records import Outcome, Record
 from payhub_alikassa.sandbox.services import PAYMENT_SERVICES
@@ -67,34 +67,32 @@ _TITLES = {
     "fail": "The payment failed",
 }
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_SUBMITS_ITSELF = f"; script-src 'sha256-{b64encode(hashlib.sha256(_SUBMIT.encode()).digest()).decode()}'"
+_ALLOW_SUBMIT = f"; script-src 'sha256-{b64encode(hashlib.sha256(_SUBMIT.encode()).digest()).decode()}'"
 
 
 class PaymentPage:
-    """Serve ``/pay/{uuid}`` out of one set of books."""
+    """The page `/pay/{uuid}`, served from one set of books."""
 
     def __init__(self, books: Books, signer: Signer) -> None:
-        """Show the payments of these books, and sign for those who paid."""
+        """Show the payments of these books, and sign for the payers who return."""
         self._books = books
         self._signer = signer
 
     def route(self) -> Route:
-        """Give the page's path."""
+        """Return the page's path."""
         return Route("/pay/{uuid}", self._serve, methods=["GET", "POST"])
 
     async def _serve(self, request: Request) -> Response:
         record = self._books.by_uuid(request.path_params["uuid"])
         if record is None or PAYMENT_SERVICES[record.service].page != "address":
             return Response(php_json({"message": "Not found"}), 404, media_type="application/json")
-        if request.method == "POST":
-            return self._leave(self._choose(record, await request.body()))
-        return self._show(record)
-
-    def _choose(self, record: Record, form: bytes) -> Record:
-        choice = parse_qs(form.decode(errors="replace")).get("choice", [""])[0]
+        if request.method != "POST":
+            return self._show(record)
+        form = parse_qs((await request.body()).decode(errors="replace"))
+        choice = form.get("choice", [""])[0]
         if record.status == "wait" and choice in _CHOICES:
-            return self._books.settle(record, _CHOICES[choice])
-        return record
+            record = self._books.settle(record, _CHOICES[choice])
+        return self._leave(record)
 
     def _leave(self, record: Record) -> Response:
         """Send the payer back to the merchant, or show the result where no address was given."""
@@ -102,14 +100,12 @@ class PaymentPage:
         address = str(record.fields.get(name) or "")
         if record.status == "wait" or urlsplit(address).scheme not in {"http", "https"}:
             return self._show(record)
-        if record.status == "paid":
-            return self._page(record, self._signed_return(record, address), _POLICY + _SUBMITS_ITSELF)
-        return RedirectResponse(address, 303)
-
-    def _signed_return(self, record: Record, address: str) -> str:
-        message = signed(returned(record), self._signer)
+        if record.status != "paid":
+            return RedirectResponse(address, 303)
+        message = add_signature(return_fields(record), self._signer)
         fields = (_HIDDEN.format(name=name, value=escape(str(value))) for name, value in message.items())
-        return _RETURN.format(address=escape(address), fields="\n".join(fields))
+        form = _RETURN.format(address=escape(address), fields="\n".join(fields))
+        return self._page(record, form, _POLICY + _ALLOW_SUBMIT)
 
     def _show(self, record: Record) -> Response:
         return self._page(record, _BUTTONS if record.status == "wait" else "", _POLICY)

@@ -1,6 +1,6 @@
-"""Hold what the sandbox knows of one payment or payout, and the rules by which money moves.
+"""What the sandbox knows of one payment or payout, and the rules by which money moves.
 
-All of it is plain frozen data; a change gives a new record and a new balance.
+All of it is plain frozen data; a change makes a new record and a new balance.
 """
 
 import datetime as dt
@@ -27,7 +27,7 @@ HOLD = dt.timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Name the one account a sandbox serves; the uuid is the one of the provider's samples."""
+    """The one account that a sandbox serves; the uuid is the one of the provider's samples."""
 
     currency: str = "RUB"
     uuid: str = "93d5df06-996c-48c3-9847-348d6b580b80"
@@ -35,15 +35,16 @@ class Account:
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Switch the sandbox's habits; each may be changed while it runs.
+    """The sandbox's settings; each may be changed while it runs.
 
-    ``payout_delay`` is in seconds; ``None`` leaves payouts waiting for ever. ``hold_share`` is the
-    part of every credit that is held. ``opening_balance`` counts from the next reset.
+    `payout_delay` is in seconds; with `None` payouts stay waiting. `hold_share` is the
+    part of every credit that is held. `opening_balance` applies from the next reset.
 
-    ``notify_id`` and ``notify_url`` say of what an order's ``notification_endpoint_id`` and
-    ``notification_endpoint_url`` are told: of ``changes``, or only of the ``final`` status. The pages
-    on creating say just that of the two. That ``changes`` begin with ``wait`` is taken from /api/sign,
-    whose list of statuses has it. How often and how long the provider repeats is nowhere said.
+    `notify_id` and `notify_url` choose what an order's `notification_endpoint_id` and
+    `notification_endpoint_url` are notified of: of `changes`, or only of the `final` status. The
+    pages on creating document just that difference. That `changes` begin with `wait` is taken from
+    /api/sign, whose list of statuses has it. How often and how long the provider repeats is not
+    documented.
     """
 
     opening_balance: Decimal = Decimal(100_000)
@@ -75,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Say how an order ended; ``amount`` is set when another sum than asked for was paid."""
+    """The end of an order; `amount` is set when another sum than asked for was paid."""
 
     status: Final
     amount: Decimal | None = None
@@ -84,7 +85,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Keep one payment or payout; ``fields`` is the request as it came and never shown."""
+    """One payment or payout; `fields` is the request as it came, and never shown."""
 
     kind: Kind
     id: int
@@ -108,7 +109,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Count the account's money: free, held, and on its way out."""
+    """The account's money: free, held, and on its way out."""
 
     free: Decimal
     hold: Decimal = Decimal(0)
@@ -116,12 +117,12 @@ class Balance:
 
 
 def is_partial(record: Record) -> bool:
-    """Tell whether another sum was paid than asked for."""
+    """Return whether another sum was paid than asked for."""
     return record.paid is not None and record.paid != record.amount
 
 
 def share(amount: Decimal, rate: Decimal) -> Decimal:
-    """Take a share of an amount, to the cent."""
+    """Return a share of an amount, rounded to the cent."""
     return (amount * rate).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 

@@ -1,15 +1,13 @@
-"""Start a local AliKassa and steer it from Python."""
+"""Start a local AliKassa and control it from Python."""
 
 from pathlib import Path
 from typing import Literal, Self
-
-from starlette.types import ASGIApp
 
 from payhub_alikassa.sandbox.app import application
 from payhub_alikassa.sandbox.books import Books
 from payhub_alikassa.sandbox.control import Control
 from payhub_alikassa.sandbox.courier import Courier
-from payhub_alikassa.sandbox.delivery import Sent
+from payhub_alikassa.sandbox.delivery import Attempt
 from payhub_alikassa.sandbox.directory import write_configuration, write_keys
 from payhub_alikassa.sandbox.faults import ArmedFaults
 from payhub_alikassa.sandbox.records import Account, Settings, Transport
@@ -18,9 +16,9 @@ from payhub_alikassa.sandbox.signatures import load_keys, load_signer
 
 
 class Sandbox:
-    """Serve a local AliKassa on 127.0.0.1 while the ``with`` block runs.
+    """A local AliKassa, served on 127.0.0.1 while the `with` block runs.
 
-    ``url`` is its address and ``config`` the ``payhub.toml`` written beside the keys, from the
+    `url` is its address and `config` the `payhub.toml` written beside the keys, from the
     block's beginning on. Every method may be called from any thread.
     """
 
@@ -49,8 +47,12 @@ class Sandbox:
         self._keys = load_keys(self._directory)
         self._signer = load_signer(self._directory, self._account.digest)
         self._courier = Courier(self._books, self._faults, self._signer)
-        self._books.changed = self._courier.changed
-        self._server = LocalServer(self._application, self._port, self._courier.close)
+        self._books.on_change = self._courier.on_change
+        self._server = LocalServer(
+            lambda: application(self._books, self._keys, self._signer, self._control, self._faults),
+            self._port,
+            self._courier.close,
+        )
         self._control = Control(self._books, self._faults, self._courier, self._server)
         self.config = write_configuration(self._directory, self._server.port, self._account)
         self.url = f"http://{HOST}:{self._server.port}"
@@ -58,7 +60,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop serving and sending; what was counted can still be read."""
+        """Stop serving and sending; the counts can still be read."""
         self._server.stop()
 
     def wait(self) -> None:
@@ -77,9 +79,9 @@ class Sandbox:
         *,
         error: str | None = None,
     ) -> None:
-        """Give an order its outcome: ``paid``, ``cancel`` or ``fail``.
+        """Give an order its outcome: `paid`, `cancel` or `fail`.
 
-        An ``amount`` says that another sum was paid than asked for; an ``error`` is the text of a
+        With an `amount` another sum was paid than asked for; an `error` is the text of a
         failure. Raises `LookupError` for an unknown order.
         """
         options: dict[str, object] = {"kind": kind, "order_id": order_id, "outcome": outcome}
@@ -87,11 +89,11 @@ class Sandbox:
         self._server.run_coroutine(self._control.settle(options))
 
     def notify(self, kind: str, order_id: str, *, transport: Transport | None = None, to: str | None = None) -> None:
-        """Send a notification now, of the status the order has, and return at once.
+        """Send a notification now, of the status that the order has, and return at once.
 
-        It goes to the order's endpoints, or ``to`` an address of this machine; ``transport`` is
-        another one than is configured. Raises `LookupError` for an unknown order, `ValueError` if
-        there is nobody to notify.
+        It goes to the order's endpoints, or `to` an address of this machine; `transport` replaces
+        the configured one. Raises `LookupError` for an unknown order, `ValueError` if
+        there is no endpoint.
         """
         options: dict[str, object] = {"kind": kind, "order_id": order_id, "transport": transport, "to": to}
         self._server.run_coroutine(self._control.notify(options))
@@ -101,7 +103,7 @@ class Sandbox:
         self._server.run_coroutine(self._control.arm({"fault": fault, **options}))
 
     def disarm(self) -> None:
-        """Forget the armed faults, and listen again after a ``refuse``."""
+        """Forget the armed faults, and listen again after a `refuse`."""
         self._server.run_coroutine(self._control.disarm({}))
 
     def configure(self, **settings: object) -> None:
@@ -113,21 +115,18 @@ class Sandbox:
         self._server.run_coroutine(self._control.reset({}))
 
     def accepted(self, kind: str, order_id: str) -> int:
-        """Count how many times an order was accepted: the judge of "never twice"."""
+        """Return how many times an order was accepted: the judge of "never twice"."""
         return self._server.call(lambda: self._books.accepted[kind][order_id])
 
     def requests(self, path: str) -> int:
-        """Count the requests that arrived for a path: the judge of "nothing was sent"."""
+        """Return how many requests arrived for a path: the judge of "nothing was sent"."""
         return self._server.call(lambda: self._books.requests[path])
 
-    def notifications(self, kind: str, order_id: str) -> list[Sent]:
-        """List what was sent to an order's endpoints, try by try, oldest first."""
-        sent = self._server.call(lambda: self._courier.sent)
-        return [each for each in sent if (each.kind, each.order_id) == (kind, order_id)]
+    def notifications(self, kind: str, order_id: str) -> list[Attempt]:
+        """Return the attempts to notify an order's endpoints, oldest first."""
+        attempts = self._server.call(lambda: self._courier.attempts)
+        return [each for each in attempts if (each.kind, each.order_id) == (kind, order_id)]
 
     def pending_notifications(self) -> int:
-        """Count the notifications under way: being sent, repeated, or held by a fault."""
+        """Return how many notifications are under way: being sent, repeated, or held by a fault."""
         return self._server.call(lambda: self._courier.pending)
-
-    def _application(self) -> ASGIApp:
-        return application(self._books, self._keys, self._signer, self._control, self._faults)

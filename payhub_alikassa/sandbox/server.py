@@ -1,4 +1,4 @@
-"""Run the application on 127.0.0.1 in a thread, and stop listening when told to."""
+"""Run the application on 127.0.0.1 in a thread, and stop listening on request."""
 
 import asyncio
 import socket
@@ -17,12 +17,12 @@ HOST = "127.0.0.1"
 
 
 class LocalServer(uvicorn.Server):
-    """Serve in a thread of its own, and be able to refuse connections for a while."""
+    """A server in a thread of its own that can refuse connections for a while."""
 
     def __init__(self, factory: Callable[[], ASGIApp], port: int, at_end: Callable[[], Awaitable[None]]) -> None:
-        """Take the port at once (0 takes a free one); nobody is let in before `start`.
+        """Take the port at once (0 takes a free one); no connection is accepted before `start`.
 
-        ``at_end`` is awaited when nothing is served any more.
+        `at_end` is awaited when nothing is served any more.
         """
         # No log configuration: this server shares its process with an application.
         config = uvicorn.Config(
@@ -38,14 +38,14 @@ class LocalServer(uvicorn.Server):
         self._at_end = at_end
         self._socket = _bind(port)
         self.port: int = self._socket.getsockname()[1]
-        # While this one is bound and nobody listens on it, connections are refused.
+        # While this one is bound and does not listen, connections are refused.
         self._reserved: socket.socket | None = None
         self._comeback: asyncio.Task[None] | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self.run, args=([self._socket],), daemon=True)
 
     def start(self) -> None:
-        """Begin to serve; return when connections are taken."""
+        """Begin to serve; return when connections are accepted."""
         # Both here rather than in the thread, so that a failure reaches the caller.
         self.config.load()
         self._socket.listen()
@@ -58,7 +58,7 @@ class LocalServer(uvicorn.Server):
         self._thread.join()
 
     def wait(self) -> None:
-        """Wait until the server ends; the pauses let a keyboard interrupt through everywhere."""
+        """Wait until the server ends, in steps, because on some systems a longer wait blocks a keyboard interrupt."""
         while self._thread.is_alive():
             self._thread.join(1)
 
@@ -77,24 +77,28 @@ class LocalServer(uvicorn.Server):
     async def refuse(self, seconds: float | None) -> None:
         """Stop listening and drop idle connections; listen again after so many seconds.
 
-        The port stays ours meanwhile: it is bound, and nobody listens on it.
+        The port stays taken in the meantime: its socket is bound, and does not listen.
         """
-        self._stay_away()
+        self._cancel_comeback()
         if self._reserved is None:
             for server in self.servers:
                 server.close()
             self._reserved = _bind(self.port)
-        await self._drop_idle()
+        connections = self._connections()
+        for connection in connections:
+            connection.shutdown()  # closes it if it is idle, lets it finish if it is not
+        idle = [connection for connection in connections if connection.transport.is_closing()]
+        await asyncio.gather(*(connection.gone.wait() for connection in idle))
         if seconds is not None:
             self._comeback = asyncio.create_task(self._listen_after(seconds))
 
     async def listen(self) -> None:
-        """Listen, if nobody does."""
-        self._stay_away()
+        """Listen, if the server does not."""
+        self._cancel_comeback()
         await self._listen_after(0)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on a socket; uvicorn calls this once, a refusal's end once more."""
+        """Listen on a socket; uvicorn calls this once, and the end of a refusal once more."""
         self._loop = asyncio.get_running_loop()
         self._reserved = None
         await super().startup(sockets)
@@ -102,7 +106,7 @@ class LocalServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End every connection, also those a fault holds, and stop."""
-        self._stay_away()
+        self._cancel_comeback()
         if self._reserved:
             self._reserved.close()
         for connection in self._connections():
@@ -115,28 +119,21 @@ class LocalServer(uvicorn.Server):
         if self._reserved:
             await self.startup([self._reserved])
 
-    def _stay_away(self) -> None:
+    def _cancel_comeback(self) -> None:
         if self._comeback:
             self._comeback.cancel()
-
-    async def _drop_idle(self) -> None:
-        connections = self._connections()
-        for connection in connections:
-            connection.shutdown()  # closes it if it is idle, lets it finish if it is not
-        idle = [connection for connection in connections if connection.transport.is_closing()]
-        await asyncio.gather(*(connection.gone.wait() for connection in idle))
 
     def _connections(self) -> list[LendingProtocol]:
         return cast("list[LendingProtocol]", list(self.server_state.connections))
 
 
 def _bind(port: int) -> socket.socket:
-    # Only a socket that says TCP is freed of Nagle's delays by asyncio.
+    # asyncio turns Nagle's delays off only for a socket that names TCP.
     reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if port:
             _make_reusable(reserved)
-        # Asked for any port, Linux may give a reusable socket one that another such holds.
+        # For port 0, Linux may give a reusable socket a port that another reusable socket holds.
         reserved.bind((HOST, port))
     except OSError:
         reserved.close()
@@ -146,5 +143,5 @@ def _bind(port: int) -> socket.socket:
 
 
 def _make_reusable(reserved: socket.socket) -> None:
-    """Let the port be taken again while connections of before still fade out."""
+    """Let the port be taken again while earlier connections are still in TIME_WAIT."""
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

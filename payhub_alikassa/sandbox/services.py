@@ -1,6 +1,6 @@
-"""List the services the sandbox knows, as data: what each needs and what its answer holds.
+"""The services that the sandbox knows, as data: what each needs and what its answer holds.
 
-Sources: https://doc-merchant.alikassa.com/provider/ps4rub for Russia, the ``ps1hr-*`` provider
+Sources: https://doc-merchant.alikassa.com/provider/ps4rub for Russia, the `ps1hr-*` provider
 pages for other countries, https://doc-merchant.alikassa.com/payout/create for payouts, and public
 programs that call the API for spellings the pages do not print.
 """
@@ -14,10 +14,10 @@ Requisites = Literal["card", "phone", "bank_account"]
 
 @dataclass(frozen=True, slots=True)
 class PaymentService:
-    """Describe one way to be paid.
+    """One way to be paid.
 
-    ``page`` says what the answer's ``url`` is: the page's address, ``null``, or no such key.
-    ``requisites`` says what ``cardNumber`` holds, if it is there at all.
+    `page` is what the answer's `url` holds: the page's address, `null`, or no such key.
+    `requisites` is what `cardNumber` holds, if it is there at all.
     """
 
     code: str
@@ -30,7 +30,7 @@ class PaymentService:
 
 @dataclass(frozen=True, slots=True)
 class PayoutService:
-    """Describe one way to pay out; ``number`` is what the field of that name must hold."""
+    """One way to pay out; `number` is what the field of that name must hold."""
 
     code: str
     currency: str
@@ -95,14 +95,14 @@ PAYOUT_SERVICES = {
         PayoutService("virtual_account_rub", "RUB", "bank_account", ("customer_code", "bik_bank")),
         PayoutService("qiwi_rub", "RUB", "phone"),
         PayoutService("payment_card_kzt", "KZT", "card"),
-        # The pages ask for ``extra`` on EUR accounts and print no code: named by the grammar.
+        # The pages ask for `extra` on EUR accounts and print no code: named by the grammar.
         PayoutService("payment_card_eur", "EUR", "card", _EURO_CARD),
     )
 }
 
 
 def method_of(service: PaymentService | PayoutService) -> str:
-    """Take the method out of a code: ``payment_card`` of ``payment_card_rub_hpp``."""
+    """Return the method that a code begins with: `payment_card` of `payment_card_rub_hpp`."""
     bare = service.code.removesuffix("_hpp")
     if isinstance(service, PaymentService):
         bare = bare.removesuffix("_card")

@@ -1,4 +1,4 @@
-"""Judge a request's ``Sign`` header, and sign what the sandbox tells by itself: RSA, PKCS#1 v1.5."""
+"""Verify a request's `Sign` header, and sign what the sandbox sends: RSA, PKCS#1 v1.5."""
 
 import base64
 import binascii
@@ -23,21 +23,21 @@ _DIGESTS: dict[str, hashes.HashAlgorithm] = {
 
 
 class Signer:
-    """Sign as the provider signs its notifications."""
+    """A key and a digest, to sign as the provider signs its notifications."""
 
     def __init__(self, key: rsa.RSAPrivateKey, digest: str) -> None:
-        """Take a key and the name of a digest."""
+        """Keep a key and the name of a digest."""
         self._key = key
         self._digest = digest
 
     def sign(self, text: bytes) -> str:
-        """Give the signature over a text: Base64, one line."""
+        """Return the signature over a text: Base64, one line."""
         signature = self._key.sign(text, padding.PKCS1v15(), _DIGESTS[self._digest])
         return base64.b64encode(signature).decode()
 
-    def stranger(self) -> "Signer":
-        """Give a signer with the same digest, and a key that nobody knows."""
-        return Signer(_strangers_key(), self._digest)
+    def with_unknown_key(self) -> "Signer":
+        """Return a signer with the same digest, and a key that nobody knows."""
+        return Signer(_unknown_key(), self._digest)
 
 
 def load_signer(directory: Path, digest: str) -> Signer:
@@ -55,7 +55,7 @@ def load_keys(directory: Path) -> Keys:
 
 
 def is_signed(body: bytes, sign: str, key: rsa.RSAPublicKey, digest: str) -> bool:
-    """Tell whether ``sign`` is one line of base64 over exactly these bytes by this key."""
+    """Return whether `sign` is one line of Base64, signed over exactly these bytes by this key."""
     try:
         signature = base64.b64decode(sign, validate=True)
         key.verify(signature, body, padding.PKCS1v15(), _DIGESTS[digest])
@@ -65,7 +65,7 @@ def is_signed(body: bytes, sign: str, key: rsa.RSAPublicKey, digest: str) -> boo
 
 
 @functools.cache
-def _strangers_key() -> rsa.RSAPrivateKey:
+def _unknown_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from payhub.models import Delivery
-from payhub_alikassa.sandbox import Sandbox, Sent
+from payhub_alikassa.sandbox import Attempt, Sandbox
 from payhub_alikassa.sandbox.addresses import is_local
 from payhub_alikassa.sandbox.books import AlreadyFinal
 
@@ -372,7 +372,7 @@ def test_what_was_sent_can_be_read(sandbox: Sandbox, merchant: Merchant, receive
     sandbox.settle("payout", "po-1", "cancel")
     _quiet(sandbox)
     tries = [
-        Sent(
+        Attempt(
             kind="payout", order_id="po-1", status="cancel", to=receiver.url, transport="GET", attempt=n, answer=status
         )
         for n, status in ((1, 503), (2, 200))

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from payhub_alikassa.sandbox import Sandbox, Settings
-from payhub_alikassa.sandbox.delivery import Sent
+from payhub_alikassa.sandbox.delivery import Attempt
 from payhub_alikassa.sandbox.faults import AnyFault, Fault
 from payhub_alikassa.sandbox.notification_faults import NotificationFault
 
@@ -59,7 +59,7 @@ def test_every_setting_is_documented(setting: str) -> None:
     assert f"`{setting}`" in table
 
 
-@pytest.mark.parametrize("field", Sent.__struct_fields__)
+@pytest.mark.parametrize("field", Attempt.__struct_fields__)
 def test_every_field_of_what_was_sent_is_shown(field: str) -> None:
     """In the example of the list."""
     assert f'"{field}":' in PAGE.partition("/sandbox/notifications\n")[2]

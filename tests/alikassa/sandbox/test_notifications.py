@@ -14,7 +14,7 @@ import pytest
 from payhub import Money, Status
 from payhub.models import Delivery
 from payhub_alikassa.sandbox import Sandbox, Settings
-from payhub_alikassa.sandbox.notifications import FieldName, notified, returned, signed
+from payhub_alikassa.sandbox.notifications import FieldName, add_signature, notification_fields, return_fields
 from payhub_alikassa.sandbox.php import php_json, php_query
 from payhub_alikassa.sandbox.records import Account, Record
 from payhub_alikassa.sandbox.signatures import load_signer
@@ -54,7 +54,7 @@ def _record(signed: dict[str, Any]) -> Record:
 def test_what_is_signed_and_sent_is_what_php_signs_and_sends(vector: dict[str, str]) -> None:
     """The signed text, the query, the form and the JSON are PHP's, byte for byte."""
     settings = msgspec.convert(VARIANTS.get(vector["name"], {}), Settings)
-    fields = notified(_record(json.loads(vector["signed_string"])), Account(), settings)
+    fields = notification_fields(_record(json.loads(vector["signed_string"])), Account(), settings)
     sent = {**fields, "sign": json.loads(vector["json"])["sign"]}
     written = (php_json(fields), php_query(sent), php_query(sent), php_json(sent))
     assert tuple(text.decode() for text in written) == tuple(
@@ -218,11 +218,12 @@ def test_the_digest_is_the_accounts(directory: Path, receiver: Receiver, digest:
 @pytest.mark.parametrize("digest", ["sha1", "sha256"])
 def test_the_payers_return_is_signed_with_the_accounts_digest(directory: Path, digest: Any) -> None:
     """As notifications are."""
-    form = php_query(signed(returned(_record(json.loads(VECTORS[0]["signed_string"]))), load_signer(directory, digest)))
+    fields = return_fields(_record(json.loads(VECTORS[0]["signed_string"])))
+    form = php_query(add_signature(fields, load_signer(directory, digest)))
     assert verified_by_php(directory, "return", form, digest)
 
 
 def test_a_signature_is_one_line(directory: Path) -> None:
     """Of 344 characters, for a key of 2048 bits."""
-    sign = str(signed({"id": 1}, load_signer(directory, "sha1"))["sign"])
+    sign = str(add_signature({"id": 1}, load_signer(directory, "sha1"))["sign"])
     assert (len(sign), sign.split()) == (344, [sign])

@@ -13,7 +13,7 @@ import re
 import secrets
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -233,9 +233,13 @@ def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) 
     known = tuple(known)
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            raise ConfigurationError(f"{where}: unknown key {key!r}{hint}")
+            raise ConfigurationError(f"{where}: unknown key {key!r}; {hint(str(key), known)}")
+
+
+def hint(name: str, known: Sequence[str]) -> str:
+    """Return the known name that an unknown one was probably meant to be, else all of them, as words of a message."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
 
 
 def _resolved(value: object, hint: Any, where: str, base: Path) -> object:

@@ -10,8 +10,25 @@ from typing import Annotated
 
 import typer
 
-from payhub.cli import accounts, demo, journal, notifications, orders, sandbox, serve, story, sweeps, ticket
-from payhub.cli.console import MEANINGS, ExitCode, OutcomeUnknown, UsageError, one_line, write_json
+from payhub.cli import (
+    accounts,
+    demo,
+    doctor,
+    history,
+    journal,
+    notifications,
+    orders,
+    resolve,
+    sandbox,
+    serve,
+    story,
+    sweeps,
+    ticket,
+    unsettled,
+)
+from payhub.cli.command import ConfigOption, JsonOption, VerboseOption, common
+from payhub.cli.console import one_line, write_json
+from payhub.cli.session import MEANINGS, ExitCode, OutcomeUnknown, UsageError
 from payhub.errors import ConfigurationError, Declined, InvalidOrder, PayhubError, UnknownOrder
 
 DESCRIPTION = f"""Take payments and make payouts with many payment providers.
@@ -19,8 +36,7 @@ DESCRIPTION = f"""Take payments and make payouts with many payment providers.
 Exit codes: {"; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())}.
 """
 
-
-# The nearest class an error derives from decides.
+# The nearest class that an error derives from decides.
 EXIT_CODES: Mapping[type[BaseException], ExitCode] = {
     Exception: ExitCode.DEFECT,
     typer.Abort: ExitCode.USAGE,
@@ -33,27 +49,35 @@ EXIT_CODES: Mapping[type[BaseException], ExitCode] = {
 }
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
         typer.echo(f"payhub {importlib.metadata.version('payhub-core')}")
         raise typer.Exit
 
 
 def _payhub(
+    context: typer.Context,
     *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Stand before every command."""
+    common(context=context, config=config, as_json=as_json, verbose=verbose)
 
 
 def application() -> typer.Typer:
     """Make the application with all its commands."""
-    app = typer.Typer(name="payhub", help=DESCRIPTION, add_completion=False, callback=_payhub)
-    for group in (accounts, orders, sweeps, journal, story, ticket, serve, notifications, sandbox, demo):
-        for command in group.COMMANDS:
-            app.command()(command)
+    app = typer.Typer(
+        name="payhub", help=DESCRIPTION, callback=_payhub, add_completion=False, rich_markup_mode="markdown"
+    )
+    for module in (
+        accounts, doctor, orders, history, sweeps, unsettled, resolve, story, ticket,
+        journal, serve, notifications, sandbox, demo,
+    ):  # fmt: skip
+        app.add_typer(module.app)
     return app
 
 
@@ -65,28 +89,39 @@ def run(arguments: Sequence[str]) -> ExitCode:
     try:
         code = command.main(list(arguments) or ["--help"], prog_name="payhub", standalone_mode=False)
     except Exception as cause:  # noqa: BLE001 - no user is to see a traceback
-        return _report(cause, arguments)
+        return _report(cause, as_json="--json" in arguments)
     return ExitCode(code or ExitCode.DONE)
 
 
-def _report(cause: Exception, arguments: Sequence[str]) -> ExitCode:
-    early = isinstance(cause, typer.TyperException) and arguments[0].startswith("-")
-    message = one_line(_message(cause) + ("; options go after the command" if early else ""))
-    sys.stderr.write(f"payhub: {message}\n")
-    if "--json" in arguments:
-        write_json({"error": {"type": _type(cause), "message": message, **_details(cause)}})
-    return next(EXIT_CODES[kind] for kind in type(cause).__mro__ if kind in EXIT_CODES)
-
-
-def _message(cause: Exception) -> str:
+def _report(cause: Exception, *, as_json: bool) -> ExitCode:
+    kind = type(cause).__name__
+    details: dict[str, str] = {}
     match cause:
         case typer.TyperException():
-            return _without_digits(cause.format_message().replace("Value error, ", ""))
+            kind = "UsageError"
+            text = _without_digits(cause.format_message().replace("Value error, ", ""))
         case typer.Abort():
-            return "aborted: an answer was expected on stdin"
+            text = "aborted: an answer was expected on stdin"
         case PayhubError() | UsageError() | OutcomeUnknown():
-            return str(cause)
-    return f"unexpected {type(cause).__name__} in {_place(cause)}: a defect of payhub or of a plugin, please report it"
+            text = str(cause)
+        case _:
+            # The text of a foreign error may hold anything and is not shown.
+            frames = traceback.extract_tb(cause.__traceback__)
+            place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
+            text = f"unexpected {kind} in {place}: a defect of payhub or of a plugin, please report it"
+    match cause:
+        case InvalidOrder(field=field):
+            details = {"field": field}
+        case Declined(code=code) if code:
+            details = {"code": code}
+    message = one_line(text)
+    sys.stderr.write(f"payhub: {message}\n")
+    if as_json:
+        write_json({"error": {"type": kind, "message": message, **details}})
+    return next(EXIT_CODES[each] for each in type(cause).__mro__ if each in EXIT_CODES)
+
+
+_LIMIT = re.compile(r"Input should be (?:greater|less) than or equal to [\d.]+$", re.ASCII)
 
 
 def _without_digits(message: str) -> str:
@@ -94,25 +129,3 @@ def _without_digits(message: str) -> str:
     limit = found[0] if (found := _LIMIT.search(message)) else ""
     quoting = message.removesuffix(limit)
     return "".join("*" if character.isdigit() else character for character in quoting) + limit
-
-
-_LIMIT = re.compile(r"Input should be (?:greater|less) than or equal to [\d.]+$", re.ASCII)
-
-
-def _place(cause: Exception) -> str:
-    """Name the line that raised; the text of a foreign error may hold anything and is not shown."""
-    frames = traceback.extract_tb(cause.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
-
-
-def _type(cause: Exception) -> str:
-    return "UsageError" if isinstance(cause, typer.TyperException) else type(cause).__name__
-
-
-def _details(cause: Exception) -> dict[str, str]:
-    match cause:
-        case InvalidOrder(field=field):
-            return {"field": field}
-        case Declined(code=code) if code:
-            return {"code": code}
-    return {}

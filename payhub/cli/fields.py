@@ -6,7 +6,6 @@ provider's own struct. No message quotes a value.
 """
 
 import datetime as dt
-import difflib
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from payhub.cli.console import UsageError, listed
+from payhub.accounts.config import hint
+from payhub.cli.console import listed
+from payhub.cli.session import UsageError
 from payhub.driver import ProviderInfo
 from payhub.errors import InvalidOrder
 from payhub.masking.masks import struct_in
@@ -24,17 +25,18 @@ from payhub.money import InvalidMoney, Money
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class Given(NamedTuple):
-    """Keep a field's value with the option that gave it."""
+class Value(NamedTuple):
+    """A field's value, and the option that gives it."""
 
     value: object
     option: str
 
 
-Fields = Mapping[str, Given]
+Values = Mapping[str, Value]
+"""Values by the paths of their fields."""
 
 
-def money(info: ProviderInfo, amount: str, currency: str) -> Money:
+def read_money(info: ProviderInfo, amount: str, currency: str) -> Money:
     """Read an amount, with the digits that the provider counts in.
 
     Raises:
@@ -46,20 +48,20 @@ def money(info: ProviderInfo, amount: str, currency: str) -> Money:
         raise InvalidOrder(cause.field, cause.reason) from None
 
 
-def payment_order(info: ProviderInfo, options: Fields, assignments: Sequence[str]) -> PaymentOrder:
+def make_payment_order(info: ProviderInfo, options: Values, assignments: Sequence[str]) -> PaymentOrder:
     """Make a payment order from options and `--set`.
 
     Raises:
         UsageError: a name is unknown or given twice.
         InvalidOrder: a value does not fit its field.
     """
-    own, extra = _divided(assignments)
-    given = _merged(options, own, tuple(_paths(PaymentOrder)))
-    return _made(PaymentOrder, given, extra=_extra(info.extras.get("payment"), extra))
+    own, extra = _divide(assignments)
+    values = _merge(options, own, tuple(_paths(PaymentOrder)))
+    return _make(PaymentOrder, values, extra=_make_extra(info.extras.get("payment"), extra))
 
 
-def payout_order(
-    info: ProviderInfo, destination: type[Destination], options: Fields, assignments: Sequence[str]
+def make_payout_order(
+    info: ProviderInfo, destination: type[Destination], options: Values, assignments: Sequence[str]
 ) -> PayoutOrder:
     """Make a payout order from options and `--set`; the options say which destination it has.
 
@@ -67,56 +69,51 @@ def payout_order(
         UsageError: a name is unknown or given twice.
         InvalidOrder: a value does not fit its field.
     """
-    own, extra = _divided(assignments)
+    own, extra = _divide(assignments)
     known = (*_paths(PayoutOrder, but="to"), *_paths(destination, "to."))
-    given = _merged(options, own, known)
-    to = {path.removeprefix("to."): value for path, value in given.items() if path.startswith("to.")}
-    rest = {path: value for path, value in given.items() if not path.startswith("to.")}
-    return _made(PayoutOrder, rest, to=_made(destination, to, "to."), extra=_extra(info.extras.get("payout"), extra))
+    values = _merge(options, own, known)
+    to = {path.removeprefix("to."): value for path, value in values.items() if path.startswith("to.")}
+    rest = {path: value for path, value in values.items() if not path.startswith("to.")}
+    made_extra = _make_extra(info.extras.get("payout"), extra)
+    return _make(PayoutOrder, rest, to=_make(destination, to, "to."), extra=made_extra)
 
 
-def _divided(assignments: Sequence[str]) -> tuple[Fields, Fields]:
+def _divide(assignments: Sequence[str]) -> tuple[Values, Values]:
     """Divide `--set` into fields of the order (with a dot) and the provider's own (without)."""
-    divided: tuple[dict[str, Given], dict[str, Given]] = ({}, {})
+    order: dict[str, Value] = {}
+    extra: dict[str, Value] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise UsageError("--set: write it as FIELD=VALUE")
-        fields = divided["." not in name]
-        if name in fields:
+        values = order if "." in name else extra
+        if name in values:
             raise UsageError(f"--set: {name} is given twice")
-        fields[name] = Given(value, f"--set {name}")
-    return divided
+        values[name] = Value(value, f"--set {name}")
+    return order, extra
 
 
-def _merged(options: Fields, own: Fields, known: Sequence[str]) -> Fields:
-    """Join options and `--set`; what has an option of its own is given once."""
+def _merge(options: Values, own: Values, known: Sequence[str]) -> Values:
+    """Join options and `--set`; a field that an option gives cannot be set again."""
     given = {path: value for path, value in options.items() if value.value is not None}
-    for path in (*given, *own):
+    for path, value in given.items():
         if path not in known:
-            if path in given:
-                raise UsageError(f"{given[path].option} does not go with the rest: there is no {path}")
-            raise UsageError(f"{own[path].option}: {_unknown(path, known)}")
-    for path in own:
+            raise UsageError(f"{value.option} does not go with the rest: there is no {path}")
+    for path, value in own.items():
+        if path not in known:
+            raise UsageError(f"{value.option}: no such field; {hint(path, known)}")
         if path in given:
-            raise UsageError(f"{own[path].option}: {given[path].option} already gives it")
+            raise UsageError(f"{value.option}: {given[path].option} already gives it")
     return {**given, **own}
 
 
-def _extra(shape: type[msgspec.Struct] | None, given: Fields) -> msgspec.Struct | None:
-    if not given:
-        return None
-    known = tuple(f.name for f in msgspec.structs.fields(shape)) if shape else ()
-    for name, value in given.items():
+def _make_extra(shape: type[msgspec.Struct] | None, values: Values) -> msgspec.Struct | None:
+    known = [field.name for field in msgspec.structs.fields(shape)] if shape else []
+    for name, value in values.items():
         if name not in known:
-            words = _unknown(name, known)
-            raise UsageError(f"{value.option}: {words}; a field of the order has a dot, as payer.email")
-    return _made(shape, given, "extra.") if shape else None
-
-
-def _unknown(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"no such field; did you mean {near[0]}?" if near else f"no such field here; known: {listed(known)}"
+            order = "a field of the order has a dot, as payer.email"
+            raise UsageError(f"{value.option}: no such field of the provider ({order}); {hint(name, known)}")
+    return _make(shape, values, "extra.") if shape and values else None
 
 
 def _paths(shape: type[msgspec.Struct], prefix: str = "", but: str = "") -> Iterator[str]:
@@ -131,41 +128,35 @@ def _paths(shape: type[msgspec.Struct], prefix: str = "", but: str = "") -> Iter
             yield from _paths(inner, f"{prefix}{field.name}.")
 
 
-def _made(shape: type[S], given: Fields, prefix: str = "", **ready: object) -> S:
-    """Make a struct from values by path, its inner structs first."""
+_SIMPLE: Mapping[Any, str] = {int: "a whole number", bool: "true or false", dt.date: "a date, as 1990-12-31"}
+
+
+def _make(shape: type[S], given: Values, prefix: str = "", **ready: object) -> S:
+    """Make a struct from values by path, its inner structs first; a text becomes what its field takes."""
     types = typing.get_type_hints(shape)
     values: dict[str, object] = dict(ready)
     for name in dict.fromkeys(path.partition(".")[0] for path in given):
-        if name in given:
-            values[name] = _value(given[name].value, types[name], f"{prefix}{name}")
-        else:
+        if name not in given:
             inner = typing.cast("type[msgspec.Struct]", struct_in(types[name]))
             below = {path.partition(".")[2]: value for path, value in given.items() if path.startswith(f"{name}.")}
-            values[name] = _made(inner, below, f"{prefix}{name}.")
+            values[name] = _make(inner, below, f"{prefix}{name}.")
+            continue
+        value = given[name].value
+        try:
+            values[name] = msgspec.convert(value, types[name], strict=False) if isinstance(value, str) else value
+        except msgspec.ValidationError as cause:
+            raise InvalidOrder(f"{prefix}{name}", _expected(types[name], cause)) from None
     try:
         return shape(**values)
     except (TypeError, ValueError) as cause:
         raise InvalidOrder(prefix.rstrip(".") or "order", str(cause)) from None
 
 
-def _value(value: object, hint: Any, path: str) -> object:
-    """Turn a text into what its field takes; other values stay."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return msgspec.convert(value, hint, strict=False)
-    except msgspec.ValidationError as cause:
-        raise InvalidOrder(path, _wanted(hint, cause)) from None
-
-
-_WANTED: Mapping[Any, str] = {int: "a whole number", bool: "true or false", dt.date: "a date, as 1990-12-31"}
-
-
-def _wanted(hint: Any, cause: Exception) -> str:
-    """Say what a field takes, in words; for words to choose from msgspec would quote the value."""
-    kinds = [hint, *typing.get_args(hint)]
+def _expected(field: Any, cause: Exception) -> str:
+    """Say what a field takes; msgspec's own words would quote the value where words are to be chosen from."""
+    kinds = [field, *typing.get_args(field)]
     words = [word for kind in kinds if typing.get_origin(kind) is Literal for word in typing.get_args(kind)]
     if words:
         return f"must be one of {listed(words)}"
-    simple = next((_WANTED[kind] for kind in kinds if kind in _WANTED), None)
+    simple = next((_SIMPLE[kind] for kind in kinds if kind in _SIMPLE), None)
     return f"must be {simple}" if simple else re.sub(r", got .*| - at .*", "", str(cause))

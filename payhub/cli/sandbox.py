@@ -16,10 +16,23 @@ from rich.text import Text
 
 from payhub.accounts.config import read_file
 from payhub.accounts.plugins import Plugins
-from payhub.cli.console import ConfigOption, JsonOption, Session, VerboseOption, listed
+from payhub.cli.command import command
+from payhub.cli.console import listed
+from payhub.cli.session import Session
 from payhub.driver import ProviderInfo, Sandbox
 from payhub.errors import ConfigurationError
 from payhub.masking import printable
+
+app = typer.Typer()
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A sandbox that has settings."""
+
+    def configure(self, **settings: object) -> None:
+        """Change some of them."""
+        ...
 
 
 @contextmanager
@@ -35,51 +48,42 @@ def started(provider: str, directory: Path, port: int) -> Iterator[tuple[Provide
         have = listed(each.info.name for each in plugins.providers if each.info.sandbox)
         raise ConfigurationError(f"provider {provider!r} ships no sandbox; these do: {have}")
     try:
-        sandbox = info.sandbox(directory, port)
+        running = info.sandbox(directory, port)
     except ImportError as cause:
         needed = cause.name or "a library"
         raise ConfigurationError(f"the sandbox needs {needed}: pip install 'payhub-core[server]'") from cause
     try:
-        sandbox.__enter__()
+        running.__enter__()
     except OSError as cause:
         where = f"port {port}" if cause.errno == errno.EADDRINUSE else str(directory)
         raise ConfigurationError(f"the sandbox cannot start: {where}: {cause.strerror or cause}") from cause
     try:
-        yield info, sandbox
+        yield info, running
     finally:
-        sandbox.__exit__(None, None, None)
+        running.__exit__(None, None, None)
 
 
-@runtime_checkable
-class Configurable(Protocol):
-    """Be a sandbox that has settings."""
-
-    def configure(self, **settings: object) -> None:
-        """Change some of them."""
-        ...
-
-
+@command(app)
 def sandbox(
+    session: Session,
     provider: Annotated[str, typer.Argument(help="The provider, as alikassa.", show_default=False)],
     *,
     directory: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="Where keys and payhub.toml are written, or were.")
+        Path, typer.Option("--dir", metavar="DIR", help="Where keys and payhub.toml are written, or found.")
     ],
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="The port; 0 takes a free one.")] = 0,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the sandbox's.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the sandbox; may be repeated."),
     ] = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Serve a local simulation of a provider, with keys and a payhub.toml, until Ctrl-C.
 
-    No money moves and nothing leaves this machine. Reads no configuration, it writes one.
+    No money moves and nothing leaves this machine. No configuration is read; one is written.
     """
-    session = Session.begin(config, as_json=as_json, verbose=verbose)
     with started(provider, directory, port) as (info, running):
-        _configure(running, settings or [])
+        if settings:
+            _configure(running, settings)
         account, table = next(iter(read_file(running.config).accounts.items()))
         values = {
             "provider": info.name,
@@ -94,28 +98,23 @@ def sandbox(
 
 
 def _configure(running: Sandbox, settings: list[str]) -> None:
-    """Set what `--set` says.
+    """Set what `--set` says: a value in JSON or, so that `form` needs no quotes, a plain text.
 
     Raises:
         ConfigurationError: the sandbox has no such setting, or it cannot be that.
     """
-    if not settings:
-        return
     if not isinstance(running, Configurable):
         raise ConfigurationError("--set: this sandbox has no settings")
-    pairs = (setting.partition("=") for setting in settings)
+    values: dict[str, object] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        values[name] = text
+        with suppress(ValueError):
+            values[name] = json.loads(text)
     try:
-        running.configure(**{name: _value(text) for name, _, text in pairs})
+        running.configure(**values)
     except msgspec.ValidationError as cause:
         raise ConfigurationError(f"--set: {cause}") from cause
-
-
-def _value(text: str) -> object:
-    """Read JSON, or take a text for itself, so that `form` needs no quotes."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _instructions(info: ProviderInfo, running: Sandbox, account: str, currency: str) -> Iterator[Text | Table]:
@@ -136,6 +135,3 @@ def _instructions(info: ProviderInfo, running: Sandbox, account: str, currency: 
     ):
         yield Text(f"  {printable(line)}")
     yield Text("\nCtrl-C stops it.")
-
-
-COMMANDS = (sandbox,)

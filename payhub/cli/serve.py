@@ -2,23 +2,22 @@
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from payhub.cli.console import ConfigOption, JsonOption, Session, VerboseOption
-from payhub.cli.sweeps import Interrupts, sweep_once
+from payhub.cli.command import command
+from payhub.cli.session import Session
+from payhub.cli.sweeps import Interrupts, Swept, sweep_once
 from payhub.errors import ConfigurationError
 from payhub.hub import Hub
 from payhub.masking import printable
 from payhub.receivers import asgi
 
-if TYPE_CHECKING:
-    from payhub.receivers.server import Server
+app = typer.Typer()
 
 PAUSE = 5.0
 """Seconds between two sweeps."""
@@ -26,24 +25,36 @@ PAUSE = 5.0
 _LIMIT = 100
 
 
+@command(app, creates=True)
 def serve(
+    session: Session,
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes a free one.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="The port; 0 takes a free one.")],
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
     sweep: Annotated[bool, typer.Option("--sweep", help="Sweep, too, as `payhub sweep --watch 5` does.")] = False,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
-    """Receive the providers' notifications by HTTP, and ask the provider on account of each.
+    """Receive the providers' notifications over HTTP, and ask the provider about each.
 
-    Ctrl-C and SIGTERM stop it when the requests and questions under way are done; a second one at once.
+    Ctrl-C and SIGTERM stop it when the requests and questions under way are done; a second one stops it at once.
     """
-    session = Session.begin(config, as_json=as_json, verbose=verbose, creates=True)
     with Hub(session.lasting()) as hub:
-        server = _server(hub, host, port)
-        done: Counter[str] = Counter()
-        with Interrupts(lambda: _stop(server)) as interrupts, server:
+        try:
+            from payhub.receivers.server import Server  # noqa: PLC0415 - needs the extra `server`
+        except ImportError as cause:
+            needed = cause.name or "a library"
+            raise ConfigurationError(f"receiving needs {needed}: pip install 'payhub-core[server]'") from cause
+        try:
+            server = Server(asgi(hub), host, port)
+        except OSError as cause:
+            raise ConfigurationError(f"cannot listen on {host}, port {port}: {cause.strerror or cause}") from cause
+
+        def stop() -> None:
+            server.stop()
+            for number in (signal.SIGINT, signal.SIGTERM):  # the next one ends the process at once
+                signal.signal(number, signal.SIG_DFL)
+
+        done: Swept = Swept()
+        with Interrupts(stop) as interrupts, server:
             values = {"url": server.url, "accounts": list(hub.accounts), "sweep": sweep, "pid": os.getpid()}
             session.answer(values, *_instructions(server.url, hub.accounts, sweep=sweep))
             while not interrupts.asked:
@@ -51,30 +62,6 @@ def serve(
                     raise RuntimeError("the server has ended by itself")
                 if not sweep or sweep_once(session, hub, _LIMIT, interrupts, done, lasting=True) < _LIMIT:
                     interrupts.pause(PAUSE)
-
-
-def _server(hub: Hub, host: str, port: int) -> "Server":
-    """Take the port.
-
-    Raises:
-        ConfigurationError: it cannot be taken, or the extra `server` is not installed.
-    """
-    try:
-        from payhub.receivers.server import Server  # noqa: PLC0415 - needs the extra `server`
-    except ImportError as cause:
-        needed = cause.name or "a library"
-        raise ConfigurationError(f"receiving needs {needed}: pip install 'payhub-core[server]'") from cause
-    try:
-        return Server(asgi(hub), host, port)
-    except OSError as cause:
-        raise ConfigurationError(f"cannot listen on {host}, port {port}: {cause.strerror or cause}") from cause
-
-
-def _stop(server: "Server") -> None:
-    """Let nobody in any more; the next signal ends the process at once, as if nobody listened to it."""
-    server.stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _instructions(url: str, accounts: tuple[str, ...], *, sweep: bool) -> Iterator[Text | Table]:
@@ -86,6 +73,3 @@ def _instructions(url: str, accounts: tuple[str, ...], *, sweep: bool) -> Iterat
     facts.add_row("sweep", here if sweep else f"must run elsewhere: payhub sweep --watch {PAUSE:.0f}")
     yield facts
     yield Text("\nCtrl-C stops it.")
-
-
-COMMANDS = (serve,)

@@ -1,4 +1,4 @@
-"""Ask about the orders that are due: once, or for ever, until somebody asks to stop."""
+"""Ask about the orders that are due: once, or until somebody asks to stop."""
 
 import datetime as dt
 import signal
@@ -12,43 +12,41 @@ import typer
 from rich.text import Text
 
 from payhub.cli import views
-from payhub.cli.console import (
-    ConfigOption,
-    ExitCode,
-    JsonOption,
-    Session,
-    VerboseOption,
-    missing_journal,
-    one_line,
-    stdout,
-)
+from payhub.cli.command import command
+from payhub.cli.console import one_line, stdout
+from payhub.cli.session import ExitCode, Session, missing_journal
 from payhub.errors import JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.hub import Hub
 from payhub.masking import printable
-from payhub.models import Result, Status
+from payhub.models import Status
 from payhub.operations import kind_of
+from payhub.ticket.values import clock
+
+app = typer.Typer()
 
 _NAP = 0.2  # seconds; a signal is noticed within
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Swept = Counter[Status | None]
+"""How many orders a sweep found in each status; `None` counts those that could not be asked about."""
 
 
 class Interrupts:
-    """Note that Ctrl-C or SIGTERM asked to stop; a second one stops at once."""
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    """The requests to stop that Ctrl-C and SIGTERM make; a second one stops the process at once."""
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
-        """Begin with nothing asked; `then` is called when somebody does."""
+        """Begin without a request; `then` is called when one comes."""
         self.asked = False
         self._then = then
 
     def __enter__(self) -> Self:
         """Listen to the signals."""
-        self._before = {number: signal.signal(number, self._ask) for number in self._SIGNALS}
+        self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Leave them to whoever listened before."""
+        """Give the signals back to those that listened before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -58,49 +56,49 @@ class Interrupts:
         self._then()
 
     def pause(self, seconds: float) -> None:
-        """Wait, but no longer than until somebody asks to stop."""
+        """Wait, but no longer than until a request to stop comes."""
         until = time.monotonic() + seconds
         while not self.asked and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _NAP))
 
 
+@command(app)
 def sweep(
+    session: Session,
     *,
     watch: Annotated[
-        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Go on for ever, with this pause between sweeps.")
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Repeat until stopped, with this pause in between.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="The most orders of one sweep.")] = 100,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> ExitCode:
-    """Ask the provider about the orders that are due; nothing is ever sent again.
+    """Ask the provider about the orders that are due; nothing is sent again.
 
-    Any number of sweeps may run at once, in any number of processes. Ctrl-C and SIGTERM stop it
-    when the order at hand is done.
+    Any number of sweeps may run at once, in any number of processes. Ctrl-C and SIGTERM stop one when the order at
+    hand is done.
     """
-    session = Session.begin(config, as_json=as_json, verbose=verbose)
-    done: Counter[str] = Counter()
+    done: Swept = Counter()
     with Interrupts() as interrupts:
         if watch is not None:
             _await_journal(session, watch, interrupts)
         if not interrupts.asked:
             with Hub(session.lasting()) as hub:
-                _sweep(session, hub, limit, watch, interrupts, done)
-    failed = done.pop(_FAILED, 0)
-    statuses = {status: done[status] for status in Status if done[status]}
+                while True:
+                    swept = sweep_once(session, hub, limit, interrupts, done, lasting=watch is not None)
+                    if watch is not None and swept < limit:
+                        interrupts.pause(watch)
+                    if watch is None or interrupts.asked:
+                        break
+    failed = done.pop(None, 0)
+    statuses = {status.value: done[status] for status in Status if done[status]}
     words = [f"{count} {status}" for status, count in statuses.items()]
     words += [f"{failed} could not be asked about, see stderr"] if failed else []
-    values = {"swept": sum(statuses.values()), "statuses": views.plain(statuses), "failed": failed}
+    values = {"swept": sum(statuses.values()), "statuses": statuses, "failed": failed}
     session.answer(values, Text(", ".join(words) or "nothing was due"))
     return ExitCode.REFUSED if failed else ExitCode.DONE
 
 
-_FAILED = "failed to be asked about"
-
-
 def _await_journal(session: Session, pause: float, interrupts: Interrupts) -> None:
-    """Wait until there is a journal to look into: a watch may be started before the first order."""
+    """Wait for a journal to look into: a watch may be started before the first order."""
     missing = missing_journal(session.settings())
     if missing:
         log(Event.JOURNAL_MISSING, hint=missing)
@@ -109,29 +107,18 @@ def _await_journal(session: Session, pause: float, interrupts: Interrupts) -> No
         missing = missing_journal(session.settings())
 
 
-def _sweep(
-    session: Session, hub: Hub, limit: int, watch: float | None, interrupts: Interrupts, done: Counter[str]
-) -> None:
-    """Sweep once, or until somebody asks to stop."""
-    while True:
-        swept = sweep_once(session, hub, limit, interrupts, done, lasting=watch is not None)
-        if watch is not None and swept < limit:
-            interrupts.pause(watch)
-        if watch is None or interrupts.asked:
-            return
-
-
-def sweep_once(
-    session: Session, hub: Hub, limit: int, interrupts: Interrupts, done: Counter[str], *, lasting: bool
-) -> int:
-    """Sweep once and return how many orders were taken; one that watches outlasts a journal that fails."""
+def sweep_once(session: Session, hub: Hub, limit: int, interrupts: Interrupts, done: Swept, *, lasting: bool) -> int:
+    """Sweep once and return how many orders were taken; a `lasting` sweep outlasts a journal that fails."""
     taken = 0
     try:
         for found in hub.sweeping(limit):
             taken += 1
-            done[_FAILED if found is None else found.status] += 1
+            done[None if found is None else found.status] += 1
             if found is not None and not session.as_json:
-                stdout().print(_line(found), soft_wrap=True)
+                order = f"{found.account} {kind_of(found).word} {found.order_id}"
+                head = printable(f"{clock(dt.datetime.now(dt.UTC))}  {order}  ")
+                reason = f"  {one_line(found.reason)}" if found.reason else ""
+                stdout().print(Text.assemble(head, views.status(found), reason), soft_wrap=True)
             if interrupts.asked:
                 break
     except JournalFailed as cause:
@@ -140,12 +127,3 @@ def sweep_once(
         log(Event.SWEEP_FAILED, error=one_line(str(cause)))
         return 0
     return taken
-
-
-def _line(found: Result) -> Text:
-    reason = f"  {one_line(found.reason)}" if found.reason else ""
-    head = f"{views.clock(dt.datetime.now(dt.UTC))}  {found.account} {kind_of(found).word} {found.order_id}  "
-    return Text.assemble(printable(head), views.status(found), reason)
-
-
-COMMANDS = (sweep,)

@@ -1,102 +1,74 @@
 """Write what a provider's support needs to find out what became of an order."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from payhub.cli.console import (
-    KIND_METAVAR,
-    ConfigOption,
-    JsonOption,
-    Session,
-    UsageError,
-    VerboseOption,
-    kind_word,
-    listed,
-)
-from payhub.cli.journal import OrderArgument
-from payhub.cli.meant import nowhere
-from payhub.journal import Key, Record
+from payhub.cli.command import KIND_METAVAR, OrderArgument, command, kind_word
+from payhub.cli.console import listed
+from payhub.cli.lookup import not_found
+from payhub.cli.session import Session, UsageError
 from payhub.masking import printable
 from payhub.ticket import Format, Lang, Ticket, form_of
 
+app = typer.Typer()
 
+
+@command(app)
 def ticket(  # noqa: PLR0913 - one argument for each option
+    session: Session,
     order: OrderArgument,
     *,
     account: Annotated[str | None, typer.Option(metavar="ACCOUNT", help="If several accounts have this id.")] = None,
     kind: Annotated[
-        str | None, typer.Option(parser=kind_word, metavar=KIND_METAVAR, help="If a payment and a payout have this id.")
+        str | None, typer.Option(parser=kind_word, metavar=KIND_METAVAR, help="If orders of several kinds have it.")
     ] = None,
     lang: Annotated[Lang, typer.Option(help="The language of the text.")] = "en",
     form: Annotated[
-        Format | None, typer.Option("--format", help="Else what FILE's suffix says, else md.", show_default=False)
+        Format | None,
+        typer.Option("--format", help="By default what FILE's suffix says, or md.", show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; else stdout. A zip needs it.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file to write; by default stdout. A zip needs it."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a FILE that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a FILE that exists.")] = False,
     internal: Annotated[
-        bool, typer.Option("--internal", help="Also tell what happened on our own side: not for the provider.")
+        bool, typer.Option("--internal", help="Also say what happened on your own side: not for the provider.")
     ] = False,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
-    """Make what the provider's support needs to find out what became of an order, ready to be sent.
+    """Write what the provider's support needs to find out what became of an order, ready to be sent.
 
-    A text in English or Russian, the exchanges (masked), the notifications, a manifest. Nothing is
-    sent or asked. It is refused if it would show a card number, a secret or a signature.
+    It has a text in English or Russian, the exchanges (masked), the notifications, and a manifest. Nothing is sent or
+    asked. A ticket that would show a card number, a secret or a signature is refused.
     """
-    session = Session.begin(config, as_json=as_json, verbose=verbose)
-    chosen = _form(form, output, as_json=as_json)
+    if output is None and form == "zip":
+        raise UsageError("a zip needs a file: -o FILE")
+    if output is None and session.as_json:
+        form = "json"
+    form = form or (form_of(output) if output else "md")
     with session.journal() as journal:
         records, entries = journal.story(order)
         if not records:
-            raise nowhere(journal, order)
-    made = Ticket.of(_chosen(records, account, kind), records, entries, lang=lang, internal=internal)
-    if output is None:
-        sys.stdout.write(made.rendered(chosen).decode())
-        sys.stdout.flush()
-        return
-    path = _written(made, output, chosen, force=force)
-    told = {"file": str(path), "format": chosen, "situation": made.situation, "internal": internal}
-    session.answer(told | {"exchanges": len(made.exchanges)}, Text(f"written: {printable(str(path))}"))
-
-
-def _form(form: Format | None, output: Path | None, *, as_json: bool) -> Format:
-    if output is None and form == "zip":
-        raise UsageError("a zip needs a file: -o FILE")
-    if output is None:
-        return "json" if as_json else form or "md"
-    return form or form_of(output)
-
-
-def _chosen(records: Sequence[Record], account: str | None, kind: str | None) -> Key:
-    """Return the one order that is meant.
-
-    Raises:
-        UsageError: there are several, or none that is meant; those that there are, are listed.
-    """
+            raise not_found(journal, order)
     keys = [record.facts.key for record in records]
     meant = [key for key in keys if account in {None, key.account} and kind in {None, key.kind}]
     if len(meant) != 1:
-        has = listed(f"{key.kind} of {key.account}" for key in keys)
-        raise UsageError(f"say which with --account and --kind; the journal has with this id: {has}")
-    return meant[0]
-
-
-def _written(made: Ticket, path: Path, form: Format, *, force: bool) -> Path:
+        known = listed(f"{key.kind} of {key.account}" for key in keys)
+        raise UsageError(f"say which with --account and --kind; the journal has with this id: {known}")
+    made = Ticket.of(meant[0], records, entries, lang=lang, internal=internal)
+    if output is None:
+        sys.stdout.write(made.rendered(form).decode())
+        sys.stdout.flush()
+        return
     try:
-        return made.write(path, form, force=force)
+        path = made.write(output, form, force=force)
     except FileExistsError:
-        raise UsageError("the file is there already; --force writes over it") from None
+        raise UsageError("the file exists already; --force writes over it") from None
     except OSError as cause:
         raise UsageError(f"the file cannot be written: {cause.strerror}") from cause
-
-
-COMMANDS = (ticket,)
+    values = {"file": str(path), "format": form, "situation": made.situation, "internal": internal}
+    session.answer(values | {"exchanges": len(made.exchanges)}, Text(f"written: {printable(str(path))}"))

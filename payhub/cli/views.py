@@ -1,9 +1,7 @@
-"""Show results: as plain values for JSON, as panels and tables for a person."""
+"""Show results: as values for JSON, as panels and tables for a person."""
 
 import datetime as dt
-import enum
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -16,12 +14,10 @@ from rich.text import Text
 
 from payhub.cli.console import cell, one_line
 from payhub.journal import Facts, Noted, Record
-from payhub.masking import printable
-from payhub.masking.text import mask_text
+from payhub.masking import mask_text, printable
 from payhub.models import Balance, Result, Status
-from payhub.money import Money
 from payhub.operations import kind_of
-from payhub.ticket.values import utc
+from payhub.ticket.values import clock, jsonable, utc
 
 STYLES: Mapping[Status, str] = {
     Status.PENDING: "yellow",
@@ -36,7 +32,7 @@ _RESULT = {
     "account": "account",
     "order_id": "order",
     "provider_id": "provider id",
-    "requested": "asked",
+    "requested": "requested",
     "paid": "paid",
     "credited": "credited",
     "commission": "commission",
@@ -47,102 +43,47 @@ _REQUISITES = {"number": "number", "holder": "holder", "bank": "bank", "bic": "B
 _BALANCE = {"available": "available", "held": "held", "reserved": "reserved", "pending_payouts": "pending payouts"}
 
 
-@functools.singledispatch
-def plain(value: Any) -> Any:
-    """Turn a model into what JSON can say; an amount is a text. `raw` stays out: it may hold anything."""
-    return value
-
-
-@plain.register
-def _(value: msgspec.Struct) -> dict[str, Any]:
-    return _fields(value)
-
-
-@plain.register
-def _(value: Money) -> dict[str, Any]:
-    return {"amount": f"{value.amount:f}", "currency": value.currency}
-
-
-@plain.register
-def _(value: Result) -> dict[str, Any]:
-    return {"kind": kind_of(value).word, **_fields(value), "final": value.status.final, "reason": _reason(value)}
-
-
-@plain.register
-def _(value: enum.Enum) -> Any:
-    return value.value
-
-
-@plain.register
-def _(value: dt.date) -> str:
-    return value.isoformat()
-
-
-@plain.register
-def _(value: dt.datetime) -> str:
-    return utc(value) if value.tzinfo else value.isoformat()  # a provider may not say of which zone its time is
-
-
-@plain.register(Mapping)
-def _(value: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(key): plain(item) for key, item in value.items()}
-
-
-@plain.register(list)
-@plain.register(tuple)
-def _(value: Sequence[Any]) -> list[Any]:
-    return [plain(item) for item in value]
-
-
-def _fields(value: msgspec.Struct) -> dict[str, Any]:
-    return {name: plain(getattr(value, name)) for name in value.__struct_fields__ if name != "raw"}
-
-
-def _reason(result: Result) -> str | None:
-    return one_line(mask_text(result.reason)) if result.reason else None
-
-
-def status(result: Result) -> Text:
-    """Show a status by its colour."""
-    return cell(result.status, STYLES[result.status])
+def result_values(found: Result) -> dict[str, Any]:
+    """Return what is known of an order, for a program."""
+    final = {"final": found.status.final, "reason": found.reason and one_line(mask_text(found.reason))}
+    return {"kind": kind_of(found).word, **jsonable(found), **final}
 
 
 def result(found: Result) -> Iterator[RenderableType]:
-    """Show all that is known of a payment or payout, and what the payer needs.
+    """Show a person what is known of an order, and what the payer needs.
 
-    The requisites are shown in full: they are what the payer has to be told, the answer to the
+    The requisites are shown in full: they are what the payer has to know, the answer to the
     command. A log never has them so.
     """
-    yield Panel(_facts(found), title=cell(kind_of(found).word), title_align="left", expand=False)
-    if url := getattr(found, "redirect_url", None):
-        yield Text(f"Send the payer to this page:\n{printable(url)}")
-
-
-def _facts(found: Result) -> Table:
     facts = grid()
     word = f" (provider: {found.provider_status})" if found.provider_status else ""
     final = ", final" if found.status.final else ", not final"
     facts.add_row("status", Text.assemble(status(found), printable(f"{final}{word}")))
-    _add(facts, found, _RESULT | _LABELS.get(kind_of(found).word, {}))
+    _add_rows(facts, found, _RESULT | _LABELS.get(kind_of(found).word, {}))
     if found.partial:
-        facts.add_row("partly paid", cell("yes: another amount than asked for"))
+        facts.add_row("partly paid", cell("yes: another amount than requested"))
     if found.mismatches:
         facts.add_row("contradicts", cell(", ".join(found.mismatches), "bold red"))
-    if reason := _reason(found):
-        facts.add_row("reason", cell(reason))
+    if found.reason:
+        facts.add_row("reason", cell(one_line(mask_text(found.reason))))
     if requisites := getattr(found, "requisites", None):
         facts.add_row("pay to", cell(requisites.kind.replace("_", " ")))
-        _add(facts, requisites, _REQUISITES)
-    return facts
+        _add_rows(facts, requisites, _REQUISITES)
+    yield Panel(facts, title=cell(kind_of(found).word), title_align="left", expand=False)
+    if url := getattr(found, "redirect_url", None):
+        yield Text(f"Send the payer to this page:\n{printable(url)}")
 
 
-def _add(facts: Table, value: msgspec.Struct, labels: Mapping[str, str]) -> None:
-    for name, label in labels.items():
-        found = getattr(value, name)
-        if isinstance(found, dt.datetime) and found.tzinfo:
-            found = clock(found)
-        if found not in {None, ""}:
-            facts.add_row(label, cell(found))
+def status(found: Result) -> Text:
+    """Return a status in its colour."""
+    return cell(found.status, STYLES[found.status])
+
+
+def balance(found: Balance) -> RenderableType:
+    """Show the balance of an account."""
+    facts = grid()
+    _add_rows(facts, found, _BALANCE)
+    return Panel(facts, title=cell(f"balance of {found.account}"), title_align="left", expand=False)
 
 
 def grid() -> Table:
@@ -153,8 +94,17 @@ def grid() -> Table:
     return made
 
 
-def order(record: Record) -> dict[str, Any]:
-    """Say what is known of an order, for a program."""
+def _add_rows(facts: Table, value: msgspec.Struct, labels: Mapping[str, str]) -> None:
+    for name, label in labels.items():
+        found = getattr(value, name)
+        if isinstance(found, dt.datetime) and found.tzinfo:
+            found = clock(found)
+        if found not in {None, ""}:
+            facts.add_row(label, cell(found))
+
+
+def order_values(record: Record) -> dict[str, Any]:
+    """Return an order of the journal, for a program."""
     facts = record.facts
     return {
         "account": facts.account,
@@ -164,10 +114,10 @@ def order(record: Record) -> dict[str, Any]:
         "provider_id": record.provider_id,
         "state": record.state,
         "provider_status": record.provider_status,
-        "requested": plain(facts.amount),
+        "requested": jsonable(facts.amount),
         "method": facts.method,
         "tail": facts.tail,
-        "paid": plain(record.paid),
+        "paid": jsonable(record.paid),
         "why": record.why,
         "reason": record.explanation and one_line(record.explanation),
         "mismatches": list(record.mismatches),
@@ -179,55 +129,45 @@ def order(record: Record) -> dict[str, Any]:
     }
 
 
+def notification_values(noted: Noted) -> dict[str, Any]:
+    """Return a notification that was received, for a program."""
+    content: dict[str, Any] = jsonable(noted.notice)
+    times = {"first_at": utc(noted.at), "last_at": utc(noted.last_at)}
+    return {"number": noted.id, **content, "verdict": noted.verdict, "times": noted.times, **times}
+
+
+def state(record: Record) -> str:
+    """Say in which state an order is, and whether something contradicts that."""
+    return f"{record.state}, contradicted" if record.contradicted else record.state
+
+
 def destination(facts: Facts) -> str:
     """Say how an order is paid, and to which number."""
     return f"{facts.method} …{facts.tail}" if facts.tail else facts.method
 
 
-def notification(noted: Noted) -> dict[str, Any]:
-    """Turn a notification that was received into what JSON can say."""
-    kept: dict[str, Any] = plain(noted.notice)
-    times = {"first_at": utc(noted.at), "last_at": utc(noted.last_at)}
-    return {"number": noted.id, **kept, "verdict": noted.verdict, "times": noted.times, **times}
-
-
-def clock(time: dt.datetime) -> str:
-    """Write a time as people read it: UTC, milliseconds."""
-    return utc(time).replace("T", " ")
-
-
 def second(time: dt.datetime) -> str:
-    """Write a time in a table, where milliseconds are no matter: UTC."""
+    """Return a time, which is in UTC, for a table, where milliseconds do not matter."""
     return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
-def balance(found: Balance) -> RenderableType:
-    """Show what an account has."""
-    facts = grid()
-    _add(facts, found, _BALANCE)
-    return Panel(facts, title=cell(f"balance of {found.account}"), title_align="left", expand=False)
+_WIDEST = 10_000
+"""Columns that any table has room in."""
 
 
 class Listing(Table):
-    """Wrap a table's cells between words only; where there is no room for that, show each row as a block."""
+    """A table whose cells keep to one line, but for one column; where it has no room, each row is a block."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Give every column its width, the widest less than it wants if need be."""
-        cells = ([column.header, *column.cells] for column in self.columns)
-        sizes = [measure_renderables(console, options, each) for each in cells]
-        widths = [size.maximum for size in sizes]
-        room = options.max_width - 2 - 3 * (len(widths) - 1)  # edges, and what stands between columns
-        while sum(widths) > room:
-            spare = [place for place, size in enumerate(sizes) if widths[place] > size.minimum]
-            if not spare:
-                yield from self._blocks()
-                return
-            widths[max(spare, key=widths.__getitem__)] -= 1
-        for column, width in zip(self.columns, widths, strict=True):
-            column.width = width
-        yield from super().__rich_console__(console, options)
-
-    def _blocks(self) -> Iterator[RenderableType]:
+        """Show the table if it is wide enough for every word, else blocks of names and values."""
+        unbounded = options.update(width=_WIDEST)
+        for column in self.columns:
+            if column.no_wrap:
+                cells = [column.header, *column.cells]
+                column.min_width = measure_renderables(console, unbounded, cells).maximum
+        if console.measure(self, options=unbounded).minimum <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
         if self.title:
             yield Text(str(self.title), style="bold")
         for row in zip(*(column.cells for column in self.columns), strict=True):
@@ -238,9 +178,14 @@ class Listing(Table):
             yield Text()
 
 
-def table(*columns: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
-    """Make a table in which no word is broken; `numbers` are columns aligned to the right."""
+def table(*columns: str, wraps: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
+    """Make a table in which no word is broken; `numbers` are aligned to the right, the column `wraps` may be narrowed.
+
+    Ids and amounts stay on one line, so that they can be searched for and copied.
+    """
     made = Listing(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        made.add_column(
+            column, justify="right" if column in numbers else "left", no_wrap=column != wraps, overflow="fold"
+        )
     return made

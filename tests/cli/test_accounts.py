@@ -24,7 +24,7 @@ def test_providers(payhub: Command) -> None:
     assert alikassa["sandbox"] is True
     shown = payhub("providers")
     assert shown.code == 0
-    assert "payhub payout --set, alikassa: service, " in shown.out
+    assert "alikassa: a payout takes --set of service, " in shown.out
 
 
 def test_providers_of_other_distributions(payhub: Command, install: Install) -> None:

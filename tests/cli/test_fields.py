@@ -28,7 +28,7 @@ class Extra(msgspec.Struct, kw_only=True):
 
 @hookimpl
 def payhub_provider():
-    return msgspec.structs.replace(fake.payhub_provider(), name="picky", payment_extra=Extra)
+    return msgspec.structs.replace(fake.payhub_provider(), name="picky", extras={"payment": Extra})
 
 @hookimpl
 def payhub_create_payment(account, order):
@@ -89,7 +89,8 @@ def test_a_provider_without_fields_of_its_own(payhub: Command) -> None:
     payout = ("payout", "shop", "--order-id", "po-1", "--amount", "5", "--currency", "RUB", "--to-wallet", "12345")
     done = payhub(*payout, "--set", "speed=fast")
     assert done.code == 2
-    assert "--set speed: no such field here; known: none; a field of the order has a dot" in done.err
+    words = "no such field of the provider (a field of the order has a dot, as payer.email); known: none"
+    assert f"--set speed: {words}\n" in done.err
 
 
 @pytest.mark.parametrize("currency", ["JPY", "KWD"])

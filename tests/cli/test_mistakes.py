@@ -7,7 +7,7 @@ import pytest
 
 from payhub import errors
 from payhub.cli.app import EXIT_CODES
-from payhub.cli.console import ExitCode
+from payhub.cli.session import ExitCode
 from payhub.errors import PayhubError
 from payhub.journal.sql import SqlJournal
 from payhub_alikassa.sandbox import Sandbox
@@ -29,7 +29,6 @@ def replaced(arguments: tuple[str, ...], option: str, value: str) -> tuple[str, 
 MISTAKES = {
     "no such command": (("payuot",), 2, "No such command 'payuot'"),
     "no command": (("--version=x",), 2, "--version"),
-    "option before the command": (("--config", "payhub.toml", "accounts"), 2, "options go after the command"),
     "misspelt option": ((*PAYOUT, "--to-crad", CARD), 2, "No such option: --to-crad"),
     "missing option": (("pay", ACCOUNT, "--order-id", "in-1"), 2, "Missing option '--amount'"),
     "missing argument": (("balance",), 2, "Missing argument"),
@@ -48,10 +47,10 @@ MISTAKES = {
         (*PAY, *PAYER, "--set", "payer.id=u-2"), 2, "--set payer.id: --payer-id already gives it",
     ),
     "set an unknown field of the order": (
-        (*PAY, "--set", "payer.emial=x"), 2, "--set payer.emial: no such field; did you mean payer.email?",
+        (*PAY, "--set", "payer.emial=x"), 2, "--set payer.emial: no such field; did you mean 'payer.email'?",
     ),
     "set an unknown field of the provider": (
-        (*PAY, "--set", "lifetme=900"), 2, "--set lifetme: no such field; did you mean lifetime?",
+        (*PAY, "--set", "lifetme=900"), 2, "payer.email); did you mean 'lifetime'?\n",
     ),
     "set something far off": ((*PAYOUT, "--to-card", CARD, "--set", "zzz=1"), 2, "known: service, customer_code"),
     "no id": (("status", ACCOUNT, "payout"), 2, "give --order-id or --provider-id, one of them"),
@@ -91,6 +90,22 @@ def test_a_mistake_is_one_line(payhub: Command, arguments: tuple[str, ...], code
     in_json = payhub(*arguments, "--json")
     assert in_json.code == code
     assert in_json.json["error"]["message"] == in_json.err.removeprefix("payhub: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [("{}", "notifications", "list"), ("notifications", "{}", "list"), ("notifications", "list", "{}")],
+    ids=["before the command", "after its group", "after it"],
+)
+def test_common_options_may_stand_anywhere(payhub: Command, sandbox: Sandbox, place: tuple[str, ...]) -> None:
+    """Where an option stands makes no difference; of two configurations the nearest to the command's end counts."""
+    done = payhub(*(word for each in place for word in (("--json",) if each == "{}" else (each,))))
+    assert (done.code, done.json) == (0, {"notifications": []})
+    there = payhub(*(f"--config={sandbox.config}" if each == "{}" else each for each in place))
+    assert (there.code, there.out) == (0, "none\n")
+    missing = payhub(*("--config=nowhere.toml" if each == "{}" else each for each in place))
+    assert (missing.code, "nowhere.toml: no such file" in missing.err) == (2, True)
+    assert payhub("--config=nowhere.toml", "accounts", f"--config={sandbox.config}").code == 0
 
 
 def test_the_refused_field_is_named_in_json(payhub: Command, sandbox: Sandbox) -> None:
@@ -286,4 +301,4 @@ def test_without_the_extra(missing: str) -> None:
 
 def test_another_missing_module_is_not_hidden() -> None:
     """Only the extra's own libraries are taken for the extra."""
-    assert "import of html.parser halted" in without("html.parser").stderr
+    assert "import of sqlite3 halted" in without("sqlite3").stderr

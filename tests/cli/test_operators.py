@@ -27,6 +27,11 @@ def payout(order_id: str) -> tuple[str, ...]:
     return ("payout", ACCOUNT, "--order-id", order_id, "--amount", "500", "--currency", "RUB", "--to-card", CARD)
 
 
+def shown_to_people(time: str) -> str:
+    """Write a time of an answer in JSON as a person reads it."""
+    return time.replace("T", " ").replace("Z", " UTC")
+
+
 def cut(payhub: Command, sandbox: Sandbox, order_id: str = "po-1") -> None:
     """Make a payout that the provider accepts without anybody here knowing."""
     sandbox.arm("cut_after_accepting", path="/v1/payout", exact=True)
@@ -41,8 +46,8 @@ NEED_A_JOURNAL = {
     "trace": ("po-1",),
     "find": ("--last4", "1111"),
     "logs": (),
-    "notifications": ("list",),
-    "journal": ("init",),
+    "notifications list": (),
+    "journal init": (),
 }
 
 
@@ -50,13 +55,13 @@ NEED_A_JOURNAL = {
 def test_nothing_to_look_into_without_a_journal(payhub: Command, write_config: Write, command: str) -> None:
     """Where orders are kept in memory, a command that looks into the journal says so in one line: exit 2."""
     write_config('[accounts.alikassa-rub]\nprovider = "alikassa"\n')
-    done = payhub(command, *NEED_A_JOURNAL[command])
-    words = 'this needs a journal that lasts: set url = "sqlite:///payhub.db" under [journal]'
+    done = payhub(*command.split(), *NEED_A_JOURNAL[command])
+    words = 'this command needs a journal in a database: set url = "sqlite:///payhub.db" under [journal]'
     assert (done.code, done.out, done.err) == (2, "", f"payhub: {words}\n")
 
 
-NO_FILE = "no such file; if the address is right, payhub journal init makes it, or the first order"
-LOOKING = {name: arguments for name, arguments in NEED_A_JOURNAL.items() if name != "journal"} | {
+NO_FILE = "no such file; if the address is right, `payhub journal init` creates it, and so does the first order"
+LOOKING = {name: arguments for name, arguments in NEED_A_JOURNAL.items() if name != "journal init"} | {
     "ticket": ("po-1",),
     "notifications show": ("1",),
     "notifications replay": ("1",),
@@ -68,7 +73,7 @@ LOOKING = {name: arguments for name, arguments in NEED_A_JOURNAL.items() if name
 
 @pytest.mark.parametrize("command", LOOKING)
 def test_looking_makes_no_journal(payhub: Command, write_config: Write, tmp_path: Path, command: str) -> None:
-    """Who only looks, or works on orders that are there, is told of a mistyped address, and leaves no file: exit 2."""
+    """A command that reads, or works on orders that are there, names a mistyped address, and leaves no file: exit 2."""
     write_config('[journal]\nurl = "sqlite:///typo.db"\n[accounts.alikassa-rub]\nprovider = "alikassa"\n')
     done = payhub(*command.split(), *LOOKING[command])
     assert (done.code, done.out, done.err) == (2, "", f"payhub: journal.url: {tmp_path}/typo.db: {NO_FILE}\n")
@@ -79,7 +84,7 @@ def test_looking_makes_no_journal(payhub: Command, write_config: Write, tmp_path
 def test_looking_makes_no_tables(
     payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """Who only looks is told of a mistyped prefix, and makes nothing: a monitor must not be silent: exit 2."""
+    """A command that reads names a mistyped prefix, and makes nothing: a monitor must not be silent: exit 2."""
     payhub(*payout("po-1"))
     file = sandbox.config.with_name("payhub.db")
     before = tables(file)
@@ -88,7 +93,7 @@ def test_looking_makes_no_tables(
     mistyped.write_text(text.replace("[journal]", '[journal]\nprefix = "pahub_"'), "utf-8")
     monkeypatch.setenv("PAYHUB_CONFIG", str(mistyped))
     done = payhub(*command.split(), *LOOKING[command])
-    hint = "if the prefix is right, payhub journal init makes them, or the first order"
+    hint = "if the prefix is right, `payhub journal init` creates them, and so does the first order"
     assert (done.code, done.err) == (2, f"payhub: journal.prefix: {file} has no tables pahub_…; {hint}\n")
     assert before == tables(file)
 
@@ -184,7 +189,7 @@ def test_a_failure_that_the_provider_denies_waits_for_a_person(payhub: Command, 
     assert payhub(*payout("po-1")).code == 4
     other = payhub(*said, "--as", "succeeded")
     why = "an order that is failed is not an operator's to make succeeded"
-    instead = "it is contradicted, and can only be confirmed; `payhub trace` tells by what"
+    instead = "it is contradicted, and can only be confirmed; `payhub trace` shows by what"
     assert (other.code, other.err) == (3, f"payhub: {why}; {instead}\n")
     assert "would stay failed" in " ".join(payhub(*said[:-1]).out.split())
     assert (payhub(*said).code, payhub("unknown").code, payhub(*payout("po-1")).code) == (0, 0, 3)
@@ -203,7 +208,7 @@ def test_more_unknown_orders_than_are_listed(
     payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest are listed, and it is said that there are more."""
-    monkeypatch.setattr("payhub.cli.journal.MOST", 1)
+    monkeypatch.setattr("payhub.cli.unsettled.MAX_LISTED", 1)
     for order_id in ("po-1", "po-2"):
         cut(payhub, sandbox, order_id)
     done = payhub("unknown", "--json")
@@ -237,7 +242,7 @@ def test_check_asks_and_keeps_the_answer(payhub: Command, sandbox: Sandbox) -> N
     assert payhub("unknown").code == 0
     asked = sandbox.requests("/v1/payout/status")
     closed = payhub("check", ACCOUNT, "payout", "po-1")
-    assert "state: succeeded\nnobody was asked: this is what is recorded\n" in closed.out
+    assert "state: succeeded\nthe provider was not asked: this is what is recorded\n" in closed.out
     assert (done.json["asked"], payhub("check", ACCOUNT, "payout", "po-1", "--json").json["asked"]) == (True, False)
     assert sandbox.requests("/v1/payout/status") == asked
 
@@ -249,7 +254,7 @@ def test_check_of_an_order_that_was_not_sent(payhub: Command, sandbox: Sandbox) 
     done = payhub("check", ACCOUNT, "payout", "po-1")
     sandbox.disarm()
     assert (done.code, "state: not_sent\n" in done.out) == (0, True)
-    assert "nothing left this machine: it may be created again under its order_id" in done.out
+    assert "nothing left this machine: the order may be created again under its id" in done.out
     assert payhub(*payout("po-1")).code == 0
     assert "created again" not in payhub("check", ACCOUNT, "payout", "po-1").out
 
@@ -259,7 +264,7 @@ def test_times_are_written_in_one_way(payhub: Command, sandbox: Sandbox) -> None
     payhub(*payout("po-1"))
     made = payhub("trace", "po-1", "--json").json["orders"][0]["created_at"]
     shown, done = payhub(*payout("po-1")), payhub(*payout("po-1"), "--json")
-    assert re.search(rf"created +{made.replace('T', ' ')}", shown.out)
+    assert re.search(rf"created +{shown_to_people(made)}", shown.out)
     assert done.json["created_at"] == made
 
 
@@ -302,23 +307,23 @@ def test_check_says_what_the_provider_answered(payhub: Command, sandbox: Sandbox
     assert answer == "asked: the provider says wait, which contradicts the order: requested"
 
 
-IN_VAIN: dict[str, tuple[str, dict[str, Any]]] = {
+WITHOUT_RESULT: dict[str, tuple[str, dict[str, Any]]] = {
     "not found": ("status", {"status": 404, "body": {"message": "Payment not found"}}),
     "no connection": ("refuse", {"seconds": None}),
     "no usable answer": ("html", {"path": "/v1/payout/status", "times": 5}),
 }
 SAID = {
     "not found": "asked: the provider does not find it, which proves nothing",
-    "no connection": "asked in vain: no connection; it is the question that was not sent",
-    "no usable answer": "asked in vain: HTTP 200: the answer is not JSON",
+    "no connection": "asked without result: no connection; it is the question that was not sent",
+    "no usable answer": "asked without result: HTTP 200: the answer is not JSON",
 }
 
 
-@pytest.mark.parametrize("fate", IN_VAIN)
-def test_check_says_that_it_asked_in_vain(payhub: Command, sandbox: Sandbox, fate: str) -> None:
+@pytest.mark.parametrize("fate", WITHOUT_RESULT)
+def test_check_says_that_it_asked_without_result(payhub: Command, sandbox: Sandbox, fate: str) -> None:
     """Where nothing was learnt it is said why, and that nothing follows from it: the order stays as it was."""
     cut(payhub, sandbox)
-    fault, options = IN_VAIN[fate]
+    fault, options = WITHOUT_RESULT[fate]
     sandbox.arm(fault, **options)
     done = payhub("check", ACCOUNT, "payout", "po-1", "--json")
     sandbox.disarm()
@@ -342,9 +347,9 @@ def test_an_order_that_is_being_sent(payhub: Command, sandbox: Sandbox) -> None:
     with Hub.from_file(sandbox.config) as hub:
         until = hub.journal.open(facts, 600.0).record.lease_until
     assert until
-    words = f"its sender has until {until:%H:%M:%S} UTC to report; after that a sweep or a check asks"
+    words = f"its sender has until {until:%H:%M:%S} UTC to report; after that a sweep or a check asks the provider"
     checked, resolved = payhub("check", ACCOUNT, "payout", "po-1"), payhub(*RESOLVE)
-    assert checked.out.endswith(f"nobody was asked: this is what is recorded\n{words}\n")
+    assert checked.out.endswith(f"the provider was not asked: this is what is recorded\n{words}\n")
     assert resolved.err == f"payhub: an order that is sending is not an operator's to make failed; {words}\n"
 
 
@@ -360,7 +365,7 @@ def test_resolve_only_shows_what_it_would_do(payhub: Command, sandbox: Sandbox) 
     assert (done.code, done.json["done"], done.json["from"], done.json["to"]) == (0, False, "unknown", "failed")
     shown = payhub(*RESOLVE)
     assert "would become failed" in " ".join(shown.out.split())
-    assert "Nothing was changed. With --yes it is done, and kept for ever." in shown.out
+    assert "Nothing was changed. With --yes it is recorded." in shown.out
     assert payhub("unknown").code == 5
     assert {told["what"] for told in payhub("trace", "po-1", "--json").json["story"]} == {
         "attempt",
@@ -376,14 +381,18 @@ def test_resolve_shows_the_facts_of_the_order(payhub: Command, sandbox: Sandbox,
     order = payhub(*RESOLVE, "--json").json["order"]
     assert (order["method"], order["tail"]) == ("card", "1111")
     shown = " ".join(payhub(*RESOLVE, *form).out.replace("│", "").split())
-    times = [f"{name} {order[f'{key}_at'].replace('T', ' ')}" for name, key in (("made", "created"), ("changed",) * 2)]
-    for words in ("asked 500.00 RUB method card …1111", *times, "reason so far the connection was cut (maybe sent)"):
+    times = [f"{name} {shown_to_people(order[f'{name}_at'])}" for name in ("created", "changed")]
+    for words in (
+        "requested 500.00 RUB method card …1111",
+        *times,
+        "reason so far the connection was cut (maybe sent)",
+    ):
         assert words in shown
     assert "contradicted by" not in shown
 
 
 def test_resolve_shows_what_contradicts(payhub: Command, sandbox: Sandbox) -> None:
-    """Who confirms a failure sees what the provider said against it, and what the application is told from then on."""
+    """Who confirms a failure sees what the provider said against it, and what the application gets from then on."""
     cut(payhub, sandbox)
     payhub(*RESOLVE, "--yes")
     sandbox.settle("payout", "po-1")
@@ -391,11 +400,11 @@ def test_resolve_shows_what_contradicts(payhub: Command, sandbox: Sandbox) -> No
     done, shown = payhub(*RESOLVE, "--json").json["contradicted_by"], payhub(*RESOLVE)
     assert (done["source"], done["state"], done["provider_status"]) == ("status query", "succeeded", "paid")
     said = " ".join(shown.out.replace("│", "").split())
-    what = f"succeeded (provider: paid), id {done['provider_id']}, paid 500.00 RUB, {done['at'].replace('T', ' ')}"
+    what = f"succeeded (provider: paid), id {done['provider_id']}, paid 500.00 RUB, {shown_to_people(done['at'])}"
     assert f"contradicted by status query: {what} " in said
     assert "order is failed, contradicted would stay failed" in said
-    assert "application is told failed again from then on, no longer unknown" in said
-    assert "is told failed again from now on" in " ".join(payhub(*RESOLVE, "--yes").out.split())
+    assert "application gets failed again from then on, no longer unknown" in said
+    assert "gets failed again from now on" in " ".join(payhub(*RESOLVE, "--yes").out.split())
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
@@ -404,7 +413,7 @@ def test_resolve_is_done_and_kept(payhub: Command, sandbox: Sandbox, outcome: st
     cut(payhub, sandbox)
     calls = sandbox.requests("/v1/payout/status")
     done = payhub(*RESOLVE, "--as", outcome, "--yes")
-    assert (done.code, "Done, and kept for ever." in done.out) == (0, True)
+    assert (done.code, "Recorded permanently." in done.out) == (0, True)
     assert sandbox.requests("/v1/payout/status") == calls
     act = payhub("trace", "po-1", "--json").json["story"][-1]
     assert (act["what"], act["state"], act["by"]) == ("act", outcome, "Anna")
@@ -425,7 +434,7 @@ def test_resolve_of_an_order_that_is_settled(payhub: Command, sandbox: Sandbox, 
 @pytest.mark.parametrize(
     ("state", "instead"),
     [
-        ("succeeded", "it is closed, and `payhub trace` tells how"),
+        ("succeeded", "it is closed; `payhub trace` shows how"),
         ("not_sent", "nothing was sent, and it may be created again under its order_id"),
     ],
 )
@@ -499,7 +508,7 @@ def test_trace_tells_the_story_in_order(payhub: Command, sandbox: Sandbox) -> No
     assert [told["source"] for told in story if told["what"] == "evidence"][:2] == ["answer", "status query"]
     shown = payhub("trace", "po-1").out
     assert f"payout po-1 of {ACCOUNT}, 500.00 RUB by card: failed\n" in shown
-    assert re.search(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z  attempt ", shown)
+    assert re.search(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC  attempt ", shown)
     assert "act       operator Anna: failed: support, chat of 3 May" in shown
     assert CARD not in shown + done.out
 
@@ -626,7 +635,7 @@ def test_sweep_says_what_became_of_each(payhub: Command) -> None:
     first, second = payhub("sweep", "--limit", "1"), payhub("sweep", "--limit", "5")
     for done, order_id in ((first, "po-1"), (second, "po-2")):
         line, total = done.out.splitlines()
-        assert re.fullmatch(rf"[\d-]+ [\d:.]+Z  {ACCOUNT} payout {order_id}  succeeded", line)
+        assert re.fullmatch(rf"[\d-]+ [\d:.]+ UTC  {ACCOUNT} payout {order_id}  succeeded", line)
         assert total == "1 succeeded"
 
 
@@ -723,7 +732,7 @@ def test_init_makes_the_tables_once(payhub: Command, configured: Path) -> None:
     """`journal init` makes the tables under the prefix, and may be repeated."""
     first, again = payhub("journal", "init", "--json"), payhub("journal", "init")
     assert (first.code, first.json["before"], first.json["changed"]) == (0, None, True)
-    assert (again.code, again.out.startswith("tables: are of this version already, version ")) == (0, True)
+    assert (again.code, again.out.startswith("tables: up to date, version ")) == (0, True)
     with contextlib.closing(sqlite3.connect(configured)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert {"pay_orders", "pay_attempts", "pay_exchanges", "pay_evidence", "pay_acts", "pay_version"} <= tables
@@ -733,7 +742,7 @@ def test_upgrade_makes_no_second_journal(payhub: Command, configured: Path) -> N
     """`journal upgrade` wants tables under the prefix: a mistyped one must not begin another journal."""
     configured.touch()  # a database without tables
     done = payhub("journal", "upgrade")
-    assert (done.code, "payhub journal init makes them" in done.err) == (2, True)
+    assert (done.code, "payhub journal init` creates them" in done.err) == (2, True)
     payhub("journal", "init")
     done = payhub("journal", "upgrade", "--json")
     assert (done.code, done.json["changed"]) == (0, False)
@@ -752,7 +761,7 @@ def test_tables_that_are_gone(payhub: Command, configured: Path) -> None:
     payhub("journal", "init")
     with contextlib.closing(sqlite3.connect(configured)) as database:
         database.execute("DROP TABLE pay_acts")
-    words = "tables that were made are gone: pay_acts; restore the database from its backup"
+    words = "tables are missing: pay_acts; restore the database from its backup"
     for action in ("init", "upgrade"):
         done = payhub("journal", action)
         assert (done.code, done.err) == (3, f"payhub: {words}\n")

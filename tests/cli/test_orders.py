@@ -133,7 +133,7 @@ def test_partial_payment_is_said(payhub: Command, sandbox: Sandbox) -> None:
     payhub("pay", *ordered("in-1"), "--method", "card", *PAYER)
     sandbox.settle("payment", "in-1", amount="400.00")
     done = payhub("status", ACCOUNT, "payment", "--order-id", "in-1")
-    assert "another amount than asked for" in done.out
+    assert "another amount than requested" in done.out
     assert "400.00 RUB" in done.out
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import typer
 
 from payhub.cli.app import application
-from payhub.cli.console import MEANINGS, ExitCode
+from payhub.cli.session import MEANINGS, ExitCode
 from payhub_alikassa.sandbox import Sandbox
 
 from .conftest import ACCOUNT, CARD, PAYER, Command
@@ -17,7 +18,18 @@ from .conftest import ACCOUNT, CARD, PAYER, Command
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"(?ms)^## (.+?)\n(.*?)(?=^## |\Z)", PAGE))
 GROUP = typer.main.get_command(application())
-COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
+
+
+def commands(group: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    """Walk through the commands, those of groups under both words."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield " ".join((*path, name)), command
+
+
+COMMANDS: dict[str, Any] = dict(commands(GROUP))
 COMMON = {"--config", "--json", "--verbose", "-v", "--help"}
 
 
@@ -103,7 +115,7 @@ OPERATORS = {
     "sweep": (),
     "unknown": (),
     "resolve": (ACCOUNT, "payout", "po-9", "--as", "failed", "--reason", "told so", "--by", "Anna", "--yes"),
-    "journal": ("init",),
+    "journal init": (),
 }
 
 
@@ -112,7 +124,7 @@ def test_answers_to_operators_have_the_documented_keys(payhub: Command, sandbox:
     """What an operator gets in JSON has the keys that its sample has; statuses are those that there were."""
     sandbox.arm("cut_after_accepting", path="/v1/payout")
     payhub("payout", ACCOUNT, "--order-id", "po-9", *ANSWERS["payout"][2:])
-    found, shown = payhub(name, *OPERATORS[name], "--json").json, sample(f"payhub {name}")
+    found, shown = payhub(*name.split(), *OPERATORS[name], "--json").json, sample(f"payhub {name}")
     assert shape(found | {"statuses": None}) == shape(shown | {"statuses": None})
 
 

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from payhub import Unavailable
-from payhub.cli.demo import press_pay
-from tests.raw_server import RawServer, answer
-
 from .conftest import ACCOUNT, Command, interrupted, start
 
 
@@ -135,7 +131,7 @@ def test_demo(payhub: Command) -> None:
     for method in ("card, hosted", "sbp, direct", "to card", "to phone (SBP)", "to bank account"):
         assert method in done.out
     assert done.out.count("succeeded") == 6
-    assert "demo-pay-card was settled by a notification, and the provider's answer on account of it" in done.out
+    assert "demo-pay-card was settled by the provider's answer, asked for after its notification" in done.out
     assert "demo-out-1 submitted again: 0 requests sent; the journal says succeeded, provider id" in done.out
     assert "101061.63 RUB" in done.out
     assert "411111******1111" in done.out
@@ -152,17 +148,6 @@ def test_demo_in_json(payhub: Command) -> None:
     assert [order["settled_by"] for order in found["orders"]] == ["notification", *["asking"] * 4]
     assert found["exchanges"][0]["request"]["number"] == "411111******1111"
     assert found["exchanges"][0]["phase"] == "answered"
-
-
-PAGE = b'<form method="post"><button name="choice" value="pay">Pay</button><button>Help</button></form>'
-
-
-def test_a_page_that_takes_no_payment(serve: Callable[..., RawServer]) -> None:
-    """The demonstration presses the page's own button, and says when the page does not take it."""
-    server = serve(answer(PAGE), answer(b"", 500))
-    with pytest.raises(Unavailable, match="HTTP 500"):
-        press_pay(f"{server.url}/pay/1")
-    assert server.bodies == [b"", b"choice=pay"]
 
 
 IMPATIENT_DRIVER = """

@@ -200,7 +200,7 @@ def test_it_needs_a_journal_that_lasts(payhub: Command, write_config: Callable[[
     """What is kept in memory is not kept: exit 2."""
     write_config('[accounts.alikassa-rub]\nprovider = "alikassa"\n')
     done = payhub("serve", "--port", "0")
-    words = 'this needs a journal that lasts: set url = "sqlite:///payhub.db" under [journal]'
+    words = 'this command needs a journal in a database: set url = "sqlite:///payhub.db" under [journal]'
     assert (2, "", f"payhub: {words}\n") == done
 
 

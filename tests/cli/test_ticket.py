@@ -99,7 +99,7 @@ def test_a_file_that_is_there(payhub: Command, tmp_path: Path) -> None:
     """A file is not written over without `--force`: exit 2."""
     (tmp_path / "po-1.md").write_text("mine")
     done = payhub("ticket", "po-1", "-o", "po-1.md")
-    assert (2, "payhub: the file is there already; --force writes over it\n") == (done.code, done.err)
+    assert (2, "payhub: the file exists already; --force writes over it\n") == (done.code, done.err)
     assert (tmp_path / "po-1.md").read_text() == "mine"
     assert payhub("ticket", "po-1", "-o", "po-1.md", "--force").code == 0
 
@@ -132,7 +132,10 @@ def test_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:
 def test_nothing_without_a_journal(payhub: Command, write_config: Callable[[str], Path]) -> None:
     """Where orders are kept in memory there is nothing to make a ticket of: exit 2."""
     write_config('[accounts.alikassa-rub]\nprovider = "alikassa"\n')
-    assert (2, True) == ((done := payhub("ticket", "po-1")).code, "this needs a journal that lasts" in done.err)
+    assert (2, True) == (
+        (done := payhub("ticket", "po-1")).code,
+        "this command needs a journal in a database" in done.err,
+    )
 
 
 def test_a_payment_and_a_payout_with_one_id(payhub: Command, sandbox: Sandbox) -> None:

@@ -1,0 +1,226 @@
+"""Examine what is configured, and say of each thing that is not well what to do."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import typer
+from rich.text import Text
+
+from payhub.accounts.account import OpenAccount
+from payhub.cli.command import command
+from payhub.cli.console import listed, one_line, stdout
+from payhub.cli.recorder import Recorder
+from payhub.cli.session import ExitCode, Session
+from payhub.driver import insecure
+from payhub.errors import (
+    BrokenPlugin,
+    ConfigurationError,
+    NotFound,
+    PayhubError,
+    UnknownAccount,
+    UnknownProvider,
+    UnsupportedOperation,
+)
+from payhub.hub import Hub
+from payhub.masking import printable
+from payhub.models import AccountInfo, Exchange, Phase
+from payhub.operations import KINDS
+
+app = typer.Typer()
+
+State = Literal["ok", "warning", "failed"]
+
+MAX_SKEW = dt.timedelta(seconds=30)
+_MARKS: Mapping[State, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What one examination found and, if it is not well, what to do; `code` is the exit code that it calls for."""
+
+    account: str | None = None
+    name: str
+    state: State
+    detail: str
+    advice: str | None = None
+    code: ExitCode = ExitCode.DONE
+
+    def lines(self) -> Text:
+        """Return the check as a person reads it."""
+        mark, style = _MARKS[self.state]
+        where = f"{self.account} " if self.account else ""
+        advice = f"\n    → {printable(self.advice)}" if self.advice else ""
+        return Text.assemble((mark, style), f" {where}{self.name}: {printable(self.detail)}{advice}")
+
+
+@command(app)
+def doctor(
+    session: Session,
+    account: Annotated[
+        str | None, typer.Argument(help="The account to examine; by default all of them.", show_default=False)
+    ] = None,
+) -> ExitCode:
+    """Examine the configuration, keys, address, clock and services; no money is moved.
+
+    The provider is asked for the account's information and for the status of an order that does not exist.
+    Lines marked ✗ say what to do; those marked ! are warnings.
+    """
+    checks: list[Check] = []
+    console = stdout()
+    for check in _examine(session, account):
+        checks.append(check)
+        if not session.as_json:
+            console.print(check.lines(), soft_wrap=True)
+    codes = [check.code for check in checks if check.state == "failed"]
+    if session.as_json:
+        shown = ("account", "name", "state", "detail", "advice")
+        session.answer(
+            {"ok": not codes, "checks": [{name: getattr(check, name) for name in shown} for check in checks]}
+        )
+    return min(codes, default=ExitCode.DONE)
+
+
+_REINSTALL = "install it again or uninstall it: pip install --force-reinstall, pip uninstall"
+
+# What to do, by the nearest class of the error.
+_ADVICE: Mapping[type[BaseException], str] = {
+    ConfigurationError: "correct the configuration at the place it names, or put the file there",
+    UnknownAccount: "give the name of a configured account, or add a table [accounts.NAME]",
+    UnknownProvider: "install the provider's driver, or correct the key provider; see: payhub providers",
+    BrokenPlugin: _REINSTALL,
+}
+
+
+def _misconfigured(check: str, cause: ConfigurationError, account: str | None) -> Check:
+    advice = next(_ADVICE[kind] for kind in type(cause).__mro__ if kind in _ADVICE)
+    detail = one_line(str(cause))
+    return Check(account=account, name=check, state="failed", detail=detail, advice=advice, code=ExitCode.USAGE)
+
+
+def _examine(session: Session, account: str | None) -> Iterator[Check]:
+    """Examine one thing after the other; what depends on a thing that is not well is left out."""
+    recorder = Recorder()
+    try:
+        hub = session.hub(recorder)
+    except ConfigurationError as cause:
+        yield _misconfigured("configuration", cause, None)
+        return
+    with hub:
+        yield Check(name="configuration", state="ok", detail=f"accounts: {listed(hub.accounts)}")
+        for broken in hub.registry.plugins.broken:
+            yield Check(name="plugin", state="warning", detail=one_line(str(broken)), advice=_REINSTALL)
+        if not hub.accounts:
+            yield _misconfigured("accounts", UnknownAccount("the configuration has none"), None)
+        for name in [account] if account else hub.accounts:
+            examined = "plugin"
+            try:
+                provider = hub.registry.provider(name)
+                detail = f"{provider.info.title} {provider.info.api_version}, {provider.origin}"
+                yield Check(account=name, name="plugin", state="ok", detail=detail)
+                examined = "keys"
+                opened = hub.registry.account(name)
+            except ConfigurationError as cause:
+                yield _misconfigured(examined, cause, name)
+                continue
+            yield Check(account=name, name="keys", state="ok", detail="loaded")
+            yield from _examine_provider(hub, opened, recorder)
+
+
+def _examine_provider(hub: Hub, opened: OpenAccount, recorder: Recorder) -> Iterator[Check]:
+    """Ask the provider what the account may do; the exchange also shows the address and the clock."""
+    name, found, problem = opened.name, None, None
+    recorder.exchanges.clear()
+    try:
+        found = hub.fetch_account_info(name)
+    except PayhubError as cause:
+        problem = cause
+    if recorder.last is None:
+        yield Check(account=name, name="connection", state="warning", detail=f"not examined: {one_line(str(problem))}")
+        return
+    if insecurity := insecure(recorder.last.url):
+        yield _misconfigured("address", ConfigurationError(insecurity), name)
+    else:
+        parts = urlsplit(recorder.last.url)
+        words = "encrypted" if parts.scheme == "https" else "this machine, not encrypted: a sandbox"
+        yield Check(account=name, name="address", state="ok", detail=f"{parts.scheme}://{parts.netloc} ({words})")
+    yield _answered(name, "account information", recorder.last, problem)
+    if server_time := recorder.last.server_time:
+        theirs = server_time if server_time.tzinfo else server_time.replace(tzinfo=dt.UTC)
+        skew = abs(recorder.last.started_at + dt.timedelta(seconds=recorder.last.duration) - theirs)
+        detail = f"{skew.total_seconds():.0f} s apart from the provider's"
+        if skew <= MAX_SKEW:
+            yield Check(account=name, name="clock", state="ok", detail=detail)
+        else:
+            advice = "set this machine's clock (NTP)"
+            yield Check(account=name, name="clock", state="warning", detail=detail, advice=advice)
+    if found:
+        yield from _examine_rights(opened, found)
+        yield from _examine_kinds(hub, name, recorder)
+
+
+# What to do when no usable answer came, by how far the call got.
+_NO_ANSWER: Mapping[Phase, str] = {
+    Phase.NOT_SENT: "check the account's address, this machine's network and firewall",
+    Phase.MAYBE_SENT: "the provider does not answer in time or cuts the connection: try again, then ask the provider",
+    Phase.ANSWERED: "check the account's id, its keys and the digest, and the addresses that the provider lets in",
+}
+
+
+def _answered(account: str, check: str, exchange: Exchange, problem: PayhubError | None) -> Check:
+    if problem is None:
+        return Check(account=account, name=check, state="ok", detail=f"answered in {exchange.duration * 1000:.0f} ms")
+    detail = one_line(str(problem))
+    advice = _NO_ANSWER[exchange.phase]
+    return Check(account=account, name=check, state="failed", detail=detail, advice=advice, code=ExitCode.REFUSED)
+
+
+def _examine_rights(opened: OpenAccount, found: AccountInfo) -> Iterator[Check]:
+    """Say what the provider does not allow, and compare the configured services with those that it lists."""
+    name = opened.name
+    for kind, allowed in (("payments", found.payments_allowed), ("payouts", found.payouts_allowed)):
+        if not allowed:
+            detail = f"the provider does not allow {kind} on this account"
+            yield Check(account=name, name=kind, state="warning", detail=detail)
+    active = {(service.kind, service.code): service.active for service in found.services}
+    details = [f"{sum(active.values())} of {len(active)} active"]
+    for wanted, words in ((True, ""), (False, "not active: ")):
+        for kind in dict.fromkeys(kind for kind, _ in active):
+            codes = [code for (of, code), usable in active.items() if of == kind and usable is wanted]
+            details += [f"{words}{kind} {listed(codes)}"] if codes else []
+    yield Check(account=name, name="services", state="ok", detail="; ".join(details))
+    for service in opened.driver.services():
+        check, usable = f"{service.kind} service {service.code}", active.get((service.kind, service.code))
+        if usable:
+            yield Check(account=name, name=check, state="ok", detail="active")
+            continue
+        yield Check(
+            account=name,
+            name=check,
+            state="failed",
+            detail="the provider does not list it" if usable is None else "not active",
+            advice="have it activated by the provider, or name another one in the configuration",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _examine_kinds(hub: Hub, account: str, recorder: Recorder) -> Iterator[Check]:
+    """Ask for orders that do not exist: "not found" shows that the keys of that kind are accepted."""
+    for kind in KINDS.values():
+        recorder.exchanges.clear()
+        problem = None
+        try:
+            getattr(hub, kind.fetch)(account, order_id="payhub-doctor")
+        except NotFound:
+            pass
+        except UnsupportedOperation:
+            continue
+        except PayhubError as cause:
+            problem = cause
+        check = f"{kind.word} requests"
+        if recorder.last:
+            yield _answered(account, check, recorder.last, problem)
+        else:
+            detail = f"not examined: {one_line(str(problem))}"
+            yield Check(account=account, name=check, state="warning", detail=detail)

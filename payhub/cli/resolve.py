@@ -1,0 +1,146 @@
+"""Record what a person found out about an order, where the provider could not say."""
+
+import datetime as dt
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.panel import Panel
+from rich.text import Text
+
+from payhub.cli import views
+from payhub.cli.command import AccountArgument, KindArgument, OrderArgument, command
+from payhub.cli.console import cell, one_line
+from payhub.cli.lookup import find_record, own_entries, sender_deadline
+from payhub.cli.session import Session, UsageError
+from payhub.driver import Schedule
+from payhub.errors import IllegalStep
+from payhub.hub import Hub, Outcome
+from payhub.journal import Evidence, Journal, Key, Record, Source, State
+from payhub.journal.records import applied, givable
+from payhub.journal.states import NOTHING_MOVED, status_of
+from payhub.money import Money
+from payhub.ticket.situations import is_contradiction
+from payhub.ticket.values import clock, jsonable
+
+app = typer.Typer()
+
+
+class Denial(msgspec.Struct, frozen=True, kw_only=True):
+    """What contradicts what is known of an order: an answer, or a notification."""
+
+    source: str
+    state: State
+    provider_status: str | None
+    provider_id: str | None
+    paid: Money | None
+    at: dt.datetime
+
+
+@command(app)
+def resolve(
+    session: Session,
+    account: AccountArgument,
+    kind: KindArgument,
+    order: OrderArgument,
+    *,
+    outcome: Annotated[Outcome, typer.Option("--as", help="The outcome.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="How it was found out, and where that can be read.")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only what would be done is shown.")] = False,
+) -> None:
+    """Record the outcome that a person found out, where the provider could not give one. The entry is permanent.
+
+    Only an order that is unknown or needs attention can be resolved; one that is contradicted can only be confirmed.
+    Without --yes nothing is changed.
+    """
+    reason, by = one_line(reason), one_line(by)
+    if not reason or not by:
+        raise UsageError("--reason and --by must say something: they are kept with the order")
+    key = Key(account, kind, order)
+    with Hub(session.lasting()) as hub:
+        if account not in hub.accounts and hub.journal.find(key) is None:
+            hub.registry.account(account)  # names the known ones
+        before = find_record(hub.journal, key)
+        denial = _find_denial(before, hub.journal)
+        decision = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
+        try:
+            after, _ = applied(before, decision, dt.datetime.now(dt.UTC), Schedule())  # refuses what the journal would
+            if yes:
+                hub.resolve(*key, outcome, reason=reason, by=by)
+        except IllegalStep as cause:
+            raise IllegalStep(f"{cause}; {_advice(before)}") from cause
+    values = {
+        "order": views.order_values(before),
+        "done": yes,
+        "from": before.state,
+        "to": after.state,
+        "reason": reason,
+        "by": by,
+        "contradicted_by": jsonable(denial),
+    }
+    panel = _panel(before, after, denial, reason=reason, by=by, done=yes)
+    session.answer(
+        values, panel, Text("Recorded permanently." if yes else "Nothing was changed. With --yes it is recorded.")
+    )
+
+
+def _find_denial(record: Record, journal: Journal) -> Denial | None:
+    """Return what contradicts an order, the last if there are several."""
+    against = (
+        [entry for entry in own_entries(journal, record) if is_contradiction(entry)] if record.contradicted else []
+    )
+    for last in reversed(against):
+        said = last.evidence or (last.noted and last.noted.notice)
+        if said:
+            return Denial(
+                source=said.source if isinstance(said, Evidence) else last.what,
+                state=said.state,
+                provider_status=said.provider_status and one_line(said.provider_status),
+                provider_id=said.provider_id,
+                paid=said.paid,
+                at=last.last_at or last.at,
+            )
+    return None
+
+
+def _advice(record: Record) -> str:
+    """Say what to do with an order that cannot be resolved."""
+    if deadline := sender_deadline(record):
+        return deadline
+    if record.state.open:
+        return "ask the provider with `payhub check`, or wait for a sweep"
+    if record.contradicted:
+        return "it is contradicted, and can only be confirmed; `payhub trace` shows by what"
+    if givable(record):
+        return "nothing was sent, and it may be created again under its order_id"
+    return "it is closed; `payhub trace` shows how"
+
+
+def _panel(before: Record, after: Record, denial: Denial | None, *, reason: str, by: str, done: bool) -> Panel:
+    """Show what a person has to know before resolving an order, and what becomes of it."""
+    facts, grid = before.facts, views.grid()
+    grid.add_row("requested", cell(facts.amount))
+    grid.add_row("method", cell(views.destination(facts)))
+    grid.add_row("created", cell(clock(before.created_at)))
+    grid.add_row("changed", cell(clock(before.updated_at)))
+    grid.add_row("provider id", cell(before.provider_id))
+    if before.explanation:
+        grid.add_row("reason so far", cell(one_line(before.explanation)))
+    if denial:
+        word = f" (provider: {denial.provider_status})" if denial.provider_status else ""
+        other = f", id {denial.provider_id}" if denial.provider_id not in {None, before.provider_id} else ""
+        paid = f", paid {denial.paid}" if denial.paid else ""
+        words = f"{denial.source}: {denial.state}{word}{other}{paid}, {clock(denial.at)}"
+        grid.add_row("contradicted by", cell(words, "bold red"))
+    would, did = ("stay", "stayed") if before.state is after.state else ("become", "became")
+    grid.add_row("order was" if done else "order is", cell(views.state(before)))
+    grid.add_row(did if done else f"would {would}", cell(after.state, "bold"))
+    if before.contradicted:
+        again = f"again from {'now' if done else 'then'} on, no longer unknown"
+        how = again if before.state in NOTHING_MOVED else "as before"
+        grid.add_row("application", cell(f"gets {status_of(after.state)} {how}"))
+    grid.add_row("reason", cell(reason))
+    grid.add_row("by", cell(by))
+    title = cell(f"{facts.kind} {facts.order_id} of {facts.account}")
+    return Panel(grid, title=title, title_align="left", expand=False)

@@ -44,15 +44,15 @@ def _migrate(session: Session, *, create: bool) -> None:
     from payhub.journal.sql.tables import tables  # noqa: PLC0415 - the same
 
     with session.journal() as opened:
-        journal: Any = opened  # with a database, as a session makes sure
-        with _database(), journal.database.engine.begin() as connection:
-            before = migrate.version(connection, journal.database.prefix)
+        database: Any = opened.database  # type: ignore[attr-defined]  # a session makes sure that there is one
+        with _failures(), database.engine.begin() as connection:
+            before = migrate.version(connection, database.prefix)
         if before is None and not create:  # the prefix may be mistyped
             raise ConfigurationError("the journal has no tables under this prefix; create them: payhub journal init")
-        with _database():
-            changed = migrate.upgrade(journal.database.engine, journal.database.prefix)
-        with _database(), journal.database.engine.begin() as connection:
-            names, exists = tables(journal.database.prefix).metadata.tables, journal.database.engine.dialect.has_table
+        with _failures():
+            changed = migrate.upgrade(database.engine, database.prefix)
+        with _failures(), database.engine.begin() as connection:
+            names, exists = tables(database.prefix).metadata.tables, database.engine.dialect.has_table
             missing = [name for name in names if not exists(connection, name)]
     if missing:
         raise JournalFailed(f"tables are missing: {listed(missing)}; restore the database from its backup")
@@ -62,7 +62,7 @@ def _migrate(session: Session, *, create: bool) -> None:
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[None]:
+def _failures() -> Iterator[None]:
     """Name a failure of the database by its kind: its own words may quote an address with a password, but SQLite's."""
     try:
         yield

@@ -87,12 +87,10 @@ def resolve(
 
 def _find_denial(record: Record, journal: Journal) -> Denial | None:
     """Return what contradicts an order, the last if there are several."""
-    against = (
-        [entry for entry in own_entries(journal, record) if is_contradiction(entry)] if record.contradicted else []
-    )
-    for last in reversed(against):
+    entries = own_entries(journal, record) if record.contradicted else []
+    for last in reversed(entries):
         said = last.evidence or (last.noted and last.noted.notice)
-        if said:
+        if said and is_contradiction(last):
             return Denial(
                 source=said.source if isinstance(said, Evidence) else last.what,
                 state=said.state,

@@ -536,7 +536,7 @@ def test_trace_counts_the_same_answer(payhub: Command, sandbox: Sandbox) -> None
     story = payhub("trace", "po-1", "--json").json["story"]
     (said,) = (told for told in story if told.get("times") == 3)
     assert said["at"] <= story[-1]["at"] <= said["last_at"]  # the newest is the third question
-    last = said["last_at"].partition("T")[2]
+    last = shown_to_people(said["last_at"]).partition(" ")[2]
     assert f"status query: pending (provider: wait), 3 times, last {last}" in " ".join(
         payhub("trace", "po-1").out.split()
     )

@@ -151,7 +151,7 @@ def _run(name: str, bench: Bench) -> Result:
 
 
 def _tell(result: Result) -> None:
-    """Say on the terminal what came of an experiment."""
+    """Write an experiment's result to the terminal."""
     word = "FAILED" if result.failed else "passed"
     sys.stdout.write(
         f"{word}  {result.name}: {result.trials} trials, {result.failures} claims broken, {result.seconds:.0f} s\n"

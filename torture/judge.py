@@ -229,7 +229,7 @@ class Judge:
     """The judge's process, and a way to speak to it."""
 
     def __enter__(self) -> Self:
-        """Start it; it ends with this process, whatever happens to it."""
+        """Start it; it ends when this process does, however that ends."""
         command = [sys.executable, "-m", "torture.judge"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603 - ourselves
         assert self._process.stdout is not None  # noqa: S101 - for the type checker

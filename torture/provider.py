@@ -1,4 +1,4 @@
-"""Be AliKassa under another name: its real driver, asked again after fractions of a second."""
+"""AliKassa under another name: its real driver, and a schedule that asks again after fractions of a second."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Be the provider that tells of payouts: sign notifications, and deliver them to a receiver by HTTP."""
+"""The provider as a sender: sign notifications of payouts, and deliver them to a receiver by HTTP."""
 
 import contextlib
 import http.client

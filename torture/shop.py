@@ -1,4 +1,4 @@
-"""Be the application: orders, a configuration, a hub; and look at what the journal holds."""
+"""The application: its orders, its configuration, its hub, and what its journal holds."""
 
 import mmap
 import random
@@ -236,7 +236,7 @@ class Log:
     """A log that prints nothing, and keeps the names of critical events."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Begin without an event."""
         self.critical: list[str] = []
 
     def __call__(self, _logger: object, method: str, event: structlog.typing.EventDict) -> str:

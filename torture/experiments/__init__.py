@@ -1,1 +1,1 @@
-"""Hold the experiments, one module for each kind of bad luck."""
+"""The experiments, one module for each kind of fault."""

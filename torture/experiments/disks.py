@@ -46,7 +46,7 @@ def at_each_statement(bench: Bench) -> Found:
 
 
 FULL, READ_ONLY = "disk full", "file turns read-only"
-"""What can be tried on few machines."""
+"""The faults that only some machines allow."""
 
 
 class Forbidden(Exception):

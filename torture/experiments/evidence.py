@@ -74,7 +74,7 @@ _TIMES = ("sent_at", "lease_until", "due_at", "quiet_until")
 _QUICK = Path("/dev/shm")  # noqa: S108 - no process dies here, so nothing has to be durable
 
 _AT_ONCE = Schedule(first=0.0, growth=1.0, longest=0.0)
-"""Ask again at once: whether an order is due must not hang on which journal was slower."""
+"""Ask again at once: whether an order is due must not depend on which journal was slower."""
 
 _NOW, _LATER = 0.0, 60.0
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -11,7 +11,7 @@ from torture.shop import Shop, retry
 
 _ORDERS = 500
 _FEW = 2
-"""So many races are the short version, with a tenth of the orders."""
+"""The number of races up to which each has a tenth of the orders."""
 
 
 def two_processes(bench: Bench) -> Found:

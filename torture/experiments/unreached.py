@@ -1,4 +1,4 @@
-"""What of the listed code no way reaches: whole functions by name and with a reason, single lines by a limit.
+"""Judge what no way reaches: whole functions are named with a reason, single lines are printed and limited.
 
 A function that no way enters is named here. In a function that a way does enter, no line is named: the
 report prints those that were not reached, and their share is limited. Where money is sent, it is zero.
@@ -106,14 +106,14 @@ LIMIT = 0.08
 
 
 def find_names_gone(listed: Collection[Line]) -> list[str]:
-    """Return the names above that are no function's any more."""
+    """Return the names above that match no function."""
     functions = {_function(line) for line in listed}
     names = (*MONEY, *(name for names in ELSEWHERE.values() for name in names))
     return [name for name in names if not fnmatch.filter(functions, name)]
 
 
 def judge_unreached(reached: Collection[Line], unreached: Collection[Line]) -> Finding:
-    """Judge what no way reached: names that are not true any more, and lines without a way."""
+    """Return what is wrong: names that are not true any more, and lines that need a way."""
     entered = {_function(line) for line in reached}
     left_out = [line for line in unreached if _function(line) in entered]
     strict = [line for line in left_out if any(fnmatch.fnmatchcase(_function(line), name) for name in MONEY)]

@@ -96,7 +96,7 @@ Act = Callable[[Hubs, str], object]
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """A way of an order, along lines that no way before it may visit.
+    """A way that an order takes, along lines that no way before it may have visited.
 
     `before` happens before the lines count, in the same process. What `act` raises is judged by the
     journal and the judge. Of `invalid` orders nothing is written; about `lied` ones the judge does not
@@ -169,7 +169,7 @@ def _asked_once(hubs: Hubs, order_id: str, _judge: Judge) -> None:
 
 
 def _notified(hubs: Hubs, order_id: str, _judge: Judge) -> None:
-    """Keep a notification of an order, as genuine as one can be."""
+    """Keep a notification of an order, as if it had been verified."""
     named = Notice(
         account=ACCOUNT,
         provider=NAME,
@@ -313,7 +313,7 @@ def _breaking(target: str, cause: type[BaseException]) -> Callable[[Hubs, str, J
 
 
 def _runner_breaks(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
-    """Let the runner raise, for this process, when it has sent and been answered."""
+    """Let the runner raise, for this process, when it has sent the order and read the answer."""
     exchange: Any = vars(Runner)["_exchange"]
 
     def breaks(*arguments: Any) -> None:

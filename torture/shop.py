@@ -176,6 +176,16 @@ class Stream:
         self._window = window
         self._marks = mmap.mmap(-1, size)
         self._at = mmap.mmap(-1, 8)
+        self._taken = mmap.mmap(-1, 8)
+
+    @property
+    def taken(self) -> int:
+        """Return a number that changes with every order that is taken; takes at the same instant may count once."""
+        return int.from_bytes(self._taken[:], "little")
+
+    def moved(self, taken: int) -> bool:
+        """Tell whether an order was taken since that number was `taken`."""
+        return self.taken != taken
 
     def take(self, chance: random.Random) -> str:
         """Return an order's id, and remember that it was submitted."""
@@ -185,6 +195,7 @@ class Stream:
         again = base and chance.randrange(4) == 0
         number = max(0, base - chance.randrange(_BACK)) if again else base + chance.randrange(self._window)
         self._marks[number] = 1
+        self._taken[:] = (self.taken + 1).to_bytes(8, "little")
         return f"{self._name}-{number}"
 
     def submitted(self) -> tuple[str, ...]:

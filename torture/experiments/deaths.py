@@ -138,7 +138,7 @@ def _trials(known: Map, count: int, every: int) -> list[_Trial]:
 
 
 def _died(trials: Sequence[_Trial], hubs: Hubs, judge: Judge) -> tuple[list[_Trial], list[_Trial]]:
-    """Carry the trials out, and once more those that lived; return all that were tried, and those that died as they should."""
+    """Carry the trials out, and again those that lived; return all that were tried, and those that died in time."""
 
     def attempt(trial: _Trial) -> None:
         trial.way.before(hubs, trial.order_id, judge)

@@ -6,6 +6,7 @@ worker is replaced at once.
 
 import asyncio
 import contextlib
+import functools
 import random
 import signal
 import time
@@ -16,7 +17,7 @@ from payhub import AsyncHub, Hub, NotSent
 from torture.claims import find_broken_claims, finish
 from torture.judge import Judge
 from torture.postgres import Postgres
-from torture.processes import Child, die_with_parent, start
+from torture.processes import Child, die_with_parent, start, wait_until
 from torture.report import Bench, Finding, Found
 from torture.shop import ACCOUNT, Shop, Stream, order
 
@@ -25,6 +26,7 @@ Work = Callable[[int], object]
 
 _ANSWERED = 0.03  # seconds that an answer takes at most; enough for many to die waiting for one
 _LEASE, _DEADLINE = 0.6, 0.3  # seconds; hardly apart: reports that come late are looked for, too
+_PATIENCE = 10.0  # seconds in which a worker takes an order, on any machine
 _LIFE = 600  # seconds; a worker that nobody kills ends then
 
 
@@ -47,7 +49,7 @@ def kill_workers(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ..
     shop.judge.order(waits=0, delay=_ANSWERED)
     hub, stream = shop.hub(), Stream("k")
     works = (_submitting(hub, stream), _concurrently(shop.async_hub(), stream))
-    problems = _chaos(bench.chance("kills"), works, ["kill"] * kills, pause=0.09)
+    problems = _chaos(bench.chance("kills"), works, stream, ["kill"] * kills, pause=0.09)
     submitted = stream.submitted()
     problems += finish(shop, hub, submitted)
     return (*problems, *find_broken_claims(shop, submitted)), len(submitted)
@@ -62,7 +64,7 @@ def postgresql(bench: Bench) -> Found:
         plan = ["kill", "freeze"] * bench.trials
         bench.chance("plan").shuffle(plan)
         works = (*(_submitting(hub, stream),) * 3, _concurrently(shop.async_hub(), stream))
-        problems = _chaos(bench.chance("freezes"), works, plan, pause=0.06, frozen=shop.lease * 1.3)
+        problems = _chaos(bench.chance("freezes"), works, stream, plan, pause=0.06, frozen=shop.lease * 1.3)
         submitted = stream.submitted()
         problems += finish(shop, hub, submitted)
         problems += find_broken_claims(shop, submitted)
@@ -98,9 +100,18 @@ def _concurrently(hub: AsyncHub, stream: Stream) -> Work:
 
 
 def _chaos(
-    chance: random.Random, works: Sequence[Work], plan: Sequence[str], *, pause: float, frozen: float = 0.0
+    chance: random.Random,
+    works: Sequence[Work],
+    stream: Stream,
+    plan: Sequence[str],
+    *,
+    pause: float,
+    frozen: float = 0.0,
 ) -> list[str]:
-    """Carry out a plan of kills and freezes on running workers; return how workers ended by themselves."""
+    """Carry out a plan of kills and freezes on running workers; return how workers ended by themselves.
+
+    Between two acts at least one order is taken, so that a busy machine kills no worker before it works.
+    """
 
     def begin(number: int) -> Child:
         work, seed = works[number], chance.randrange(1 << 30)
@@ -114,8 +125,11 @@ def _chaos(
     workers = [begin(number) for number in range(len(works))]
     waking: dict[int, float] = {}
     problems = []
+    taken = stream.taken
     for act in plan:
         time.sleep(chance.uniform(0, pause))
+        wait_until(functools.partial(stream.moved, taken), _PATIENCE)
+        taken = stream.taken
         while len(waking) > len(workers) // 2:
             time.sleep(0.01)
             _wake(workers, waking)

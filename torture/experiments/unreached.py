@@ -75,8 +75,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     ),
     "belong to payments, which go the way of payouts": ("payhub.plans.identity.payer_key",),
     "ask a question that is about no order": ("payhub.plans.fetch.ask",),
-    "refuse what is not offered, or was never ordered": (
-        "payhub.journal.records.unknown_order",
+    "refuse what is not offered": (
         "payhub.plans.rules._listed",
         "payhub.plans.rules.unsupported",
     ),

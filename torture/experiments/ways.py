@@ -11,7 +11,17 @@ from unittest import mock
 
 import msgspec
 
-from payhub import AsyncHub, Hub, InvalidOrder, JournalFailed, Money, PayhubError, PayoutOrder, Status, hookimpl
+from payhub import (
+    AsyncHub,
+    Hub,
+    InvalidOrder,
+    JournalFailed,
+    Money,
+    PayhubError,
+    PayoutOrder,
+    Status,
+    hookimpl,
+)
 from payhub.driver import Flow, Schedule
 from payhub.journal import Evidence, Key, Notice, Opened, Source, State
 from payhub.operations import PAYOUT
@@ -72,11 +82,13 @@ class Hubs(NamedTuple):
 class _Plugin:
     """An application's plugin that does something to this process, or to the order, when the way has armed it.
 
-    `act` happens once, when the provider has answered; `bend` makes another flow of the driver's.
+    `act` happens once, when the provider has answered; `bend` makes another flow of the driver's. One
+    that is `unable` cannot ask.
     """
 
     act: Callable[[], object] | None = None
     bend: Callable[[Flow[Any], PayoutOrder], Flow[Any]] | None = None
+    unable = False
 
     @hookimpl
     def payhub_event(self, event: object) -> None:  # noqa: ARG002 - the hook's argument
@@ -88,6 +100,13 @@ class _Plugin:
     def payhub_create_payout(self, order: PayoutOrder) -> Generator[None, Flow[Any], Flow[Any]]:
         flow = yield
         return flow if self.bend is None else self.bend(flow, order)
+
+    @hookimpl(wrapper=True)
+    def payhub_fetch_payout(self) -> Generator[None, Flow[Any], Flow[Any]]:
+        flow = yield
+        if self.unable:
+            raise RuntimeError("a mistake of the driver's")
+        return flow
 
 
 _PLUGIN = _Plugin()
@@ -267,6 +286,13 @@ def _sending_nothing(_flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
     return PAYOUT.unknown(order)
 
 
+def _refusing_before_it_sends(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
+    """Ask first, and raise because of the answer."""
+    call = next(flow)
+    yield msgspec.structs.replace(call, url=f"{call.url}/status", moves_money=False)
+    raise InvalidOrder("to", "the provider does not pay to this card")
+
+
 def _sending_twice(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
     call = next(flow)
     yield call
@@ -281,6 +307,11 @@ def _changing(**changes: object) -> Callable[[Hubs, str, Judge], None]:
         return msgspec.structs.replace(payout, **changes) if changes else "paid"
 
     return _bent(bend)
+
+
+def _created_and_unable(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+    _created(hubs, order_id)
+    _PLUGIN.unable = True
 
 
 def _failing(flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
@@ -331,6 +362,7 @@ _STALLED = Fault(cut=0, end="stall")
 _ACCEPTED = Fault(status=500)
 _NEVER_CAME = Fault(status=500, accept=False)
 _NO_ANSWER = Fault(on="status", status=500, times=0)
+_SILENT = Fault(on="status", cut=0, end="stall", times=0)
 _UNANSWERED = (_ACCEPTED, _NO_ANSWER)
 
 WAYS = (
@@ -376,6 +408,7 @@ WAYS = (
     Way(name="canceled by the answer", act=_awaiting(), before=_breaking(_ANSWERED, asyncio.CancelledError)),
     Way(name="a runner that breaks down", act=_creating(), before=_runner_breaks),
     Way(name="a driver that sends nothing", act=_creating(), before=_bent(_sending_nothing), invalid=True),
+    Way(name="a driver that asks before it sends", act=_creating(), before=_bent(_refusing_before_it_sends)),
     Way(name="a driver that sends twice", act=_creating(), before=_bent(_sending_twice)),
     Way(name="a driver that returns something else", act=_creating(), before=_changing()),
     Way(name="a driver that returns a malformed result", act=_creating(), before=_changing(provider_id=7)),
@@ -390,6 +423,9 @@ WAYS = (
     Way(name="asking about what never came", act=_advancing(), before=_created, faults=(_NEVER_CAME,)),
     Way(name="asking without an answer", act=_advancing("hasty"), before=_created, faults=_UNANSWERED),
     Way(name="asking again without an answer", act=_advancing("hasty"), before=_asked_once, faults=_UNANSWERED),
+    Way(name="asking, and no answer in time", act=_advancing("hasty"), before=_created, faults=(_ACCEPTED, _SILENT)),
+    Way(name="asking with a driver that fails", act=_advancing(), before=_created_and_unable, faults=(_ACCEPTED,)),
+    Way(name="asking about an unknown order", act=_advancing(), invalid=True),
     Way(name="asking past the schedule", act=_advancing(), before=_created_long_ago, faults=(_NEVER_CAME,)),
     Way(name="asking, awaited", act=_advancing_awaited, before=_created, faults=(_ACCEPTED,)),
     Way(name="asking about what the provider notified", act=_advancing(), before=_created_and_notified),

@@ -111,7 +111,18 @@ def checks(printed: str) -> None:
     assert 2 == len(re.findall(r"(?m)^\d+ passed(?:, \d+ deselected)? in ", printed))
 
 
-SHOWN: dict[str, Callable[[str], None]] = {"Add a driver": providers, "Add an operation": checks}
+def command(printed: str) -> None:
+    """Find the help of the new command, its answer, and that the page of commands knows it."""
+    assert "Usage: payhub kinds" in printed
+    assert '\n{"kinds": ["payment", "payout"]}\n' in printed
+    assert re.search(r"(?m)^\d+ passed in ", printed)
+
+
+SHOWN: dict[str, Callable[[str], None]] = {
+    "Add a driver": providers,
+    "Add an operation": checks,
+    "Add a command": command,
+}
 """What must be seen at the end of a walk."""
 
 

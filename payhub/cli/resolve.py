@@ -16,8 +16,7 @@ from payhub.cli.session import Session, UsageError
 from payhub.driver import Schedule
 from payhub.errors import IllegalStep
 from payhub.hub import Hub, Outcome
-from payhub.journal import Evidence, Journal, Key, Record, Source, State
-from payhub.journal.records import applied, givable
+from payhub.journal import Evidence, Journal, Key, Record, Source, State, rules
 from payhub.journal.states import NOTHING_MOVED, status_of
 from payhub.money import Money
 from payhub.ticket.situations import is_contradiction
@@ -65,7 +64,9 @@ def resolve(
         denial = _find_denial(before, hub.journal)
         decision = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
         try:
-            after, _ = applied(before, decision, dt.datetime.now(dt.UTC), Schedule())  # refuses what the journal would
+            after, _ = rules.apply(
+                before, decision, dt.datetime.now(dt.UTC), Schedule()
+            )  # refuses what the journal would
             if yes:
                 hub.resolve(*key, outcome, reason=reason, by=by)
         except IllegalStep as cause:
@@ -110,7 +111,7 @@ def _advice(record: Record) -> str:
         return "ask the provider with `payhub check`, or wait for a sweep"
     if record.contradicted:
         return "it is contradicted, and can only be confirmed; `payhub trace` shows by what"
-    if givable(record):
+    if rules.may_send(record):
         return "nothing was sent, and it may be created again under its order_id"
     return "it is closed; `payhub trace` shows how"
 

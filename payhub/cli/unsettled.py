@@ -14,8 +14,8 @@ from payhub.cli.recorder import Recorder
 from payhub.cli.session import ExitCode, Session, UsageError
 from payhub.hub import Hub
 from payhub.journal import Journal, Key, Record, Source, State, Why
-from payhub.journal.records import givable
-from payhub.journal.states import UNFINISHED, in_vain
+from payhub.journal.rules import may_send
+from payhub.journal.states import UNFINISHED
 from payhub.models import Exchange, Phase, Status
 
 app = typer.Typer()
@@ -71,7 +71,7 @@ def check(session: Session, account: AccountArgument, kind: KindArgument, order:
         answer = _answer(record, hub.journal, recorder.last)
     notes = [f"state: {record.state}", answer or "the provider was not asked: this is what is recorded"]
     notes += [deadline] if (deadline := sender_deadline(record)) else []
-    notes += ["nothing left this machine: the order may be created again under its id"] if givable(record) else []
+    notes += ["nothing left this machine: the order may be created again under its id"] if may_send(record) else []
     values = {"state": record.state, "asked": recorder.last is not None, "answer": answer}
     session.answer(views.result_values(found) | values, *views.result(found), *map(Text, notes))
     return ExitCode.UNKNOWN if found.status is Status.UNKNOWN else ExitCode.DONE
@@ -87,7 +87,7 @@ def _answer(record: Record, journal: Journal, last: Exchange | None) -> str | No
         return None
     if found.why is Why.NOT_FOUND:
         return "asked: the provider does not find it, which proves nothing"
-    if found.provider_status is None and in_vain(found):
+    if found.provider_status is None and found.inconclusive:
         words = one_line((found.reason if found.why is Why.NOT_SENT else found.explanation) or "no usable answer")
         sent = last is not None and last.phase is not Phase.NOT_SENT
         return f"asked without result: {words}{'' if sent else '; it is the question that was not sent'}"

@@ -12,7 +12,7 @@ import msgspec
 
 from payhub.driver import Schedule
 from payhub.errors import JournalFailed
-from payhub.journal import Noticed, Opened, forks
+from payhub.journal import Noticed, Opened, forks, rules
 from payhub.journal.records import (
     Entry,
     Facts,
@@ -23,17 +23,7 @@ from payhub.journal.records import (
     Record,
     Verdict,
     Wanted,
-    applied,
-    bare,
     conflict,
-    givable,
-    heard_of,
-    hint,
-    notified,
-    sending,
-    verdict,
-    waits,
-    weighed,
 )
 from payhub.journal.states import UNFINISHED, Evidence, Source, State
 from payhub.models import Exchange
@@ -67,12 +57,12 @@ class MemoryJournal:
             if record is None:
                 record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
                 if any(noted.notice.key == facts.key for noted in self._notes.values()):
-                    record = self._records[facts.key] = heard_of(record, now)
+                    record = self._records[facts.key] = rules.known_from_notification(record, now)
             elif record.facts.fingerprint != facts.fingerprint:
                 raise conflict(facts.key)
-            if not givable(record):
+            if not rules.may_send(record):
                 return Opened(record, yours=False)
-            record = sending(record, now, lease)
+            record = rules.take_for_sending(record, now, lease)
             self._records[facts.key] = record
             self._entries[facts.key].append(_entry(record, Evidence(source=Source.PLAN, state=State.SENDING), now))
             return Opened(record, yours=True)
@@ -91,7 +81,7 @@ class MemoryJournal:
             now = _now()
             if key not in self._records:
                 raise JournalFailed("the journal does not know this order")
-            record, contradicts = applied(self._records[key], found, now, schedule)
+            record, contradicts = rules.apply(self._records[key], found, now, schedule)
             self._records[key] = record
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
@@ -132,14 +122,14 @@ class MemoryJournal:
             place = notice.account, notice.digest
             known = self._notes.get(place)
             new = known is None or anew
-            found = known.verdict if known and not anew else hint(record, notice, anew=anew)
+            found = known.verdict if known and not anew else rules.judge_before_query(record, notice, anew=anew)
             times, at = (known.times + (not anew), known.at) if known else (1, now)
             last_at = known.last_at if known and anew else now
             number = known.id if known else len(self._notes) + 1
             self._notes[place] = Noted(id=number, notice=notice, verdict=found, times=times, at=at, last_at=last_at)
             if record is None or found is not Verdict.WAITING:
                 return Noticed(times, record, ask=False)
-            record, ask = notified(record, now, window, lease, new=new)
+            record, ask = rules.note_notification(record, now, window, lease, new=new)
             self._records[notice.key] = record
             return Noticed(times, record, ask)
 
@@ -161,8 +151,9 @@ class MemoryJournal:
             for place in waiting:
                 noted = self._notes[place]
                 if noted.last_at <= asked_at:
-                    self._notes[place] = msgspec.structs.replace(noted, verdict=verdict(record, noted.notice))
-            record = self._records[key] = weighed(record, [self._notes[place].verdict for place in waiting])
+                    self._notes[place] = msgspec.structs.replace(noted, verdict=rules.judge(record, noted.notice))
+            verdicts = [self._notes[place].verdict for place in waiting]
+            record = self._records[key] = rules.apply_verdicts(record, verdicts)
             return record
 
     def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
@@ -214,7 +205,7 @@ class MemoryJournal:
         now = _now()
         before = now - dt.timedelta(seconds=older)
         with self._lock:
-            found = [r for r in self._records.values() if waits(r, now) and r.updated_at <= before]
+            found = [r for r in self._records.values() if rules.waits_for_person(r, now) and r.updated_at <= before]
             return tuple(sorted(found, key=lambda r: r.updated_at)[:limit])
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
@@ -251,7 +242,7 @@ def _of(entry: Entry) -> Key:
 
 def _bare(entry: Entry) -> Entry:
     said = entry.evidence if entry.what == "evidence" else None
-    return msgspec.structs.replace(entry, evidence=bare(said)) if said else entry
+    return msgspec.structs.replace(entry, evidence=rules.without_personal_data(said)) if said else entry
 
 
 def _entry(

@@ -117,7 +117,7 @@ class Journal(Protocol):
         ...
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that wait for a person, see `records.waits`, and have not changed for some seconds."""
+        """Return orders that wait for a person, see `rules.waits_for_person`, and have not changed for some seconds."""
         ...
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:

@@ -1,11 +1,13 @@
-"""Say which states an order goes through, and which evidence allows each step.
+"""The states that an order goes through, and the evidence that allows each step.
 
-The table `EDGES` is the whole state machine. A step that it does not have is not taken: evidence
-of a provider's is kept, and flagged where it contradicts; an operator's is refused.
+The table `EDGES` is the whole state machine. A step that it does not have is not taken: evidence from a provider is
+kept, and flagged where it contradicts; an operator's decision is refused. `STATUSES` is the whole of what an
+application knows of a state.
 """
 
 import enum
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,9 +16,11 @@ from payhub.masking import Clear, Link, MaskedStruct, mask_text
 from payhub.models import Result, Status
 from payhub.money import Money
 
+LONGEST_ID = 255
+
 
 class State(enum.StrEnum):
-    """Name what the journal knows of an order."""
+    """What the journal knows of an order."""
 
     NEW = "new"
     SENDING = "sending"
@@ -32,12 +36,12 @@ class State(enum.StrEnum):
 
     @property
     def open(self) -> bool:
-        """Tell whether the provider has to be asked (again)."""
-        return self in OPEN
+        """Tell whether the provider has to be asked."""
+        return self in {State.SENDING, State.PENDING, State.UNKNOWN}
 
 
 class Source(enum.StrEnum):
-    """Name where evidence comes from."""
+    """Where evidence comes from."""
 
     PLAN = "plan"
     ANSWER = "answer"
@@ -47,11 +51,14 @@ class Source(enum.StrEnum):
     OPERATOR = "operator"
 
 
-OPEN = frozenset({State.SENDING, State.PENDING, State.UNKNOWN})
+OPEN = frozenset(state for state in State if state.open)
+
 UNFINISHED = OPEN | {State.NEEDS_ATTENTION}
 UNSETTLED = frozenset({State.UNKNOWN, State.NEEDS_ATTENTION})
+"""The states in which nobody knows what became of the order."""
+
 NOTHING_MOVED = frozenset({State.NOT_SENT, State.DECLINED, State.FAILED, State.CANCELED})
-"""Name the states that say that no money moved."""
+"""The states that say that no money moved."""
 
 _ANSWERED = frozenset({Source.ANSWER, Source.STATUS})
 _DECIDED = _ANSWERED | {Source.OPERATOR}
@@ -103,6 +110,41 @@ EDGES: Mapping[State, Mapping[State, frozenset[Source]]] = {
     State.REVERSED: {},
 }
 
+
+class Statuses(NamedTuple):
+    """The status by which an application knows a state, also while something says otherwise.
+
+    `notified` is for an order of which a notification waits for the provider's answer, `contradicted` for one that
+    evidence contradicts; where both are so, the latter counts.
+    """
+
+    plain: Status
+    notified: Status
+    contradicted: Status
+
+
+# Where the state says that nothing moved, and something says that the provider has the order, nobody may conclude
+# anything. A failed or canceled order was known to the provider, so a notification alone raises no doubt.
+STATUSES: Mapping[State, Statuses] = {
+    State.NEW: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
+    State.SENDING: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
+    State.NOT_SENT: Statuses(Status.FAILED, Status.UNKNOWN, Status.UNKNOWN),
+    State.DECLINED: Statuses(Status.FAILED, Status.UNKNOWN, Status.UNKNOWN),
+    State.PENDING: Statuses(Status.PENDING, Status.PENDING, Status.PENDING),
+    State.UNKNOWN: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
+    State.SUCCEEDED: Statuses(Status.SUCCEEDED, Status.SUCCEEDED, Status.SUCCEEDED),
+    State.FAILED: Statuses(Status.FAILED, Status.FAILED, Status.UNKNOWN),
+    State.CANCELED: Statuses(Status.CANCELED, Status.CANCELED, Status.UNKNOWN),
+    State.REVERSED: Statuses(Status.REVERSED, Status.REVERSED, Status.REVERSED),
+    State.NEEDS_ATTENTION: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
+}
+
+
+def status_of(state: State) -> Status:
+    """Return the status by which an application knows a state, where nothing says otherwise."""
+    return STATUSES[state].plain
+
+
 _STATES: Mapping[Status, State] = {
     Status.PENDING: State.PENDING,
     Status.SUCCEEDED: State.SUCCEEDED,
@@ -111,29 +153,28 @@ _STATES: Mapping[Status, State] = {
     Status.UNKNOWN: State.UNKNOWN,
     Status.REVERSED: State.REVERSED,
 }
-_STATUSES: Mapping[State, Status] = {
-    **{state: status for status, state in _STATES.items()},
-    State.NEW: Status.UNKNOWN,
-    State.SENDING: Status.UNKNOWN,
-    State.NEEDS_ATTENTION: Status.UNKNOWN,
-    State.DECLINED: Status.FAILED,
-    State.NOT_SENT: Status.FAILED,
-}
+
+
+def state_for(status: Status) -> State:
+    """Return the state of an order that has a status, as its provider says."""
+    return _STATES[status]
 
 
 def state_of(result: Result) -> State:
     """Return the state that a result is evidence for; one that contradicts the order needs a person."""
-    return State.NEEDS_ATTENTION if result.mismatches else state_named(result.status)
+    return State.NEEDS_ATTENTION if result.mismatches else state_for(result.status)
 
 
-def state_named(status: Status) -> State:
-    """Return the state in which an order is that has a status."""
-    return _STATES[status]
+def _id_or_none(text: str) -> str | None:
+    return text if len(text) <= LONGEST_ID else None
 
 
-def status_of(state: State) -> Status:
-    """Return the status that an application is told for a state."""
-    return _STATUSES[state]
+_CLEAN: Mapping[str, Callable[[str], str | None]] = {
+    "provider_id": _id_or_none,
+    "provider_status": mask_text,
+    "reason": mask_text,
+    "redirect_url": str,
+}
 
 
 class Evidence(MaskedStruct, frozen=True, kw_only=True):
@@ -169,35 +210,19 @@ class Evidence(MaskedStruct, frozen=True, kw_only=True):
         """Return the whole reason in English."""
         return explain(self.why, self.reason, http_status=self.http_status, fields=self.mismatches)
 
-
-def _id(text: str) -> str | None:
-    return text if len(text) <= LONGEST_ID else None
-
-
-LONGEST_ID = 255
-_CLEAN: Mapping[str, Callable[[str], str | None]] = {
-    "provider_id": _id,
-    "provider_status": mask_text,
-    "reason": mask_text,
-    "redirect_url": str,
-}
+    @property
+    def inconclusive(self) -> bool:
+        """Tell whether this is of a question that nothing was learnt from: without a usable answer, or "not found"."""
+        return self.source is Source.STATUS and self.state is State.UNKNOWN
 
 
-SAID = frozenset(Evidence.__struct_fields__) - {"source", "state"}
-"""Name what evidence says of an order besides its state."""
-
-
-def evidence(result: Result, source: Source) -> Evidence:
+def evidence_of(result: Result, source: Source) -> Evidence:
     """Return what a result is evidence for."""
-    said = {name: getattr(result, name) for name in SAID if hasattr(result, name)}
+    names = set(Evidence.__struct_fields__) & set(result.__struct_fields__)
+    fields = {name: getattr(result, name) for name in names}
     if result.mismatches:
-        said |= {"why": Why.CONTRADICTS_ORDER, "reason": None}
-    return Evidence(source=source, state=state_of(result), **said)
-
-
-def in_vain(found: Evidence) -> bool:
-    """Tell whether evidence is of a question whose answer, or want of one, tells no state."""
-    return found.source is Source.STATUS and found.state is State.UNKNOWN
+        fields |= {"why": Why.CONTRADICTS_ORDER, "reason": None}
+    return Evidence(source=source, state=state_of(result), **fields)
 
 
 def allowed(now: State, found: Evidence) -> bool:
@@ -205,33 +230,30 @@ def allowed(now: State, found: Evidence) -> bool:
     return found.source in EDGES[now].get(found.state, frozenset())
 
 
-def confirms(now: State, said: State) -> bool:
-    """Tell whether what an operator says of an order is what its final state says already."""
-    return now in _CONFIRMED.get(said, ())
-
-
-_CONFIRMED = {
+# Which final states an operator confirms by saying that an order succeeded, or that it failed.
+_CONFIRMED: Mapping[State, frozenset[State]] = {
     State.SUCCEEDED: frozenset({State.SUCCEEDED}),
     State.FAILED: NOTHING_MOVED | {State.REVERSED},
 }
 
 
-def contradicts(now: State, found: Evidence) -> bool:
-    """Tell whether evidence for a step that is not allowed says that the state is wrong.
-
-    "Unknown" says nothing, neither does time that has passed, and where nobody knows anything there is
-    nothing to contradict. "Pending" says nothing of an open order, and is old news when the answer to
-    the create is read after a status query has been answered. That nothing moved can be said in
-    several ways.
-    """
-    if now in _NOT_KNOWN or found.source in _TIME or found.state in {State.UNKNOWN, now}:
-        return False
-    late = found.source is Source.ANSWER and now in _AFTER_PENDING
-    old = found.state is State.PENDING and (now.open or late)
-    agreed = found.state in NOTHING_MOVED and now in NOTHING_MOVED
-    return not old and not agreed
+def confirms(now: State, decision: State) -> bool:
+    """Tell whether an operator's decision is what the final state of an order says already."""
+    return now in _CONFIRMED.get(decision, ())
 
 
-_AFTER_PENDING = frozenset(EDGES[State.PENDING])
-_NOT_KNOWN = UNSETTLED | {State.SENDING}
+_UNCERTAIN = UNSETTLED | {State.SENDING}
 _TIME = frozenset({Source.LEASE, Source.SCHEDULE})
+
+
+def contradicts_state(now: State, found: Evidence) -> bool:
+    """Tell whether evidence for a step that is not allowed says that the state is wrong."""
+    if now in _UNCERTAIN or found.source in _TIME or found.state in {State.UNKNOWN, now}:
+        return False  # where nobody knows anything there is nothing to contradict; time and "unknown" say nothing
+    if found.state is State.PENDING:
+        # Of an order that is open this is no news. From the answer to the create it may be old: it can be read after
+        # a question about the order was answered.
+        read_late = found.source is Source.ANSWER and now in EDGES[State.PENDING]
+        return not (now in OPEN or read_late)
+    # That nothing moved can be said in several ways.
+    return not (found.state in NOTHING_MOVED and now in NOTHING_MOVED)

@@ -11,7 +11,7 @@ from payhub.errors import ConfigurationError, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Key, Record, Source, State
 from payhub.journal.records import unknown_order
-from payhub.journal.states import UNFINISHED, evidence
+from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Ref, Result
 from payhub.operations import OrderKind
 from payhub.plans.fetch import compare_with_record, keep, read_status, unanswered
@@ -48,7 +48,7 @@ def _ask(account: Account, kind: OrderKind[Any, Any], record: Record) -> Steps[R
     key, began, attempt = record.facts.key, dt.datetime.now(dt.UTC), Attempt()
     try:
         result = yield from read_status(account, kind, _ref(account, kind, record), attempt)
-        found = evidence(compare_with_record(result, record), Source.STATUS)
+        found = evidence_of(compare_with_record(result, record), Source.STATUS)
         answered = True
     except Exception as cause:  # noqa: BLE001 - a driver's mistake is no answer, either
         if not isinstance(cause, PayhubError):

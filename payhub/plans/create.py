@@ -15,14 +15,15 @@ from payhub.driver import Call, Flow, Unreadable
 from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Facts, Key, Opened, Source, State, Why
-from payhub.journal.records import conflict, givable, overdue_sender
-from payhub.journal.states import UNFINISHED, evidence
+from payhub.journal.records import conflict
+from payhub.journal.rules import may_send, overdue_sender
+from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Order, Ref, Result
 from payhub.operations import OrderKind
 from payhub.plans.identity import facts_of
 from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Pause, Steps, Timing, Undecided, drive
 from payhub.plans.rules import believe, check_capabilities, check_order, compare
-from payhub.plans.settle import doubtful, find, remembered, result_of, settle, words_of
+from payhub.plans.settle import find, remembered, result_of, settle, words_of
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
@@ -63,7 +64,7 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
 def _answer_from_record(facts: Facts, kind: OrderKind[Any, ResultT], refusal: PayhubError) -> Steps[ResultT]:
     """Return what is recorded of an order that is refused now, if it was sent before; else let the refusal stand."""
     known = yield from find(facts.key)
-    if known is None or givable(known):
+    if known is None or may_send(known):
         raise refusal
     if known.facts.fingerprint != facts.fingerprint:
         raise conflict(facts.key)
@@ -114,7 +115,7 @@ def _send(
         found = _evidence_of_doubt(cause, attempt)
         result = msgspec.structs.replace(unknown, reason=found.explanation)
     else:
-        found = evidence(result, Source.ANSWER)
+        found = evidence_of(result, Source.ANSWER)
     known = yield from _report(key, found, account.timing, attempt, kind)
     return result if known is None else known
 
@@ -161,5 +162,5 @@ def _report(
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
         log(Event.JOURNAL_FAILED, key, error=words_of(cause), state=str(found.state))
         return None
-    denied = record.state is not found.state or doubtful(record)
+    denied = record.state is not found.state or record.in_doubt
     return result_of(record, kind) if denied and found.state not in UNFINISHED else None

@@ -13,7 +13,7 @@ from payhub.driver import Unreadable
 from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
-from payhub.journal.states import evidence
+from payhub.journal.states import evidence_of
 from payhub.models import Phase, Ref, Result
 from payhub.operations import OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
@@ -94,7 +94,7 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
     record = yield from _find_own(account, key)
     if record is not None:
         result = compare_with_record(result, record)
-        found = evidence(result, Source.STATUS)
+        found = evidence_of(result, Source.STATUS)
         yield from _keep_if_possible(account, record, found, attempt, began, answered=True)
     return compare(result, ref)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from payhub.exchanges.events import Event, log
 from payhub.journal import Notice, Noticed
-from payhub.journal.states import LONGEST_ID, state_named
+from payhub.journal.states import LONGEST_ID, state_for
 from payhub.masking import mask_cards, mask_json
 from payhub.models import Notification, Received
 from payhub.plans.identity import keyed
@@ -47,7 +47,7 @@ def _notice(notification: Notification, digest: str) -> Notice:
         kind=notification.kind,
         order_id=notification.order_id.replace("\0", "\ufffd")[:LONGEST_ID],  # no order of ours has a longer one
         provider_id=notification.provider_id,
-        state=state_named(notification.status),
+        state=state_for(notification.status),
         provider_status=notification.provider_status,
         requested=notification.requested,
         paid=notification.paid,

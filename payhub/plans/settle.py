@@ -7,9 +7,8 @@ from payhub.errors import Declined, JournalFailed, PayhubError
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
 from payhub.journal.reasons import explain
-from payhub.journal.records import contrary, overdue_sender, past_schedule
-from payhub.journal.states import NOTHING_MOVED, status_of
-from payhub.models import Result, Status
+from payhub.journal.rules import contradicts, overdue_sender, past_schedule
+from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.plan import Act, Attempt, Steps, Timing
 
@@ -36,7 +35,7 @@ def settle(key: Key, found: Evidence, timing: Timing, attempt: Attempt | None = 
     """Write down evidence and the exchanges it came with, and return what is known then; log what contradicts."""
     exchanges = attempt.exchanges if attempt and timing.keep_exchanges else ()
     record: Record = yield Act(lambda journal: journal.settle(key, found, timing.schedule, exchanges))
-    if contrary(record, found):
+    if contradicts(record, found):
         log(Event.CONTRADICTED, key)
     return record
 
@@ -65,27 +64,21 @@ def hand_over(record: Record, now: dt.datetime, timing: Timing) -> Steps[Record]
 
 def remembered(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:
     """Return what is recorded of an order; a refusal is raised again."""
-    if record.state is State.DECLINED and not doubtful(record):
+    if record.state is State.DECLINED and not record.in_doubt:
         raise Declined(record.reason or "refused")
     return result_of(record, kind)
-
-
-def doubtful(record: Record) -> bool:
-    """Tell whether something says that the provider has, or has paid, an order of which no money should have moved."""
-    notified = record.notified and record.state in {State.NOT_SENT, State.DECLINED}
-    return notified or (record.contradicted and record.state in NOTHING_MOVED)
 
 
 def result_of(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:
     """Return an order's record as the application knows results; what is not kept is to be asked for again."""
     known: dict[str, Any] = {name: getattr(record, name) for name in _KEPT if name in kind.result.__struct_fields__}
-    known["reason"] = explain(Why.CONTRADICTED, record.state) if doubtful(record) else record.explanation
+    known["reason"] = explain(Why.CONTRADICTED, record.state) if record.in_doubt else record.explanation
     return kind.result(
         account=record.facts.account,
         provider=record.facts.provider,
         order_id=record.facts.order_id,
         requested=record.facts.amount,
-        status=Status.UNKNOWN if doubtful(record) else status_of(record.state),
+        status=record.status,
         created_at=record.created_at,
         **known,
     )

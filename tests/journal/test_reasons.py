@@ -7,7 +7,7 @@ import pytest
 from payhub import Status
 from payhub.journal import Evidence, Journal, Source, State, Why
 from payhub.journal.reasons import explain
-from payhub.journal.states import evidence
+from payhub.journal.states import evidence_of
 from payhub.models import Payout
 
 from .making import LATER, NOW, brought, facts, found, key
@@ -41,7 +41,7 @@ def test_a_reason_is_explained(why: Why | None, reason: str | None, http_status:
 
 def test_an_answer_that_contradicts_its_order_names_the_fields() -> None:
     """What does not match is named, whatever the driver has called the reason."""
-    said = evidence(Payout(status=Status.UNKNOWN, mismatches=("paid",), reason="it says so"), Source.STATUS)
+    said = evidence_of(Payout(status=Status.UNKNOWN, mismatches=("paid",), reason="it says so"), Source.STATUS)
     assert (Why.CONTRADICTS_ORDER, None, "the answer contradicts the order: paid") == (
         said.why, said.reason, said.explanation
     )  # fmt: skip

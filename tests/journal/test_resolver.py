@@ -12,8 +12,7 @@ from payhub.accounts.registry import Registry
 from payhub.driver import Schedule
 from payhub.errors import IllegalStep
 from payhub.journal import Evidence, Key, Record, Source, State
-from payhub.journal.records import next_check, past_schedule
-from payhub.journal.records import sending as taken
+from payhub.journal.rules import next_check, past_schedule, take_for_sending
 from payhub.models import Ref
 from payhub.operations import PAYOUT as PAYOUTS
 from payhub.plans.advance import _ref
@@ -282,7 +281,7 @@ def test_a_schedule_begins_when_the_order_was_sent() -> None:
     """An order that could be sent only long after it was made has the whole schedule before it."""
     now, long_ago = dt.datetime.now(dt.UTC), dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     record = Record(facts=plain_facts(), state=State.NOT_SENT, created_at=long_ago, updated_at=long_ago)
-    sent = msgspec.structs.replace(taken(record, now, 60.0), state=State.PENDING)
+    sent = msgspec.structs.replace(take_for_sending(record, now, 60.0), state=State.PENDING)
     assert (True, now, False) == (
         past_schedule(msgspec.structs.replace(record, state=State.PENDING), now, LATER),
         sent.sent_at,

@@ -1,3 +1,4 @@
+import datetime as dt
 from collections import deque
 from collections.abc import Iterator
 
@@ -5,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 
 from payhub import Money, Payout, Status
-from payhub.journal import Evidence, Source, State
+from payhub.journal import Evidence, Record, Source, State
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.tables import tables
-from payhub.journal.states import EDGES, allowed, contradicts, evidence, state_of, status_of
+from payhub.journal.states import EDGES, NOTHING_MOVED, allowed, contradicts_state, evidence_of, state_of, status_of
 
-from .making import PREFIX
+from .making import PREFIX, facts
 
 # The state machine a second time, in words. Whoever changes it needs a migration, too: the
 # triggers of databases that are already in use know the old steps.
@@ -118,7 +119,7 @@ def test_only_what_was_not_sent_may_be_sent() -> None:
 )
 def test_what_contradicts(now: State, found: State, source: Source, expected: bool) -> None:
     """What says that the state is wrong contradicts; what says nothing, or is the create's late answer, does not."""
-    assert expected is contradicts(now, Evidence(source=source, state=found))
+    assert expected is contradicts_state(now, Evidence(source=source, state=found))
 
 
 @pytest.mark.parametrize("state", State)
@@ -146,7 +147,7 @@ def test_evidence_says_what_the_result_says() -> None:
     said: dict[str, object] = {"provider_id": "7", "provider_status": "done", "paid": paid, "credited": paid,
                                "commission": paid, "partial": True, "reason": "so"}  # fmt: skip
     expected = Evidence(source=Source.STATUS, state=State.SUCCEEDED, **said)  # type: ignore[arg-type]
-    assert expected == evidence(Payout(status=Status.SUCCEEDED, order_id="x", **said), Source.STATUS)  # type: ignore[arg-type]
+    assert expected == evidence_of(Payout(status=Status.SUCCEEDED, order_id="x", **said), Source.STATUS)  # type: ignore[arg-type]
 
 
 def test_evidence_holds_only_what_can_be_kept() -> None:
@@ -156,6 +157,22 @@ def test_evidence_holds_only_what_can_be_kept() -> None:
     assert (None, "https://x/\ufffd", "ok 4111 11** **** 1111", "no\ufffd 411111******1111") == (
         said.provider_id, said.redirect_url, said.provider_status, said.reason
     )  # fmt: skip
+
+
+# What an application is told
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("notified", [False, True])
+@pytest.mark.parametrize("contradicted", [False, True])
+def test_every_state_has_its_status_whatever_is_said(state: State, notified: bool, contradicted: bool) -> None:
+    """Only of an order of which no money should have moved, doubts change the status, and then nobody knows."""
+    now = dt.datetime.now(dt.UTC)
+    known = {"facts": facts(), "created_at": now, "updated_at": now}
+    record = Record(state=state, notified=notified, contradicted=contradicted, **known)  # type: ignore[arg-type]
+    doubted = contradicted and state in NOTHING_MOVED
+    doubted |= notified and state in {State.NOT_SENT, State.DECLINED}
+    assert (doubted, Status.UNKNOWN if doubted else status_of(state)) == (record.in_doubt, record.status)
 
 
 # The database's own refusal

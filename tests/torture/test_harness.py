@@ -22,7 +22,7 @@ if not (ROOT / "torture").is_dir():
 sys.path.insert(0, str(ROOT))  # it is not part of the wheel
 
 from payhub import Money
-from payhub.journal import Evidence, Facts, Source, State, records
+from payhub.journal import Evidence, Facts, Record, Source, State, rules
 from payhub.journal.sql import SqlJournal
 from payhub.journal.states import allowed
 from torture import __main__ as program
@@ -230,32 +230,30 @@ def believing(now: State, found: Evidence) -> bool:
 )
 def test_sequences_notice_another_table(rule: Any, words: str, tmp_path: Path) -> None:
     """A step too many or too few is found, whatever the table of the states says."""
-    with mock.patch.object(records, "allowed", rule):
+    with mock.patch.object(rules, "allowed", rule):
         (failure,) = played(tmp_path)
     assert words in failure
 
 
 def test_sequences_notice_journals_that_disagree(tmp_path: Path) -> None:
     """What one journal has and the other has not is found."""
-    with mock.patch("payhub.journal.memory.notified", lambda record, *_, **__: (record, False)):
+    deaf = mock.Mock(wraps=rules, note_notification=lambda record, *_, **__: (record, False))
+    with mock.patch("payhub.journal.memory.rules", deaf):
         (failure,) = played(tmp_path)
     assert failure.startswith("AssertionError: memory: ")
 
 
 def test_sequences_notice_what_changes_when_it_is_final(tmp_path: Path) -> None:
     """The amount that was paid stands once the status is final."""
-    true = records.applied
+    true = rules.apply
 
-    def applied(record: records.Record, found: Evidence, *rest: Any) -> tuple[records.Record, bool]:
+    def applied(record: Record, found: Evidence, *rest: Any) -> tuple[Record, bool]:
         after, contrary = true(record, found, *rest)
         if record.state in evidence.FINAL and found.paid:
             after = msgspec.structs.replace(after, paid=found.paid)
         return after, contrary
 
-    with (
-        mock.patch("payhub.journal.memory.applied", applied),
-        mock.patch("payhub.journal.sql.journal.applied", applied),
-    ):
+    with mock.patch("payhub.journal.rules.apply", applied):
         (failure,) = played(tmp_path)
     assert "paid of what is" in failure or "paid taken over" in failure
 

@@ -21,12 +21,11 @@ import msgspec
 from payhub.driver import Call, Schedule
 from payhub.errors import PayhubError
 from payhub.exchanges.reply import Reply
-from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, Why
-from payhub.journal.records import overdue_sender, sending
+from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, Why, rules
+from payhub.journal.rules import overdue_sender, take_for_sending
 from payhub.journal.sql import SqlJournal
-from payhub.journal.sql import journal as sql_journal
 from payhub.journal.sql.database import Database
-from payhub.journal.states import allowed, evidence
+from payhub.journal.states import allowed, evidence_of
 from payhub.models import Order, Phase
 from payhub.operations import OrderKind
 from payhub.plans import create
@@ -117,7 +116,7 @@ def _sent_first(account: Account, kind: OrderKind[Any, Any], order: Order) -> St
     result = account.named((yield from drive(flow, Attempt(), call_)))
     opened: Opened = yield Act(lambda journal: journal.open(facts, account.timing.lease))
     if opened.yours:
-        found = evidence(result, Source.ANSWER)
+        found = evidence_of(result, Source.ANSWER)
         yield Act(lambda journal: journal.settle(facts.key, found, account.timing.schedule))
     return result
 
@@ -150,7 +149,7 @@ def _given_twice(self: SqlJournal, facts: Facts, lease: float) -> Opened:
         return opened
     with self.database.cursor() as cursor:
         row, record = _lock(self, cursor, facts.key)
-        again = _update(self, cursor, row, record, sending(record, now, lease))
+        again = _update(self, cursor, row, record, take_for_sending(record, now, lease))
     return Opened(again, yours=True)
 
 
@@ -201,11 +200,11 @@ def _answered_and_forgotten(self: SqlJournal, notice: Notice, *_: object, **__: 
     return Noticed(1, self.find(notice.key), ask=False)
 
 
-_notified: Any = vars(sql_journal)["notified"]
+_note_notification: Any = vars(rules)["note_notification"]
 
 
 def _always_news(*arguments: Any, **_: Any) -> Any:
-    return _notified(*arguments, new=True)
+    return _note_notification(*arguments, new=True)
 
 
 def _believed(self: SqlJournal, notice: Notice, *arguments: Any, **named: Any) -> Noticed:
@@ -263,7 +262,7 @@ BUILDS = (
     ),
     Build(
         "settle ignores final states",
-        {"payhub.journal.records.allowed": _final_or_not},
+        {"payhub.journal.rules.allowed": _final_or_not},
         _sequenced,
         r"final state \w+ regressed",
     ),
@@ -293,7 +292,7 @@ BUILDS = (
     ),
     Build(
         "every repeat is a reason to ask",
-        {"payhub.journal.sql.journal.notified": _always_news},
+        {"payhub.journal.rules.note_notification": _always_news},
         _replayed,
         r"the provider was asked \d+ times, \d+ are allowed",
     ),

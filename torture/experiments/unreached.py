@@ -12,7 +12,7 @@ from torture.report import Finding
 
 ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "prepare a hub, before any order": (
-        "payhub.journal.states.<dictcomp>",
+        "payhub.journal.states.<genexpr>",
         "payhub.journal.sql.database.Database.__init__",
         "payhub.journal.sql.engine.open_engine*",
         "payhub.journal.sql.engine.placed",
@@ -34,7 +34,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "keep nothing for another process": ("payhub.journal.memory.*",),
     "only read the journal": (
         "payhub.journal.records.Noted.entry",
-        "payhub.journal.records.waits",
+        "payhub.journal.rules.waits_for_person",
         "payhub.journal.sql.database.Database.connection",
         "payhub.journal.sql.database.Database.has_tables",
         "payhub.journal.sql.journal.SqlJournal.exchanges",
@@ -51,7 +51,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.journal.sql.rows.said",
     ),
     "tidy up when nothing is under way": (
-        "payhub.journal.records.bare",
+        "payhub.journal.rules.without_personal_data",
         "payhub.journal.sql.database.Database.close",
         "payhub.journal.sql.database.Database.empty_log",
         "payhub.journal.sql.journal.SqlJournal.close",
@@ -68,8 +68,8 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "belong to PostgreSQL, which `servers` and `freezes` kill": ("payhub.journal.sql.engine._prepare_postgresql",),
     "receive notifications, where `deliveries` kills": (
         "payhub.journal.records.Notice.key",
-        "payhub.journal.records.hint",
-        "payhub.journal.records.notified*",
+        "payhub.journal.rules.judge_before_query",
+        "payhub.journal.rules.note_notification*",
         "payhub.journal.sql.journal.SqlJournal.notice*",
         "payhub.plans.receive.*",
     ),

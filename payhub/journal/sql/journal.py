@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, JournalFailed
-from payhub.journal import Noticed, Opened, Seal
+from payhub.journal import Noticed, Opened, Seal, rules
 from payhub.journal.reasons import Why, explain
 from payhub.journal.records import (
     Entry,
@@ -26,15 +26,7 @@ from payhub.journal.records import (
     Record,
     Verdict,
     Wanted,
-    applied,
     conflict,
-    givable,
-    heard_of,
-    hint,
-    notified,
-    sending,
-    verdict,
-    weighed,
 )
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.database import Database
@@ -95,7 +87,7 @@ class SqlJournal:
         """
         if (place := self._wrong_key()) is not None:
             record = self.find(facts.key)
-            if record is None or givable(record):
+            if record is None or rules.may_send(record):
                 raise ConfigurationError(explain(Why.OTHER_KEY, place))
             unknown = msgspec.structs.replace(
                 record, state=State.UNKNOWN, why=Why.OTHER_KEY, reason=place, http_status=None, mismatches=()
@@ -110,10 +102,10 @@ class SqlJournal:
             if record.facts.fingerprint != facts.fingerprint:
                 raise conflict(facts.key)
             if made and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
-                record = self._update(cursor, row, record, heard_of(record, _now()))
-            if not givable(record):
+                record = self._update(cursor, row, record, rules.known_from_notification(record, _now()))
+            if not rules.may_send(record):
                 return Opened(record, yours=False)
-            record = self._update(cursor, row, record, sending(record, _now(), lease))
+            record = self._update(cursor, row, record, rules.take_for_sending(record, _now(), lease))
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
@@ -132,7 +124,7 @@ class SqlJournal:
         with self.database.cursor() as cursor:
             row, record = self._lock(cursor, key)
             now = _now()  # read under the lock: times are in the order in which the transactions take effect
-            after, contradicts = applied(record, found, now, schedule)
+            after, contradicts = rules.apply(record, found, now, schedule)
             record = self._update(cursor, row, record, after)
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
@@ -180,7 +172,7 @@ class SqlJournal:
             # The order first, as everywhere: transactions that lock in different orders wait for each other.
             row, record = self._lock_if_known(cursor, notice.key)
             now = _now()
-            found = hint(record, notice, anew=anew)
+            found = rules.judge_before_query(record, notice, anew=anew)
             at = rows.micros(now)
             kept = {**notice.key._asdict(), "digest": notice.digest, "body": rows.as_json(notice), "verdict": found}
             new = self._statements.note.run(cursor, {**kept, "times": 1, "at": at, "last_at": at}).fetchone()
@@ -192,7 +184,7 @@ class SqlJournal:
                 found = Verdict(known)
             if record is None or found is not Verdict.WAITING:
                 return Noticed(times, record, ask=False)
-            after, ask = notified(record, now, window, lease, new=new is not None or anew)
+            after, ask = rules.note_notification(record, now, window, lease, new=new is not None or anew)
             return Noticed(times, self._update(cursor, row, record, after), ask)
 
     def weigh(self, key: Key, asked_at: dt.datetime) -> Record:
@@ -202,9 +194,9 @@ class SqlJournal:
             verdicts: list[Verdict] = []
             for number, body, last_at in self._statements.waiting.run(cursor, key._asdict()).fetchall():
                 answered = last_at <= (rows.micros(asked_at) or 0)
-                verdicts.append(verdict(record, rows.notice(body)) if answered else Verdict.WAITING)
+                verdicts.append(rules.judge(record, rows.notice(body)) if answered else Verdict.WAITING)
                 self._statements.judge.run(cursor, {"number": number, "verdict": verdicts[-1]})
-            return self._update(cursor, row, record, weighed(record, verdicts))
+            return self._update(cursor, row, record, rules.apply_verdicts(record, verdicts))
 
     def find(self, key: Key) -> Record | None:
         """Return what is known of an order."""

@@ -5,7 +5,8 @@ import datetime as dt
 import msgspec
 import sqlalchemy as sa
 
-from payhub.journal.records import Forgotten, bare
+from payhub.journal.records import Forgotten
+from payhub.journal.rules import without_personal_data
 from payhub.journal.sql import rows
 from payhub.journal.sql.tables import Tables
 from payhub.journal.states import UNFINISHED
@@ -37,7 +38,7 @@ def forget(connection: sa.Connection, t: Tables, payer: str) -> Forgotten:
             body = rows.as_json(msgspec.structs.replace(rows.notice(row.body), fields={}))
             connection.execute(t.notifications.update().where(n.id == row.id).values(body=body))
         for row in connection.execute(sa.select(v.id, v.body).where(v.order == order.id)).all():
-            body = rows.as_json(bare(rows.said(row.body)))
+            body = rows.as_json(without_personal_data(rows.said(row.body)))
             connection.execute(t.evidence.update().where(v.id == row.id).values(body=body))
         nothing = dict.fromkeys(("payer", "tail", "redirect_url", "reason"))
         connection.execute(t.orders.update().where(o.id == order.id).values(nothing))

@@ -38,9 +38,8 @@ def kind_word(text: str) -> str:
     return text
 
 
-KIND_METAVAR = f"{{{'|'.join(KINDS)}}}"
 KindArgument = Annotated[
-    str, typer.Argument(parser=kind_word, metavar=KIND_METAVAR, help="The kind of order.", show_default=False)
+    str, typer.Argument(parser=kind_word, help=f"The kind of order: {' or '.join(KINDS)}.", show_default=False)
 ]
 
 

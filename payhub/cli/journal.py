@@ -76,7 +76,7 @@ def _failures() -> Iterator[None]:
 
 @command(app)
 def prune(session: Session) -> None:
-    """Delete the exchanges that are older than `keep_exchanges` allows, of orders that are closed. May be repeated.
+    """Delete the exchanges of closed orders that are older than `keep_exchanges` allows. May be repeated.
 
     What was requested, paid and answered, when, and how it ended, is never deleted.
     """
@@ -99,7 +99,7 @@ def forget(
     *,
     payer: Annotated[str, typer.Option(metavar="ID", help="Your own id for the payer.")],
 ) -> None:
-    """Erase what is personal of a payer from closed payments. May be repeated.
+    """Erase a payer's personal data from closed payments. May be repeated.
 
     What was requested, paid and answered, when, and how it ended, is never erased.
     """

@@ -45,7 +45,7 @@ def resolve(
     *,
     outcome: Annotated[Outcome, typer.Option("--as", help="The outcome.")],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="How it was found out, and where that can be read.")],
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so.")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="The name of the person who decides.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only what would be done is shown.")] = False,
 ) -> None:
     """Record the outcome that a person found out, where the provider could not give one. The entry is permanent.

@@ -128,7 +128,9 @@ def find(
     provider_id: Annotated[
         str | None, typer.Option("--provider-id", metavar="ID", help="The provider's own id.")
     ] = None,
-    last4: Annotated[str | None, typer.Option(metavar="1111", help="The last four of the number paid to.")] = None,
+    last4: Annotated[
+        str | None, typer.Option(metavar="1111", help="The last four characters of the number that was paid to.")
+    ] = None,
     amount: Annotated[
         str | None, typer.Option(metavar="500.00", help="The amount that was requested; with --currency.")
     ] = None,
@@ -172,7 +174,7 @@ def logs(
     session: Session,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on, and show each one as it is kept.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10000, metavar="N", help="How many of the newest.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10000, metavar="N", help="How many of the newest are shown.")] = 20,
 ) -> None:
     """Show the exchanges with providers that the journal keeps, masked: the newest, and with --follow each new one.
 

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from payhub.cli.command import KIND_METAVAR, OrderArgument, command, kind_word
+from payhub.cli.command import OrderArgument, command, kind_word
 from payhub.cli.console import listed
 from payhub.cli.lookup import not_found
 from payhub.cli.session import Session, UsageError
 from payhub.masking import printable
+from payhub.operations import KINDS
 from payhub.ticket import Format, Lang, Ticket, form_of
 
 app = typer.Typer()
@@ -22,9 +23,12 @@ def ticket(  # noqa: PLR0913 - one argument for each option
     session: Session,
     order: OrderArgument,
     *,
-    account: Annotated[str | None, typer.Option(metavar="ACCOUNT", help="If several accounts have this id.")] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="ACCOUNT", help="The account, if orders of several accounts have this id.")
+    ] = None,
     kind: Annotated[
-        str | None, typer.Option(parser=kind_word, metavar=KIND_METAVAR, help="If orders of several kinds have it.")
+        str | None,
+        typer.Option(parser=kind_word, metavar="|".join(KINDS), help="The kind, if orders of several have this id."),
     ] = None,
     lang: Annotated[Lang, typer.Option(help="The language of the text.")] = "en",
     form: Annotated[

@@ -1,4 +1,4 @@
-"""Receive notifications over HTTP: as an ASGI or a WSGI application, in front of a hub."""
+"""Receive notifications over HTTP: as an ASGI or a WSGI application in front of a hub."""
 
 import inspect
 from typing import TYPE_CHECKING
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def asgi(hub: "AsyncHub | Hub", *, ask: bool = True, questions: int = 8, body_timeout: float = 10.0) -> "ASGIApp":
     """Make an ASGI application that receives notifications at `/ACCOUNT`, wherever it is mounted.
 
-    Each is verified and kept before it is answered 200; then the provider is asked, `questions` at
-    once at most, and the others are left to the sweep, as all are with `ask=False`. `body_timeout`
-    is for how many seconds a body may take to come. The calls of a `Hub` go to threads.
+    Each is verified and kept before it is answered 200; then the provider is asked. At most
+    `questions` are asked at once, and the others are left to the sweep, as all are with
+    `ask=False`. `body_timeout` is how many seconds a body may take to come. The calls of a `Hub`
+    are made in threads.
 
     Raises:
         ConfigurationError: the extra `server` is not installed.
@@ -35,8 +36,8 @@ def asgi(hub: "AsyncHub | Hub", *, ask: bool = True, questions: int = 8, body_ti
 def wsgi(hub: "Hub", *, ask: bool = True, questions: int = 8) -> "WSGIApplication":
     """Make a WSGI application that receives notifications at `/ACCOUNT`, wherever it is mounted.
 
-    See `asgi`. How long a body may take is the server's matter, and the server's thread that has
-    sent the answer asks the provider then.
+    See `asgi`. How long a body may take is up to the server. The server's thread that has sent the
+    answer then asks the provider.
 
     Raises:
         ConfigurationError: it is given an `AsyncHub`.

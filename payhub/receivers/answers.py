@@ -1,7 +1,7 @@
-"""Decide what a sender is answered, and whether to ask the provider then: the same for both receivers.
+"""What a sender is answered, and whether to ask the provider then: the same for both receivers.
 
-Whoever sends forgeries learns nothing: an account that there is not, one that takes no
-notifications and a signature that is wrong are answered alike.
+Forgers learn nothing: an account that does not exist, one that takes no notifications and a
+signature that is wrong are answered alike.
 """
 
 import contextlib
@@ -15,9 +15,14 @@ from payhub.exchanges.events import Event, log
 from payhub.masking import mask_cards
 from payhub.models import LONGEST_DELIVERY, Notification, Received
 
+METHODS = ("GET", "POST")
+
+_NOT_ALLOWED = 405
+_DIGITS = 19  # of a length; Python would take long to read much more
+
 
 class Answer(NamedTuple):
-    """Say what a sender is answered; `unread` tells that his body was not read to its end."""
+    """What a sender is answered; `unread` says that the request's body was not read to its end."""
 
     status: int
     text: str
@@ -32,31 +37,29 @@ class Answer(NamedTuple):
     def headers(self) -> Mapping[str, str]:
         """Return the headers."""
         headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(self.body))}
-        return headers | ({"Allow": ", ".join(METHODS)} if self.status == NOT_ALLOWED.status else {})
+        return headers | ({"Allow": ", ".join(METHODS)} if self.status == _NOT_ALLOWED else {})
 
-
-METHODS = ("GET", "POST")
 
 TAKEN = Answer(200, "OK")
-REFUSED = Answer(400, "not a notification that is taken here")
-NOT_ALLOWED = Answer(405, "GET or POST", unread=True)
+REFUSED = Answer(400, "not a notification that is accepted here")
+NOT_ALLOWED = Answer(_NOT_ALLOWED, "GET or POST", unread=True)
 TOO_SLOW = Answer(408, "the body did not come in time", unread=True)
 TOO_LARGE = Answer(413, "the body is too large", unread=True)
 TOO_LONG = Answer(414, "the query is too long", unread=True)
-AGAIN = Answer(503, "cannot be taken now, send it again")
+AGAIN = Answer(503, "cannot be accepted now, send it again")
 
 
 class Refusal(Exception):
-    """Refuse a request before anybody looks at what it says."""
+    """A request that is refused before anything looks at what it says."""
 
     def __init__(self, answer: Answer) -> None:
-        """Say what is answered."""
+        """Keep what is answered."""
         super().__init__(answer.text)
         self.answer = answer
 
 
 def check_head(method: str, query: bytes, length: str | None) -> None:
-    """Refuse by the head what need not be read; `length` is the announced one of the body.
+    """Refuse by the head what need not be read; `length` is what it announces of the body.
 
     Raises:
         Refusal: not a method of notifications, or too large.
@@ -65,21 +68,18 @@ def check_head(method: str, query: bytes, length: str | None) -> None:
         raise Refusal(NOT_ALLOWED)
     if len(query) > LONGEST_DELIVERY:
         raise Refusal(TOO_LONG)
-    if announced(length) > LONGEST_DELIVERY:
+    if announced_length(length) > LONGEST_DELIVERY:
         raise Refusal(TOO_LARGE)
 
 
-def announced(length: str | None) -> int:
-    """Read how long a body is to be, in bytes; what is no number is too long."""
+def announced_length(length: str | None) -> int:
+    """Read how many bytes a body is to have; what is not a number is too many."""
     text = length or "0"
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else LONGEST_DELIVERY + 1
 
 
-_DIGITS = 19
-
-
-def failed(account: str, known: Collection[str], cause: Exception) -> Answer:
-    """Log what came instead of a notification that is kept, and return what the sender is answered.
+def answer_failure(account: str, known: Collection[str], cause: Exception) -> Answer:
+    """Log why no notification was kept, and return what the sender is answered.
 
     A name that is not configured is the sender's own words, so it is not logged.
     """
@@ -98,7 +98,7 @@ def failed(account: str, known: Collection[str], cause: Exception) -> Answer:
 
 
 def _reason(cause: Exception) -> str:
-    """Give payhub's own words, which quote no secret; of any other error the place, for its words may."""
+    """Return payhub's own words, which quote no secret; of any other error the place, for its words may."""
     if isinstance(cause, PayhubError):
         return mask_cards(str(cause))
     frame = traceback.extract_tb(cause.__traceback__)[-1]
@@ -106,7 +106,7 @@ def _reason(cause: Exception) -> str:
 
 
 class Questions:
-    """Let so many questions be asked at once on account of notifications; a sweep asks the others."""
+    """The questions that notifications give reason to ask: so many at once, and the others are left to a sweep."""
 
     def __init__(self, most: int) -> None:
         """Begin with nothing asked."""
@@ -114,15 +114,15 @@ class Questions:
 
     @contextlib.contextmanager
     def about(self, received: Received | None) -> Iterator[Notification | None]:
-        """Give the notification to ask about now, if it is; what fails then is logged, for a sweep asks again."""
+        """Give the notification to ask about now, if there is one; a failure is logged, for a sweep asks again."""
         if received is None or not received.ask or not self._room.acquire(blocking=False):
             yield None
             return
-        told = received.notification
+        notification = received.notification
         try:
-            yield told
+            yield notification
         except Exception as cause:  # noqa: BLE001 - it is kept and answered, and its order is due
-            kind, reason = type(cause).__name__, _reason(cause)
-            log(Event.QUESTION_FAILED, account=told.account, kind=told.kind, error=kind, reason=reason)
+            account, kind, error = notification.account, notification.kind, type(cause).__name__
+            log(Event.QUESTION_FAILED, account=account, kind=kind, error=error, reason=_reason(cause))
         finally:
             self._room.release()

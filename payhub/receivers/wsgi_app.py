@@ -1,92 +1,93 @@
 """Receive notifications in a WSGI application: https://peps.python.org/pep-3333/."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from payhub.models import LONGEST_DELIVERY, Delivery, Received
-from payhub.receivers.answers import TAKEN, TOO_LARGE, TOO_SLOW, Questions, Refusal, announced, check_head, failed
+from payhub.receivers.answers import (
+    TAKEN,
+    TOO_LARGE,
+    TOO_SLOW,
+    Questions,
+    Refusal,
+    announced_length,
+    answer_failure,
+    check_head,
+)
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from payhub import Hub
 
+_BARE = ("CONTENT_TYPE", "CONTENT_LENGTH")  # headers that WSGI names without HTTP_
+
+
+class _Body:
+    """The body of an answer; when the server has sent it, the provider is asked."""
+
+    def __init__(self, content: bytes, hub: "Hub", received: Received | None, questions: Questions) -> None:
+        self._content = content
+        self._hub = hub
+        self._received = received
+        self._questions = questions
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._content
+
+    def close(self) -> None:
+        """Ask; the server calls this once, when the answer was sent or the sender has left."""
+        with self._questions.about(self._received) as notification:
+            if notification:
+                self._hub.advance(notification.account, notification.kind, notification.order_id)
+
 
 def application(hub: "Hub", questions: Questions, *, ask: bool) -> "WSGIApplication":
     """Make the application."""
     known = frozenset(hub.accounts)
 
-    def receiver(environ: "WSGIEnvironment", start_response: "StartResponse") -> _Answered:
-        account = _raw(environ.get("PATH_INFO", "")).decode("utf-8", "replace").removeprefix("/")
+    def receiver(environ: "WSGIEnvironment", start_response: "StartResponse") -> _Body:
+        account = _bytes(environ.get("PATH_INFO", "")).decode("utf-8", "replace").removeprefix("/")
         received: Received | None = None
         try:
-            received = hub.receive(account, _delivery(environ), ask=ask)
+            received = hub.receive(account, _read_delivery(environ), ask=ask)
             answer = TAKEN
-        except Exception as cause:  # noqa: BLE001 - whatever it is, the sender is told to send again
-            answer = failed(account, known, cause)
+        except Exception as cause:  # noqa: BLE001 - whatever it is, the sender must send again
+            answer = answer_failure(account, known, cause)
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", [*answer.headers.items()])
-        body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
-        return _Answered(body, lambda: _ask(hub, received, questions))
+        return _Body(b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body, hub, received, questions)
 
     return receiver
 
 
-def _ask(hub: "Hub", received: Received | None, questions: Questions) -> None:
-    with questions.about(received) as told:
-        if told:
-            hub.advance(told.account, told.kind, told.order_id)
-
-
-class _Answered:
-    """Be the body of an answer, and do what is to be done when the server has sent it."""
-
-    def __init__(self, body: bytes, sent: Callable[[], object]) -> None:
-        self._body = body
-        self._sent = sent
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self._body
-
-    def close(self) -> None:
-        """Be called by the server, once, when the answer was sent or its receiver has gone."""
-        self._sent()
-
-
-def _delivery(environ: "WSGIEnvironment") -> Delivery:
-    query = _raw(environ.get("QUERY_STRING", ""))
-    check_head(environ["REQUEST_METHOD"], query, environ.get("CONTENT_LENGTH"))
-    return Delivery(
-        method=environ["REQUEST_METHOD"],
-        path=_raw(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).decode("utf-8", "replace"),
-        query=query,
-        headers={_name(key): value for key, value in environ.items() if key.startswith("HTTP_") or key in _BARE},
-        body=_body(environ),
-    )
-
-
-_BARE = ("CONTENT_TYPE", "CONTENT_LENGTH")
-
-
-def _name(key: str) -> str:
-    return key.removeprefix("HTTP_").replace("_", "-").lower()
-
-
-def _raw(text: str) -> bytes:
-    """Return the bytes that a WSGI server wraps in a text."""
-    return text.encode("latin-1")
-
-
-def _body(environ: "WSGIEnvironment") -> bytes:
-    """Read what was announced; without a length only where the server says that the input ends by itself."""
-    ends = environ.get("wsgi.input_terminated")
-    most = LONGEST_DELIVERY + 1 if ends else announced(environ.get("CONTENT_LENGTH"))
+def _read_delivery(environ: "WSGIEnvironment") -> Delivery:
+    query, length = _bytes(environ.get("QUERY_STRING", "")), environ.get("CONTENT_LENGTH")
+    check_head(environ["REQUEST_METHOD"], query, length)
+    # A body without a length is read only where the server says that the input ends by itself.
+    most = LONGEST_DELIVERY + 1 if environ.get("wsgi.input_terminated") else announced_length(length)
     body = bytearray()
     try:
         while len(body) < most and (chunk := environ["wsgi.input"].read(most - len(body))):
             body += chunk
-    except OSError:  # the sender has gone, or the server has no more patience with him
+    except OSError:  # the sender has left, or the server does not wait any longer
         raise Refusal(TOO_SLOW) from None
     if len(body) > LONGEST_DELIVERY:
         raise Refusal(TOO_LARGE)
-    return bytes(body)
+    headers = {
+        key.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for key, value in environ.items()
+        if key.startswith("HTTP_") or key in _BARE
+    }
+    return Delivery(
+        method=environ["REQUEST_METHOD"],
+        path=_bytes(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).decode("utf-8", "replace"),
+        query=query,
+        headers=headers,
+        body=bytes(body),
+    )
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes that a WSGI server puts into a text."""
+    return text.encode("latin-1")

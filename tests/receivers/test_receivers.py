@@ -181,7 +181,7 @@ def test_what_could_not_be_kept_is_to_be_sent_again(
     monkeypatch.setattr(SqlJournal, "notice", fails)
     with capture_logs() as logs:
         answered = receiver.send(genuine())
-    assert (503, b"cannot be taken now, send it again") == (answered.status, answered.body)
+    assert (503, b"cannot be accepted now, send it again") == (answered.status, answered.body)
     (event,) = [each for each in logs if each["event"] == "payhub.notification_failed"]
     assert ("error", "shop", type(cause).__name__) == (event["log_level"], event["account"], event["error"])
     assert SECRET not in str(logs)

@@ -23,7 +23,7 @@ PAYER = ("--payer-id", "u-881", "--payer-ip", "203.0.113.24")
 
 
 class Done(NamedTuple):
-    """Hold what a command left behind."""
+    """What a command left behind."""
 
     code: int
     out: str

@@ -202,7 +202,7 @@ def test_doctor_compares_services(
 
 
 def test_doctor_names_the_services(payhub: Command, sandbox: Sandbox) -> None:
-    """The code of every service is told, with its kind, and of which is not active that it is not."""
+    """The code of every service is shown, with its kind, and which services are not active."""
     sandbox.configure(inactive_services=["payment_card_sbp_rub_card"])
     (check,) = [check for check in payhub("doctor", "--json").json["checks"] if check["name"] == "services"]
     count, payments, payouts, inactive = check["detail"].split("; ")
@@ -215,7 +215,7 @@ def test_doctor_names_the_services(payhub: Command, sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def shop(install: Install, write_config: Write, serve: Callable[..., RawServer]) -> Callable[..., None]:
-    """Configure an account whose provider answers as told."""
+    """Configure an account whose provider answers by a script."""
 
     def configured(*script: bytes) -> None:
         install("payhub-fake", "1.0", fake="payhub.testing.fake")

@@ -40,7 +40,7 @@ def test_no_card_number_in_the_journal(payhub: Command, sandbox: Sandbox) -> Non
 def test_creating_without_a_journal_is_warned_of(
     sandbox: Sandbox, write_config: Callable[[str], Path], arguments: tuple[str, ...], warned: bool
 ) -> None:
-    """Only who creates is told that nothing is remembered."""
+    """Only a command that creates an order warns that nothing is remembered."""
     accounts = sandbox.config.read_text("utf-8").partition("\n\n")[2]
     config = write_config(accounts.replace('"cert', f'"{sandbox.config.parent}/cert'))
     command = [str(PROGRAM), *arguments, "--config", str(config)]

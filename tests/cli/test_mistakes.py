@@ -171,7 +171,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize(("fault", "options"), UNKNOWN.values(), ids=UNKNOWN)
 def test_unknown_outcome(payhub: Command, sandbox: Sandbox, fault: str, options: dict[str, object]) -> None:
-    """When nobody can tell, the result says so, exit 4, and stderr has the command that asks."""
+    """An outcome that is unknown is the result: exit 4, and stderr has the command that asks."""
     sandbox.arm(fault, path="/v1/payout", **options)
     done = payhub(*PAYOUT, "--to-card", CARD, "--json", "--config", sandbox.config)
     assert done.code == 4

@@ -15,7 +15,7 @@ PAYOUT = ("payout", ACCOUNT, "--order-id", "po-1", "--amount", "500", "--currenc
 
 
 def received(sandbox: Sandbox, receiver: Receiver, outcome: str = "paid") -> None:
-    """Let the provider tell of a payout's end, and receive it."""
+    """Receive a notification of how a payout ended."""
     before = len(receiver.received())
     sandbox.settle("payout", "po-1", outcome)
     sandbox.notify("payout", "po-1", to=receiver.url)
@@ -25,25 +25,26 @@ def received(sandbox: Sandbox, receiver: Receiver, outcome: str = "paid") -> Non
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Serve the endpoint that the provider tells."""
+    """Serve the endpoint to which the provider sends."""
     with receiving() as receiver:
         yield receiver
 
 
 @pytest.fixture
-def told(payhub: Command, sandbox: Sandbox, receiver: Receiver) -> None:
-    """Have one payout, of whose success a notification was received, and nobody asked yet."""
+def received_one(payhub: Command, sandbox: Sandbox, receiver: Receiver) -> None:
+    """Have one payout whose notification was received, while the provider was not asked yet."""
     assert 0 == payhub(*PAYOUT).code
     received(sandbox, receiver)
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("received_one")
 def test_notifications_are_listed(payhub: Command) -> None:
     """Each is a line, with what it says, how often it came, and its verdict."""
     shown, done = payhub("notifications", "list"), payhub("notifications", "list", "--json")
-    (told,) = done.json["notifications"]
+    (listed,) = done.json["notifications"]
     assert re.search(rf"1 +\d{{4}}-\S+ \S+ +{ACCOUNT} +payout +po-1 +paid +1 +waiting", shown.out)
-    assert (told["number"], told["order_id"], told["verdict"], told["times"]) == (1, "po-1", "waiting", 1)
+    expected = {"number": 1, "order_id": "po-1", "verdict": "waiting", "times": 1}
+    assert expected.items() <= listed.items()
     assert [[], ["po-1"]] == [
         [each["order_id"] for each in payhub("notifications", "list", "--order", o, "--json").json["notifications"]]
         for o in ("po-2", "po-1")
@@ -56,17 +57,17 @@ def test_no_notification_is_no_error(payhub: Command, sandbox: Sandbox) -> None:
     assert (0, "none\n") == (done.code, done.out)
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("received_one")
 def test_resolve_shows_the_notification_that_contradicts(payhub: Command, sandbox: Sandbox) -> None:
     """Where no answer but a notification speaks against an order, it is what a person is shown."""
     sandbox.arm("body", path="/v1/payout/status", body={"payment_status": "fail"})
     payhub("check", ACCOUNT, "payout", "po-1")
-    told = ("--as", "failed", "--reason", "told so", "--by", "Anna")
-    denial = payhub("resolve", ACCOUNT, "payout", "po-1", *told, "--json").json["contradicted_by"]
+    decision = ("--as", "failed", "--reason", "told so", "--by", "Anna")
+    denial = payhub("resolve", ACCOUNT, "payout", "po-1", *decision, "--json").json["contradicted_by"]
     assert ("notification", "succeeded", "paid") == (denial["source"], denial["state"], denial["provider_status"])
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("received_one")
 def test_one_notification_is_shown(payhub: Command) -> None:
     """With its signed fields, masked: the description may hold anything."""
     shown, done = payhub("notifications", "show", "1"), payhub("notifications", "show", "1", "--json")
@@ -75,9 +76,9 @@ def test_one_notification_is_shown(payhub: Command) -> None:
     assert '"payment_status":"paid"' in shown.out
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("received_one")
 def test_replaying_asks_the_provider(payhub: Command, sandbox: Sandbox) -> None:
-    """It believes nothing: the provider's answer settles the order, and the notification with it."""
+    """Only the provider's answer settles the order, and the notification with it."""
     done = payhub("notifications", "replay", "1", "--json")
     assert (0, "succeeded", "confirmed") == (done.code, done.json["status"], done.json["verdict"])
     assert 1 == sandbox.requests("/v1/payout/status")
@@ -86,9 +87,9 @@ def test_replaying_asks_the_provider(payhub: Command, sandbox: Sandbox) -> None:
     assert "notification: confirmed" in again.out
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("received_one")
 def test_the_story_of_an_order_has_its_notifications(payhub: Command) -> None:
-    """Trace tells what was heard of an order among what was asked."""
+    """Trace shows notifications of an order among what was asked."""
     shown, done = payhub("trace", "po-1"), payhub("trace", "po-1", "--json")
     assert "number 1: paid, paid 500.00 RUB: waiting" in shown.out
     assert ["attempt", "exchange", "evidence", "notification"] == [each["what"] for each in done.json["story"]]

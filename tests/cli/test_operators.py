@@ -33,7 +33,7 @@ def shown_to_people(time: str) -> str:
 
 
 def cut(payhub: Command, sandbox: Sandbox, order_id: str = "po-1") -> None:
-    """Make a payout that the provider accepts without anybody here knowing."""
+    """Make a payout that the provider accepts while its answer is lost."""
     sandbox.arm("cut_after_accepting", path="/v1/payout", exact=True)
     assert payhub(*payout(order_id)).code == 4
 
@@ -129,7 +129,7 @@ def without_file(sandbox: Sandbox) -> Path:
 def test_the_first_order_makes_the_journal(
     payhub: Command, without_file: Path, command: tuple[str, ...], made: bool
 ) -> None:
-    """Who creates makes SQLite's file; who asks the provider needs none, and makes none."""
+    """A command that creates an order creates SQLite's file; one that asks the provider does without."""
     done = payhub(*command)
     assert (done.code, done.err, without_file.exists()) == (0, "", made)
 
@@ -147,7 +147,7 @@ def test_a_watch_waits_for_the_first_order(payhub: Command, sandbox: Sandbox, wi
 
 
 def test_a_watch_that_waits_can_be_stopped(without_file: Path) -> None:
-    """While it waits it ends at once when it is told to, and makes no file."""
+    """While it waits, a signal ends it at once, and no file is created."""
     with start("sweep", "--watch", "3600", "--json") as running:
         assert running.stderr
         running.stderr.readline()
@@ -159,7 +159,7 @@ def test_a_watch_that_waits_can_be_stopped(without_file: Path) -> None:
 
 
 def test_unknown_orders_are_exit_5(payhub: Command, sandbox: Sandbox) -> None:
-    """An order of which nobody knows what became is listed, for a person and for a program: exit 5."""
+    """An order whose outcome is unknown is listed, for a person and for a program: exit 5."""
     cut(payhub, sandbox)
     shown, done = payhub("unknown"), payhub("unknown", "--json")
     assert shown.code == done.code == 5
@@ -176,7 +176,7 @@ def test_unknown_orders_are_exit_5(payhub: Command, sandbox: Sandbox) -> None:
 
 
 def test_a_failure_that_the_provider_denies_waits_for_a_person(payhub: Command, sandbox: Sandbox) -> None:
-    """It is listed and told as unknown, whatever was said of it, until somebody has looked and confirms it."""
+    """It is listed, and returned as unknown, until a person has looked and confirms it."""
     cut(payhub, sandbox)
     said = ("resolve", ACCOUNT, "payout", "po-1", "--as", "failed", "--reason", "told so", "--by", "Anna", "--yes")
     assert (payhub(*said).code, payhub("unknown").code) == (0, 0)
@@ -207,7 +207,7 @@ def test_no_unknown_orders_are_exit_0(payhub: Command, sandbox: Sandbox) -> None
 def test_more_unknown_orders_than_are_listed(
     payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest are listed, and it is said that there are more."""
+    """The oldest are listed, and the answer says that there are more."""
     monkeypatch.setattr("payhub.cli.unsettled.MAX_LISTED", 1)
     for order_id in ("po-1", "po-2"):
         cut(payhub, sandbox, order_id)
@@ -248,7 +248,7 @@ def test_check_asks_and_keeps_the_answer(payhub: Command, sandbox: Sandbox) -> N
 
 
 def test_check_of_an_order_that_was_not_sent(payhub: Command, sandbox: Sandbox) -> None:
-    """An order that did not leave this machine is failed, and it is said that it may be created again: then it is."""
+    """An order that did not leave this machine is failed; the answer says that it may be created again, and it may."""
     sandbox.arm("refuse", seconds=None)
     assert payhub(*payout("po-1")).code == 3
     done = payhub("check", ACCOUNT, "payout", "po-1")
@@ -284,20 +284,20 @@ def test_check_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -
 
 @pytest.mark.parametrize("command", ["check", "resolve", "trace", "ticket"])
 def test_an_id_of_another_order(payhub: Command, sandbox: Sandbox, command: str) -> None:
-    """Who gives the provider's id, or the other kind, is told what the journal has."""
+    """For the provider's id, or the other kind, the message says what the journal has."""
     given = payhub(*payout("po-1"), "--json").json["provider_id"]
-    told = NEED_A_JOURNAL | {"ticket": ("po-1",)}
-    by_provider = payhub(command, *(given if word == "po-1" else word for word in told[command]))
+    arguments = (NEED_A_JOURNAL | {"ticket": ("po-1",)})[command]
+    by_provider = payhub(command, *(given if word == "po-1" else word for word in arguments))
     hint = f"; it is the provider's id of an order, see: payhub find --provider-id {given}\n"
     assert by_provider.err.endswith(hint)
-    if "payout" in told[command]:
-        other = payhub(command, *("payment" if word == "payout" else word for word in told[command]))
+    if "payout" in arguments:
+        other = payhub(command, *("payment" if word == "payout" else word for word in arguments))
         known = f"the journal of account {ACCOUNT!r} has no payment 'po-1'; with this id it has: payout of {ACCOUNT}"
         assert (other.code, other.err) == (2, f"payhub: {known}\n")
 
 
 def test_check_says_what_the_provider_answered(payhub: Command, sandbox: Sandbox) -> None:
-    """The answer to the question that was just asked is told, in the provider's word, to a person and a program."""
+    """The answer to the question that was just asked is shown in the provider's word, to a person and a program."""
     payhub(*payout("po-1"))
     shown, done = (payhub("check", ACCOUNT, "payout", "po-1", *form) for form in ((), ("--json",)))
     assert "state: pending\nasked: the provider says wait\n" in shown.out
@@ -321,7 +321,7 @@ SAID = {
 
 @pytest.mark.parametrize("fate", WITHOUT_RESULT)
 def test_check_says_that_it_asked_without_result(payhub: Command, sandbox: Sandbox, fate: str) -> None:
-    """Where nothing was learnt it is said why, and that nothing follows from it: the order stays as it was."""
+    """Without a result the answer says why, and that nothing follows from it: the order stays as it was."""
     cut(payhub, sandbox)
     fault, options = WITHOUT_RESULT[fate]
     sandbox.arm(fault, **options)
@@ -331,7 +331,7 @@ def test_check_says_that_it_asked_without_result(payhub: Command, sandbox: Sandb
 
 
 def test_check_of_a_closed_order_has_no_answer(payhub: Command, sandbox: Sandbox) -> None:
-    """An earlier answer is not told as one of now."""
+    """An earlier answer is not shown as one of now."""
     payhub(*payout("po-1"))
     sandbox.settle("payout", "po-1")
     first, second = (payhub("check", ACCOUNT, "payout", "po-1", "--json").json["answer"] for _ in range(2))
@@ -339,7 +339,7 @@ def test_check_of_a_closed_order_has_no_answer(payhub: Command, sandbox: Sandbox
 
 
 def test_an_order_that_is_being_sent(payhub: Command, sandbox: Sandbox) -> None:
-    """Who checks or resolves it is told until when its sender has to report."""
+    """Checking or resolving it shows until when its sender has to report."""
     facts = Facts(
         account=ACCOUNT, provider="alikassa", kind="payout", order_id="po-1", amount=Money("500", "RUB"),
         method="card", fingerprint="of-po-1",
@@ -367,7 +367,7 @@ def test_resolve_only_shows_what_it_would_do(payhub: Command, sandbox: Sandbox) 
     assert "would become failed" in " ".join(shown.out.split())
     assert "Nothing was changed. With --yes it is recorded." in shown.out
     assert payhub("unknown").code == 5
-    assert {told["what"] for told in payhub("trace", "po-1", "--json").json["story"]} == {
+    assert {entry["what"] for entry in payhub("trace", "po-1", "--json").json["story"]} == {
         "attempt",
         "exchange",
         "evidence",
@@ -376,7 +376,7 @@ def test_resolve_only_shows_what_it_would_do(payhub: Command, sandbox: Sandbox) 
 
 @pytest.mark.parametrize("form", [(), ("--yes",)], ids=["dry run", "yes"])
 def test_resolve_shows_the_facts_of_the_order(payhub: Command, sandbox: Sandbox, form: tuple[str, ...]) -> None:
-    """What was asked, how it is paid, when, and why it is as it is: nobody settles an order that he does not see."""
+    """What was requested, how it is paid, when, and why it is as it is: nobody decides about an order unseen."""
     cut(payhub, sandbox)
     order = payhub(*RESOLVE, "--json").json["order"]
     assert (order["method"], order["tail"]) == ("card", "1111")
@@ -392,7 +392,7 @@ def test_resolve_shows_the_facts_of_the_order(payhub: Command, sandbox: Sandbox,
 
 
 def test_resolve_shows_what_contradicts(payhub: Command, sandbox: Sandbox) -> None:
-    """Who confirms a failure sees what the provider said against it, and what the application gets from then on."""
+    """Before confirming a failure, what the provider said against it is shown, and what the application gets then."""
     cut(payhub, sandbox)
     payhub(*RESOLVE, "--yes")
     sandbox.settle("payout", "po-1")
@@ -409,7 +409,7 @@ def test_resolve_shows_what_contradicts(payhub: Command, sandbox: Sandbox) -> No
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
 def test_resolve_is_done_and_kept(payhub: Command, sandbox: Sandbox, outcome: str) -> None:
-    """With `--yes` the order has the outcome that a person found out, with reason and name; nobody is called."""
+    """With `--yes` the order has the outcome that a person found out, with reason and name; nothing is sent."""
     cut(payhub, sandbox)
     calls = sandbox.requests("/v1/payout/status")
     done = payhub(*RESOLVE, "--as", outcome, "--yes")
@@ -423,7 +423,7 @@ def test_resolve_is_done_and_kept(payhub: Command, sandbox: Sandbox, outcome: st
 
 @pytest.mark.parametrize("form", [(), ("--yes",)], ids=["dry run", "yes"])
 def test_resolve_of_an_order_that_is_settled(payhub: Command, sandbox: Sandbox, form: tuple[str, ...]) -> None:
-    """Only an order that is unknown or needs attention is a person's to settle; the dry run says so: exit 3."""
+    """Only an order that is unknown or needs attention can be resolved; the dry run says so: exit 3."""
     payhub(*payout("po-1"))
     done = payhub(*RESOLVE, *form)
     why = "an order that is pending is not an operator's to make failed"
@@ -439,7 +439,7 @@ def test_resolve_of_an_order_that_is_settled(payhub: Command, sandbox: Sandbox, 
     ],
 )
 def test_resolve_says_what_to_do_instead(payhub: Command, sandbox: Sandbox, state: str, instead: str) -> None:
-    """Who may not settle an order is told what to do with it."""
+    """Where an order cannot be resolved, the message says what to do with it."""
     if state == "not_sent":
         sandbox.arm("refuse", seconds=None)
     payhub(*payout("po-1"))
@@ -477,10 +477,10 @@ def test_no_card_number_in_what_an_operator_says(payhub: Command, sandbox: Sandb
     """A card number in a reason or a name is truncated before it is kept."""
     cut(payhub, sandbox)
     done = payhub(*RESOLVE, "--reason", f"card {CARD}", "--by", f"Anna {CARD}", "--yes", "--json")
-    told = payhub("trace", "po-1")
+    trace = payhub("trace", "po-1")
     kept = b"".join(path.read_bytes() for path in sandbox.config.parent.glob("payhub.db*"))
     assert done.json["reason"] == "card 411111******1111"
-    assert CARD not in done.out + told.out
+    assert CARD not in done.out + trace.out
     assert CARD.encode() not in kept
 
 
@@ -494,18 +494,18 @@ def test_resolve_for_another_account(payhub: Command, sandbox: Sandbox) -> None:
 
 
 def test_trace_tells_the_story_in_order(payhub: Command, sandbox: Sandbox) -> None:
-    """An order's story is its attempt, its exchanges, its evidence and what was said by whom, each at its time."""
+    """An order's story is its attempt, its exchanges, its evidence and what operators did, each at its time."""
     cut(payhub, sandbox)
     sandbox.arm("html", path="/v1/payout/status", times=5)
     payhub("check", ACCOUNT, "payout", "po-1")
     payhub(*RESOLVE, "--yes")
     done = payhub("trace", "po-1", "--json")
     story = done.json["story"]
-    whats = [told["what"] for told in story]
+    whats = [entry["what"] for entry in story]
     assert (whats[:3], whats[-1]) == (["attempt", "exchange", "evidence"], "act")
-    assert [told["at"] for told in story] == sorted(told["at"] for told in story)
+    assert [entry["at"] for entry in story] == sorted(entry["at"] for entry in story)
     assert story[1]["exchange"]["request"]["number"] == "411111******1111"
-    assert [told["source"] for told in story if told["what"] == "evidence"][:2] == ["answer", "status query"]
+    assert [entry["source"] for entry in story if entry["what"] == "evidence"][:2] == ["answer", "status query"]
     shown = payhub("trace", "po-1").out
     assert f"payout po-1 of {ACCOUNT}, 500.00 RUB by card: failed\n" in shown
     assert re.search(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC  attempt ", shown)
@@ -529,12 +529,12 @@ def test_trace_flags_what_contradicts(payhub: Command, sandbox: Sandbox) -> None
 
 
 def test_trace_counts_the_same_answer(payhub: Command, sandbox: Sandbox) -> None:
-    """The same answer again takes no room: it is counted, and told when it came last."""
+    """The same answer again takes no room: it is counted, with the time when it came last."""
     payhub(*payout("po-1"))
     for _ in range(3):
         payhub("check", ACCOUNT, "payout", "po-1")
     story = payhub("trace", "po-1", "--json").json["story"]
-    (said,) = (told for told in story if told.get("times") == 3)
+    (said,) = (entry for entry in story if entry.get("times") == 3)
     assert said["at"] <= story[-1]["at"] <= said["last_at"]  # the newest is the third question
     last = shown_to_people(said["last_at"]).partition(" ")[2]
     assert f"status query: pending (provider: wait), 3 times, last {last}" in " ".join(
@@ -543,7 +543,7 @@ def test_trace_counts_the_same_answer(payhub: Command, sandbox: Sandbox) -> None
 
 
 def test_trace_of_a_payment_and_a_payout_with_one_id(payhub: Command, sandbox: Sandbox) -> None:
-    """Both are told, and each line says which one it is about."""
+    """Both are shown, and each line says which one it is about."""
     payhub(*payout("x-1"))
     pay = ("--order-id", "x-1", "--amount", "5", "--currency", "RUB", "--method", "card")
     payhub("pay", ACCOUNT, *pay, *PAYER)
@@ -566,10 +566,10 @@ def test_times_are_utc_wherever_the_machine_stands(
         )
     )  # fmt: skip
     times = re.findall(r"\b(\d{4}-\d\d-\d\d)[T ]+(\d\d:\d\d:\d\d)", shown)
-    told = [dt.datetime.fromisoformat(f"{day}T{time}+00:00") for day, time in times]
-    assert (len(told) > 20, "+09:00" in shown) == (True, False)
-    soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)  # when the provider is asked next is told, too
-    assert [] == [time for time in told if not begun <= time <= soon]
+    found = [dt.datetime.fromisoformat(f"{day}T{time}+00:00") for day, time in times]
+    assert (len(found) > 20, "+09:00" in shown) == (True, False)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)  # also the time when the provider is asked next
+    assert [] == [time for time in found if not begun <= time <= soon]
 
 
 def test_trace_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:
@@ -614,7 +614,7 @@ def eager(
 
 @pytest.fixture
 def orders(payhub: Command, sandbox: Sandbox, eager: Path) -> None:
-    """Have two payouts that are paid without anybody here knowing."""
+    """Have two payouts that are paid while the answers to their creation were lost."""
     for order_id in ("po-1", "po-2"):
         cut(payhub, sandbox, order_id)
         sandbox.settle("payout", order_id)
@@ -641,7 +641,7 @@ def test_sweep_says_what_became_of_each(payhub: Command) -> None:
 
 @pytest.mark.usefixtures("orders")
 def test_sweep_of_orders_that_cannot_be_asked_about(payhub: Command, eager: Path) -> None:
-    """Orders of an account that is gone are said to be left: exit 3, and they are due again later."""
+    """Orders of an account that is gone are counted: exit 3, and they are due again later."""
     eager.write_text(eager.read_text("utf-8").replace(ACCOUNT, "another"), "utf-8")
     shown, done = payhub("sweep", "--limit", "1"), payhub("sweep", "--json")
     assert (shown.code, shown.out) == (3, "1 could not be asked about, see stderr\n")
@@ -692,7 +692,7 @@ def test_a_watch_finishes_the_order_at_hand(payhub: Command, sandbox: Sandbox, n
 
 @pytest.mark.usefixtures("orders")
 def test_a_watch_goes_on(payhub: Command, sandbox: Sandbox) -> None:
-    """A watch asks about all that is due, in sweeps of its limit, waits, and ends at once when it is told to."""
+    """A watch asks about all that is due, in sweeps of its limit, waits, and ends at once after a signal."""
     with start("sweep", "--watch", "3600", "--limit", "1", "--json") as running:
         wait_for(lambda: sandbox.requests("/v1/payout/status") == 2)
         wait_for(lambda: payhub("unknown").code == 0)
@@ -757,7 +757,7 @@ def test_init_in_a_directory_that_is_not_there(payhub: Command, write_config: Wr
 
 
 def test_tables_that_are_gone(payhub: Command, configured: Path) -> None:
-    """A table that somebody dropped is named, and not taken for made: exit 3."""
+    """A table that was dropped is named, and not created anew: exit 3."""
     payhub("journal", "init")
     with contextlib.closing(sqlite3.connect(configured)) as database:
         database.execute("DROP TABLE pay_acts")

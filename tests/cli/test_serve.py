@@ -1,4 +1,4 @@
-"""`payhub serve` receives notifications by real HTTP, asks, sweeps if told to, and stops without dropping anything."""
+"""`payhub serve` receives notifications over real HTTP, asks, can sweep, and stops without dropping anything."""
 
 import contextlib
 import functools
@@ -29,7 +29,7 @@ STATUS = "/v1/payout/status"
 
 
 class Serving:
-    """Know a running `payhub serve`."""
+    """A running `payhub serve`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -40,20 +40,20 @@ class Serving:
         return self.process.stdout.readline()
 
     @functools.cached_property
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """Read what it says to a program, once."""
-        told: dict[str, Any] = json.loads(self.line())
-        return told
+        report: dict[str, Any] = json.loads(self.line())
+        return report
 
     @property
     def url(self) -> str:
-        return str(self.told["url"])
+        return str(self.report["url"])
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=60)
 
     def refuses(self) -> bool:
-        """Tell whether nobody is let in any more."""
+        """Tell whether no more connections are accepted."""
         try:
             self.connect().close()
         except ConnectionRefusedError:
@@ -74,7 +74,7 @@ def served(*options: str, form: tuple[str, ...] = ("--json",)) -> Iterator[Servi
     with start("serve", "--port", "0", *form, *options) as process:
         try:
             running = Serving(process)
-            assert not form or running.told
+            assert not form or running.report
             yield running
         finally:
             process.kill()
@@ -82,7 +82,7 @@ def served(*options: str, form: tuple[str, ...] = ("--json",)) -> Iterator[Servi
 
 @pytest.fixture
 def payout(payhub: Command, sandbox: Sandbox) -> Delivery:
-    """Have a payout that is paid, and the notification of it, which nobody has received yet."""
+    """Have a payout that is paid, and its notification, which was not received yet."""
     assert 0 == payhub(*PAYOUT).code
     sandbox.settle("payout", "po-1")
     with receiving() as receiver:
@@ -122,10 +122,10 @@ def test_the_provider_tells_and_the_order_is_settled(payhub: Command, sandbox: S
         payhub(*PAYOUT, "--notify-url", f"{running.url}/{ACCOUNT}")
         sandbox.settle("payout", "po-1")
         wait_for(lambda: state(payhub) == "succeeded")
-        (told,) = payhub("notifications", "list", "--json").json["notifications"]
+        (listed,) = payhub("notifications", "list", "--json").json["notifications"]
         done = running.ended(signal.SIGTERM)
     assert (0, "", "") == done
-    assert ("paid", "confirmed", 1) == (told["provider_status"], told["verdict"], sandbox.requests(STATUS))
+    assert ("paid", "confirmed", 1) == (listed["provider_status"], listed["verdict"], sandbox.requests(STATUS))
     assert [200] == [sent.answer for sent in sandbox.notifications("payout", "po-1")]
 
 
@@ -136,7 +136,7 @@ def test_what_a_program_is_told(sandbox: Sandbox) -> None:
         done = running.ended(signal.SIGINT)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", running.url)
     expected = {"url": running.url, "accounts": [ACCOUNT], "sweep": False, "pid": running.process.pid}
-    assert (expected, 0, "") == (running.told, done.code, done.out)
+    assert (expected, 0, "") == (running.report, done.code, done.out)
     assert set(expected) == set(sample("payhub serve"))
 
 
@@ -153,7 +153,7 @@ def test_what_a_person_is_told(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_request_under_way_is_answered(payhub: Command, payout: Delivery, number: int) -> None:
-    """A signal in the middle of a request: nobody new is let in, this one is answered and asked about, exit 0."""
+    """A signal in the middle of a request: no more are accepted, this one is answered and asked about, exit 0."""
     with served() as running, begun(running, payout) as connection:
         running.process.send_signal(number)
         wait_for(running.refuses)
@@ -176,15 +176,15 @@ def test_a_question_under_way_is_ended(payhub: Command, sandbox: Sandbox, payout
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_stops_at_once(payout: Delivery, number: int) -> None:
-    """Whoever cannot wait need not: the process ends by the signal."""
+    """A second signal ends the process without waiting."""
     with served() as running, begun(running, payout):
         running.process.send_signal(number)
         wait_for(running.refuses)
         assert -number == running.ended(number).code
 
 
-def test_it_sweeps_when_told_to(payhub: Command, sandbox: Sandbox) -> None:
-    """With `--sweep` orders that are due are asked about although nobody tells anything; exit 0."""
+def test_it_sweeps_with_the_option(payhub: Command, sandbox: Sandbox) -> None:
+    """With `--sweep` orders that are due are asked about, also without a notification; exit 0."""
     payhub(*PAYOUT)
     sandbox.settle("payout", "po-1")
     with contextlib.closing(sqlite3.connect(sandbox.config.with_name("payhub.db"))) as database:
@@ -193,11 +193,11 @@ def test_it_sweeps_when_told_to(payhub: Command, sandbox: Sandbox) -> None:
     with served("--sweep") as running:
         wait_for(lambda: state(payhub) == "succeeded")
         done = running.ended(signal.SIGTERM)
-    assert (True, (0, "", "")) == (running.told["sweep"], done)
+    assert (True, (0, "", "")) == (running.report["sweep"], done)
 
 
 def test_it_needs_a_journal_that_lasts(payhub: Command, write_config: Callable[[str], Path]) -> None:
-    """What is kept in memory is not kept: exit 2."""
+    """A journal in memory is refused: exit 2."""
     write_config('[accounts.alikassa-rub]\nprovider = "alikassa"\n')
     done = payhub("serve", "--port", "0")
     words = 'this command needs a journal in a database: set url = "sqlite:///payhub.db" under [journal]'
@@ -228,13 +228,13 @@ def test_without_the_extra(payhub: Command, sandbox: Sandbox, monkeypatch: pytes
 
 
 async def nothing(_scope: object, _receive: object, send: Callable[..., object]) -> None:
-    """Be an application that takes everything."""
+    """Answer every request with 204, as an application."""
     await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[misc]
     await send({"type": "http.response.body"})  # type: ignore[misc]
 
 
 def test_a_head_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who connects and says nothing, or something now and then, is cut off; also after a whole request."""
+    """A connection on which nothing comes, or too little, is closed; also after a whole request."""
     monkeypatch.setattr(serving, "HEAD_TIMEOUT", 0.3)
     request = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
     with serving.Server(nothing, "127.0.0.1", 0) as running:

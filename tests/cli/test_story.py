@@ -26,9 +26,9 @@ def ids(payhub: Command, *arguments: str) -> list[str]:
 def test_an_order_is_found_by_what_a_customer_knows(payhub: Command, sandbox: Sandbox) -> None:
     """The last four, amount and day, for a person and for a program."""
     payhub(*PAYOUT)
-    told = ("--last4", "1111", "--amount", "500", "--currency", "RUB", "--day", TODAY)
-    shown = payhub("find", *told)
-    assert (0, ["po-1"]) == (shown.code, ids(payhub, *told))
+    criteria = ("--last4", "1111", "--amount", "500", "--currency", "RUB", "--day", TODAY)
+    shown = payhub("find", *criteria)
+    assert (0, ["po-1"]) == (shown.code, ids(payhub, *criteria))
     for words in ("po-1", "card …1111", "500.00 RUB"):
         assert words in shown.out
     assert CARD not in shown.out
@@ -90,7 +90,7 @@ def test_the_newest_exchanges_are_shown(payhub: Command, sandbox: Sandbox) -> No
 
 
 def test_exchanges_are_followed(payhub: Command, sandbox: Sandbox) -> None:
-    """Each is shown when it is kept, whoever made it; Ctrl-C ends it."""
+    """Each is shown when it is kept, also one of another process; Ctrl-C ends it."""
     payhub(*PAYOUT)
     with start("logs", "--follow", "--json", "--config", sandbox.config) as running:
         assert running.stdout
@@ -98,8 +98,8 @@ def test_exchanges_are_followed(payhub: Command, sandbox: Sandbox) -> None:
         payhub("check", ACCOUNT, "payout", "po-1")
         second = json.loads(running.stdout.readline())
         done = interrupted(running)
-    told = [each["exchange"]["operation"] for each in (first, second)]
-    assert (["create_payout", "fetch_payout"], "") == (told, done.out)
+    operations = [each["exchange"]["operation"] for each in (first, second)]
+    assert (["create_payout", "fetch_payout"], "") == (operations, done.out)
 
 
 # journal prune and forget
@@ -136,7 +136,7 @@ def test_without_a_term_nothing_is_pruned(payhub: Command) -> None:
 
 
 def test_a_payer_is_forgotten(payhub: Command, sandbox: Sandbox) -> None:
-    """When the payment is closed; the money facts stay."""
+    """When the payment is closed; the facts of money stay."""
     payhub(*PAYMENT)
     waiting = payhub("journal", "forget", "--payer", "u-881", "--json")
     assert {"forgotten": 0, "open": 1} == waiting.json
@@ -144,14 +144,14 @@ def test_a_payer_is_forgotten(payhub: Command, sandbox: Sandbox) -> None:
     payhub("check", ACCOUNT, "payment", "in-1")
     done = payhub("journal", "forget", "--payer", "u-881")
     assert (0, True) == (done.code, done.out.startswith("1 orders: "))
-    told = payhub("trace", "in-1", "--json").json
+    trace = payhub("trace", "in-1", "--json").json
     assert ("succeeded", "3000.00", []) == (
-        told["orders"][0]["state"], told["orders"][0]["paid"]["amount"], exchanges(payhub, "in-1")
+        trace["orders"][0]["state"], trace["orders"][0]["paid"]["amount"], exchanges(payhub, "in-1")
     )  # fmt: skip
 
 
 def test_a_payer_whom_the_journal_does_not_have(payhub: Command, sandbox: Sandbox) -> None:
-    """A mistyped id is not told as a payer who was forgotten."""
+    """A mistyped id is not counted as a payer who was forgotten."""
     payhub(*PAYMENT)
     done, counted = (payhub("journal", "forget", "--payer", "u-818", *form) for form in ((), ("--json",)))
     words = "nothing was erased: the journal has no payment of this payer, or they were erased before"
@@ -161,7 +161,7 @@ def test_a_payer_whom_the_journal_does_not_have(payhub: Command, sandbox: Sandbo
 
 @pytest.mark.usefixtures("sandbox")
 def test_nobody_is_forgotten_with_another_key(payhub: Command, sandbox: Sandbox) -> None:
-    """With another key than the journal's no payer would be found: it is said, and not that there is none."""
+    """With another key than the journal's no payer would be found: the message says so, and not that there is none."""
     payhub(*PAYMENT)
     sandbox.config.with_name("payhub.key").write_text("another")
     done = payhub("journal", "forget", "--payer", "u-881")

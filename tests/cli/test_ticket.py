@@ -24,7 +24,7 @@ def pay(order_id: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def unknown(payhub: Command, sandbox: Sandbox) -> None:
-    """Have a payout of which nobody knows what became."""
+    """Have a payout whose outcome is unknown."""
     cut(payhub, sandbox)
 
 
@@ -118,7 +118,7 @@ MISTAKES = {
 @pytest.mark.usefixtures("unknown")
 @pytest.mark.parametrize(("options", "words"), MISTAKES.values(), ids=MISTAKES)
 def test_mistakes(payhub: Command, tmp_path: Path, options: tuple[str, ...], words: str) -> None:
-    """What cannot be done is said in one line: exit 2, and no file."""
+    """What cannot be done is refused in one line: exit 2, and no file."""
     done = payhub("ticket", "po-1", *options)
     assert (2, "", f"payhub: {words}\n", []) == (done.code, done.out, done.err, list(tmp_path.iterdir()))
 
@@ -150,7 +150,7 @@ def test_a_payment_and_a_payout_with_one_id(payhub: Command, sandbox: Sandbox) -
 
 @pytest.mark.usefixtures("unknown")
 def test_an_internal_ticket(payhub: Command, tmp_path: Path) -> None:
-    """An internal ticket tells what operators did, says that it is internal, and so does its file's name."""
+    """An internal ticket shows what operators did, says that it is internal, and so does its file's name."""
     resolve = ("resolve", ACCOUNT, "payout", "po-1", "--as", "failed", "--reason", "by phone", "--by", "Anna", "--yes")
     payhub(*resolve)
     ours, theirs = payhub("ticket", "po-1", "--internal").out, payhub("ticket", "po-1").out

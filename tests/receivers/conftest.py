@@ -59,7 +59,7 @@ def eventually(happened: Callable[[], bool]) -> None:
 
 
 class Answered(NamedTuple):
-    """Hold an answer."""
+    """An answer."""
 
     status: int
     headers: dict[str, str]
@@ -67,7 +67,7 @@ class Answered(NamedTuple):
 
 
 class Deaf:
-    """Be a driver that takes no notifications: the fake one without that hook."""
+    """A driver that takes no notifications: the fake one without that hook."""
 
     @hookimpl
     def payhub_provider(self) -> ProviderInfo:
@@ -75,7 +75,7 @@ class Deaf:
 
 
 class Seen:
-    """Be a plugin that remembers every delivery that a driver is asked about."""
+    """A plugin that remembers every delivery that a driver is asked about."""
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
@@ -87,7 +87,7 @@ class Seen:
 
 
 class Receiver:
-    """Know a running receiver, its provider, and the application's own hub on the same journal."""
+    """A running receiver, its provider, and the application's own hub on the same journal."""
 
     def __init__(self, port: int, hub: Hub, provider: RawServer, seen: Seen) -> None:
         self.port = port
@@ -133,7 +133,7 @@ Serve = Callable[..., Receiver]
 
 
 class _Threading(socketserver.ThreadingMixIn, WSGIServer):
-    """Serve each connection in a thread; a sender that has left is no news."""
+    """A server with a thread for each connection; a sender that has left is no news."""
 
     request_queue_size = 256
     daemon_threads = True

@@ -23,7 +23,7 @@ CARD = "4111111111111111"
 
 
 class Stall:
-    """Answer only when told to."""
+    """A provider that answers only when the test lets it."""
 
     def __init__(self, answered: bytes) -> None:
         self.answered = answered
@@ -69,7 +69,7 @@ def test_only_the_answer_changes_the_order(serve: Serve) -> None:
 
 
 def test_an_order_that_nobody_knows_is_no_reason_to_refuse(serve: Serve) -> None:
-    """It is kept and answered like any other, and nobody is asked."""
+    """It is kept and answered like any other, and the provider is not asked."""
     receiver = serve()
     assert (200, 200) == (receiver.send(genuine()).status, receiver.send(genuine()).status)
     (kept,) = receiver.kept()
@@ -210,11 +210,11 @@ def test_refusals_are_logged(serve: Serve) -> None:
         receiver.send(forged())
         receiver.send(genuine(), CARD)
         receiver.send(Delivery(method="PUT"))
-    told = {"event": "payhub.notification_refused"}
+    event = {"event": "payhub.notification_refused"}
     assert [
-        {**told, "log_level": "warning", "account": "shop", "status": 400, "error": "BadNotification"},
-        {**told, "log_level": "info", "account": None, "status": 400, "error": "UnknownAccount"},
-        {**told, "log_level": "info", "account": "shop", "status": 405},
+        {**event, "log_level": "warning", "account": "shop", "status": 400, "error": "BadNotification"},
+        {**event, "log_level": "info", "account": None, "status": 400, "error": "UnknownAccount"},
+        {**event, "log_level": "info", "account": "shop", "status": 405},
     ] == logs
 
 

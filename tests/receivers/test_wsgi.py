@@ -74,7 +74,7 @@ def test_a_length_that_is_too_large_or_none_is_refused(call: Called, length: str
 
 
 def test_without_a_length_there_is_no_body(call: Called) -> None:
-    """A server that does not say where the input ends must not be read from: it might block for ever."""
+    """A server that does not say where the input ends must not be read from: it might block without an end."""
     unread = io.BytesIO(genuine().body)
     assert 400 == call(CONTENT_LENGTH=None, **{"wsgi.input": unread})[0]
     assert 0 == unread.tell()

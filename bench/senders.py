@@ -96,7 +96,7 @@ def main(config: str, uuid: str, count: int, connections: int) -> None:
         requests = messages(path.parent, uuid, count)
         with served(path) as url:
             statuses, spent, longest = asyncio.run(load(url, requests, connections))
-        kept = {noted.notice.order_id for noted in hub.journal.notices(2 * count)}
+        kept = {stored.content.order_id for stored in hub.journal.notifications(2 * count)}
     print(statuses["200"], len(kept), spent, longest)
 
 

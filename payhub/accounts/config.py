@@ -23,7 +23,7 @@ from payhub.driver import AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.files import write_private
-from payhub.journal import Journal, Seal
+from payhub.journal import Journal, KeyCheck
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
 from payhub.transport.settings import Transport
@@ -172,15 +172,15 @@ def _begun_with_a_key(settings: Settings) -> bool:
     except ConfigurationError:
         return False
     with contextlib.closing(journal):
-        sealed: bool = journal.sealed()
-        return sealed
+        begun: bool = journal.has_key()
+        return begun
 
 
-def _seal(settings: Settings) -> Seal:
+def _key_check(settings: Settings) -> KeyCheck:
     """Make what stands for the key in a journal: from it the key is as hard to find as from a fingerprint."""
     value = hmac.new(journal_key(settings), b"payhub journal", hashlib.sha256).hexdigest()
     place = "[journal] key of the configuration" if settings.journal.key else str(settings.base / KEY_FILE)
-    return Seal(HiddenText(value), place)
+    return KeyCheck(HiddenText(value), place)
 
 
 def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
@@ -200,7 +200,7 @@ def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
     except ImportError as cause:
         raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub-core[sql]'") from cause
     try:
-        return SqlJournal(placed(url, settings.base), settings.journal.prefix, _seal(settings) if keyed else None)
+        return SqlJournal(placed(url, settings.base), settings.journal.prefix, _key_check(settings) if keyed else None)
     except JournalFailed as cause:
         raise ConfigurationError(str(cause)) from cause
 

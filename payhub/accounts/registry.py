@@ -31,7 +31,7 @@ class Registry:
         self._key = journal_key(settings)
         self._open: dict[str, OpenAccount] = {}
         self._lock = threading.Lock()
-        forks.watch(self)
+        forks.register(self)
 
     def pause(self) -> bool:
         """Let a thread that opens an account finish before this process forks."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from payhub.cli.console import listed
 from payhub.errors import NotFound, UnknownOrder
-from payhub.journal import Entry, Journal, Key, Record, State, Wanted
+from payhub.journal import Entry, Journal, Key, OrderFilter, Record, State
 from payhub.journal.records import unknown_order
 
 
@@ -33,7 +33,7 @@ def _similar(journal: Journal, text: str) -> Iterator[str]:
     if same:
         keys = [record.facts.key for record in same]
         yield f"with this id it has: {listed(f'{key.kind} of {key.account}' for key in keys)}"
-    if journal.search(Wanted(provider_id=text), 1):
+    if journal.search(OrderFilter(provider_id=text), 1):
         yield f"it is the provider's id of an order, see: payhub find --provider-id {shlex.quote(text)}"
 
 

@@ -12,7 +12,7 @@ from payhub.cli.console import cell
 from payhub.cli.session import ExitCode, Session
 from payhub.errors import NotFound
 from payhub.hub import Hub
-from payhub.journal import Journal, Noted
+from payhub.journal import Journal, StoredNotification
 from payhub.journal.records import unknown_order
 from payhub.models import Status
 
@@ -34,14 +34,14 @@ def list_notifications(
 ) -> None:
     """List the notifications that were received, the newest first."""
     with session.journal() as journal:
-        found = journal.notices(limit, order_id=order)
+        found = journal.notifications(limit, order_id=order)
     columns = ("number", "last (UTC)", "account", "kind", "order", "says", "times", "verdict")
     shown = views.table(*columns, wraps="last (UTC)")
-    for noted in found:
-        content = noted.notice
+    for stored in found:
+        content = stored.content
         order_said = (content.account, content.kind, content.order_id, content.provider_status)
-        shown.add_row(*map(cell, (noted.id, views.second(noted.last_at), *order_said, noted.times, noted.verdict)))
-    values = {"notifications": [views.notification_values(noted) for noted in found]}
+        shown.add_row(*map(cell, (stored.id, views.second(stored.last_at), *order_said, stored.times, stored.verdict)))
+    values = {"notifications": [views.notification_values(stored) for stored in found]}
     session.answer(values, shown if found else Text("none"))
 
 
@@ -49,8 +49,8 @@ def list_notifications(
 def show(session: Session, number: NumberArgument) -> None:
     """Show a notification with its signed fields, masked."""
     with session.journal() as journal:
-        noted = _find(journal, number)
-    values = views.notification_values(noted)
+        stored = _find(journal, number)
+    values = views.notification_values(stored)
     grid = views.grid()
     for name, value in values.items():
         if value in (None, {}):
@@ -74,10 +74,10 @@ def replay(session: Session, number: NumberArgument) -> ExitCode:
     """
     settings = session.lasting()
     with Hub(settings) as hub:
-        content = _find(hub.journal, number).notice
+        content = _find(hub.journal, number).content
         hub.registry.account(content.account)
-        noticed = hub.journal.notice(content, settings.notifications.window, hub.registry.lease, anew=True)
-        if noticed.record is None:
+        intake = hub.journal.keep_notification(content, settings.notifications.window, hub.registry.lease, anew=True)
+        if intake.record is None:
             raise unknown_order(content.key)
         found = hub.advance(*content.key)
         verdict = _find(hub.journal, number).verdict
@@ -86,8 +86,8 @@ def replay(session: Session, number: NumberArgument) -> ExitCode:
     return ExitCode.UNKNOWN if found.status is Status.UNKNOWN else ExitCode.DONE
 
 
-def _find(journal: Journal, number: int) -> Noted:
-    found = journal.notices(1, number=number)
+def _find(journal: Journal, number: int) -> StoredNotification:
+    found = journal.notifications(1, number=number)
     if not found:
         raise NotFound("the journal has no notification with this number")
     return found[0]

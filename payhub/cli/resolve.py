@@ -90,7 +90,7 @@ def _find_denial(record: Record, journal: Journal) -> Denial | None:
     """Return what contradicts an order, the last if there are several."""
     entries = own_entries(journal, record) if record.contradicted else []
     for last in reversed(entries):
-        said = last.evidence or (last.noted and last.noted.notice)
+        said = last.evidence or (last.notification and last.notification.content)
         if said and is_contradiction(last):
             return Denial(
                 source=said.source if isinstance(said, Evidence) else last.what,

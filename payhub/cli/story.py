@@ -15,7 +15,7 @@ from payhub.cli.command import OrderArgument, command, read_day
 from payhub.cli.console import cell, one_line, stdout, write_json
 from payhub.cli.lookup import not_found
 from payhub.cli.session import ExitCode, Session, UsageError
-from payhub.journal import Entry, Evidence, Source, State, Verdict, Wanted
+from payhub.journal import Entry, Evidence, OrderFilter, Source, State, Verdict
 from payhub.masking import printable
 from payhub.money import InvalidMoney, Money
 from payhub.ticket.values import clock, jsonable, utc
@@ -70,8 +70,8 @@ def _values(entry: Entry) -> dict[str, Any]:
         values |= {"account": entry.key.account, "kind": entry.key.kind}
     if entry.exchange:
         return values | {"exchange": jsonable(dict(entry.exchange.__rich_repr__()))}
-    if entry.noted:
-        return values | {"notification": views.notification_values(entry.noted)}
+    if entry.notification:
+        return values | {"notification": views.notification_values(entry.notification)}
     if entry.evidence:
         evidence = jsonable(dict(entry.evidence.__rich_repr__())) | {"reason": entry.evidence.explanation}
         values |= {name: value for name, value in evidence.items() if value not in (None, [])}
@@ -90,12 +90,12 @@ def _lines(entry: Entry) -> Iterator[Text]:
             if body is not None:
                 yield cell(f"{arrow} {one_line(json.dumps(msgspec.to_builtins(body), ensure_ascii=False))}", "dim")
         return
-    if noted := entry.noted:
-        content = noted.notice
+    if stored := entry.notification:
+        content = stored.content
         paid = f", paid {content.paid}" if content.paid else ""
-        times = f", {noted.times} times, last {clock(noted.last_at)}" if noted.times > 1 else ""
-        text = cell(f"number {noted.id}: {content.provider_status}{paid}{times}: {noted.verdict}")
-        if noted.verdict is Verdict.CONTRADICTED:
+        times = f", {stored.times} times, last {clock(stored.last_at)}" if stored.times > 1 else ""
+        text = cell(f"number {stored.id}: {content.provider_status}{paid}{times}: {stored.verdict}")
+        if stored.verdict is Verdict.CONTRADICTED:
             text.append(" by the provider's own answer", "bold red")
         yield text
         return
@@ -152,10 +152,10 @@ def find(
         requested = Money(amount, currency, _DIGITS) if amount is not None and currency is not None else None
     except InvalidMoney as cause:
         raise UsageError(f"--{cause.field}: {cause.reason}") from None
-    wanted = Wanted(
+    wanted = OrderFilter(
         provider_id=provider_id, tail=last4, amount=requested, day=None if day is None else read_day(day, "--day")
     )
-    if wanted == Wanted():
+    if wanted == OrderFilter():
         raise UsageError("say what to look for: --provider-id, --last4, --amount with --currency, --day")
     with session.journal() as journal:
         found = journal.search(wanted, limit)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from payhub.cli.console import cell, one_line
-from payhub.journal import Facts, Noted, Record
+from payhub.journal import Facts, Record, StoredNotification
 from payhub.masking import mask_text, printable
 from payhub.models import Balance, Result, Status
 from payhub.operations import kind_of
@@ -129,11 +129,11 @@ def order_values(record: Record) -> dict[str, Any]:
     }
 
 
-def notification_values(noted: Noted) -> dict[str, Any]:
+def notification_values(stored: StoredNotification) -> dict[str, Any]:
     """Return a notification that was received, for a program."""
-    content: dict[str, Any] = jsonable(noted.notice)
-    times = {"first_at": utc(noted.at), "last_at": utc(noted.last_at)}
-    return {"number": noted.id, **content, "verdict": noted.verdict, "times": noted.times, **times}
+    content: dict[str, Any] = jsonable(stored.content)
+    times = {"first_at": utc(stored.at), "last_at": utc(stored.last_at)}
+    return {"number": stored.id, **content, "verdict": stored.verdict, "times": stored.times, **times}
 
 
 def state(record: Record) -> str:

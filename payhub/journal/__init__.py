@@ -1,26 +1,36 @@
 """Remember orders durably: what is about to be done is written down before it is done."""
 
-from payhub.journal.protocol import Journal, Noticed, Opened, Seal
+from payhub.journal.protocol import Intake, Journal, KeyCheck, Reservation
 from payhub.journal.reasons import Why
-from payhub.journal.records import Entry, Facts, Forgotten, Key, Noted, Notice, Record, Verdict, Wanted
+from payhub.journal.records import (
+    Entry,
+    Erasure,
+    Facts,
+    Key,
+    NotificationContent,
+    OrderFilter,
+    Record,
+    StoredNotification,
+    Verdict,
+)
 from payhub.journal.states import Evidence, Source, State
 
 __all__ = [
     "Entry",
+    "Erasure",
     "Evidence",
     "Facts",
-    "Forgotten",
+    "Intake",
     "Journal",
     "Key",
-    "Noted",
-    "Notice",
-    "Noticed",
-    "Opened",
+    "KeyCheck",
+    "NotificationContent",
+    "OrderFilter",
     "Record",
-    "Seal",
+    "Reservation",
     "Source",
     "State",
+    "StoredNotification",
     "Verdict",
-    "Wanted",
     "Why",
 ]

@@ -32,7 +32,7 @@ _paused: list[Pausing] = []
 _one = threading.Lock()
 
 
-def watch(what: Pausing) -> None:
+def register(what: Pausing) -> None:
     """Have something pause whenever this process forks."""
     with _one:
         _known.add(what)

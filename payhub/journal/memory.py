@@ -12,17 +12,17 @@ import msgspec
 
 from payhub.driver import Schedule
 from payhub.errors import JournalFailed
-from payhub.journal import Noticed, Opened, forks, rules
+from payhub.journal import Intake, Reservation, forks, rules
 from payhub.journal.records import (
     Entry,
+    Erasure,
     Facts,
-    Forgotten,
     Key,
-    Noted,
-    Notice,
+    NotificationContent,
+    OrderFilter,
     Record,
+    StoredNotification,
     Verdict,
-    Wanted,
     conflict,
 )
 from payhub.journal.states import UNFINISHED, Evidence, Source, State
@@ -36,10 +36,10 @@ class MemoryJournal:
         """Begin empty."""
         self._records: dict[Key, Record] = {}
         self._entries: dict[Key, list[Entry]] = defaultdict(list)
-        self._notes: dict[tuple[str, str], Noted] = {}
-        self._paces: dict[str, float] = {}
+        self._notifications: dict[tuple[str, str], StoredNotification] = {}
+        self._slots: dict[str, float] = {}
         self._lock = threading.Lock()
-        forks.watch(self)
+        forks.register(self)
 
     def pause(self) -> bool:
         """Let whoever is at work finish before this process forks."""
@@ -49,23 +49,23 @@ class MemoryJournal:
         """Go on, in the parent and in the child, each with orders of its own."""
         self._lock.release()
 
-    def open(self, facts: Facts, lease: float) -> Opened:
+    def open(self, facts: Facts, lease: float) -> Reservation:
         """Reserve an order and take it for sending."""
         with self._lock:
             now = _now()
             record = self._records.get(facts.key)
             if record is None:
                 record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
-                if any(noted.notice.key == facts.key for noted in self._notes.values()):
+                if any(stored.content.key == facts.key for stored in self._notifications.values()):
                     record = self._records[facts.key] = rules.known_from_notification(record, now)
             elif record.facts.fingerprint != facts.fingerprint:
                 raise conflict(facts.key)
             if not rules.may_send(record):
-                return Opened(record, yours=False)
+                return Reservation(record, yours=False)
             record = rules.take_for_sending(record, now, lease)
             self._records[facts.key] = record
             self._entries[facts.key].append(_entry(record, Evidence(source=Source.PLAN, state=State.SENDING), now))
-            return Opened(record, yours=True)
+            return Reservation(record, yours=True)
 
     def settle(
         self,
@@ -114,49 +114,57 @@ class MemoryJournal:
                 self._records[record.facts.key] = later
             return taken
 
-    def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
+    def keep_notification(
+        self, content: NotificationContent, window: float, lease: float, *, anew: bool = False
+    ) -> Intake:
         """Keep a notification, and make its order due."""
         with self._lock:
             now = _now()
-            record = self._records.get(notice.key)
-            place = notice.account, notice.digest
-            known = self._notes.get(place)
+            record = self._records.get(content.key)
+            place = content.account, content.digest
+            known = self._notifications.get(place)
             new = known is None or anew
-            found = known.verdict if known and not anew else rules.judge_before_query(record, notice, anew=anew)
+            found = known.verdict if known and not anew else rules.judge_before_query(record, content, anew=anew)
             times, at = (known.times + (not anew), known.at) if known else (1, now)
             last_at = known.last_at if known and anew else now
-            number = known.id if known else len(self._notes) + 1
-            self._notes[place] = Noted(id=number, notice=notice, verdict=found, times=times, at=at, last_at=last_at)
+            number = known.id if known else len(self._notifications) + 1
+            self._notifications[place] = StoredNotification(
+                id=number, content=content, verdict=found, times=times, at=at, last_at=last_at
+            )
             if record is None or found is not Verdict.WAITING:
-                return Noticed(times, record, ask=False)
+                return Intake(times, record, ask=False)
             record, ask = rules.note_notification(record, now, window, lease, new=new)
-            self._records[notice.key] = record
-            return Noticed(times, record, ask)
+            self._records[content.key] = record
+            return Intake(times, record, ask)
 
-    def pace(self, account: str, interval: float, patience: float) -> float | None:
+    def reserve_slot(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the account's next free instant."""
         with self._lock:
             now = time.monotonic()
-            slot = max(now, self._paces.get(account, now - interval) + interval)
+            slot = max(now, self._slots.get(account, now - interval) + interval)
             if slot - now > patience:
                 return None
-            self._paces[account] = slot
+            self._slots[account] = slot
             return slot - now
 
-    def weigh(self, key: Key, asked_at: dt.datetime) -> Record:
+    def judge_notifications(self, key: Key, asked_at: dt.datetime) -> Record:
         """Give the notifications that wait their verdict."""
         with self._lock:
             record = self._records[key]
-            waiting = [p for p, n in self._notes.items() if n.notice.key == key and n.verdict is Verdict.WAITING]
+            waiting = [
+                p for p, n in self._notifications.items() if n.content.key == key and n.verdict is Verdict.WAITING
+            ]
             for place in waiting:
-                noted = self._notes[place]
-                if noted.last_at <= asked_at:
-                    self._notes[place] = msgspec.structs.replace(noted, verdict=rules.judge(record, noted.notice))
-            verdicts = [self._notes[place].verdict for place in waiting]
+                stored = self._notifications[place]
+                if stored.last_at <= asked_at:
+                    self._notifications[place] = msgspec.structs.replace(
+                        stored, verdict=rules.judge(record, stored.content)
+                    )
+            verdicts = [self._notifications[place].verdict for place in waiting]
             record = self._records[key] = rules.apply_verdicts(record, verdicts)
             return record
 
-    def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+    def search(self, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
         with self._lock:
             newest = reversed(self._records.values())
@@ -178,7 +186,7 @@ class MemoryJournal:
                 self._entries[_of(entry)].remove(entry)
             return len(old)
 
-    def forget(self, payer: str) -> Forgotten:
+    def forget(self, payer: str) -> Erasure:
         """Keep of a payer's closed orders nothing but the money facts."""
         with self._lock:
             mine = {key: r for key, r in self._records.items() if r.facts.payer == payer}
@@ -187,17 +195,19 @@ class MemoryJournal:
                 facts = msgspec.structs.replace(mine[key].facts, payer=None, tail=None)
                 self._records[key] = msgspec.structs.replace(mine[key], facts=facts, redirect_url=None, reason=None)
                 self._entries[key] = [_bare(entry) for entry in self._entries[key] if entry.what != "exchange"]
-            for place, noted in self._notes.items():
-                if noted.notice.key in closed:
-                    bare = msgspec.structs.replace(noted.notice, fields={})
-                    self._notes[place] = msgspec.structs.replace(noted, notice=bare)
-            return Forgotten(len(closed), len(mine) - len(closed))
+            for place, stored in self._notifications.items():
+                if stored.content.key in closed:
+                    bare = msgspec.structs.replace(stored.content, fields={})
+                    self._notifications[place] = msgspec.structs.replace(stored, content=bare)
+            return Erasure(len(closed), len(mine) - len(closed))
 
-    def notices(self, limit: int, *, order_id: str | None = None, number: int | None = None) -> tuple[Noted, ...]:
+    def notifications(
+        self, limit: int, *, order_id: str | None = None, number: int | None = None
+    ) -> tuple[StoredNotification, ...]:
         """Return notifications, the newest first."""
         with self._lock:
-            newest = reversed(self._notes.values())
-            asked = (n for n in newest if number in (None, n.id) and order_id in (None, n.notice.order_id))
+            newest = reversed(self._notifications.values())
+            asked = (n for n in newest if number in (None, n.id) and order_id in (None, n.content.order_id))
             return tuple(itertools.islice(asked, limit))
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
@@ -213,14 +223,14 @@ class MemoryJournal:
         with self._lock:
             records = tuple(r for k, r in self._records.items() if k.order_id == order_id)
             entries = [e for k, kept in self._entries.items() if k.order_id == order_id for e in kept]
-            entries += [noted.entry for noted in self._notes.values() if noted.notice.order_id == order_id]
+            entries += [stored.entry for stored in self._notifications.values() if stored.content.order_id == order_id]
             return records, tuple(sorted(entries, key=lambda e: e.at))
 
     def close(self) -> None:
         """Forget nothing; there is nothing to close."""
 
 
-def _fits(record: Record, wanted: Wanted) -> bool:
+def _fits(record: Record, wanted: OrderFilter) -> bool:
     facts = record.facts
     pairs = (
         (wanted.provider_id, record.provider_id),

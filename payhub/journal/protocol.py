@@ -5,26 +5,35 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from payhub.driver import Schedule
-from payhub.journal.records import Entry, Facts, Forgotten, Key, Noted, Notice, Record, Wanted
+from payhub.journal.records import (
+    Entry,
+    Erasure,
+    Facts,
+    Key,
+    NotificationContent,
+    OrderFilter,
+    Record,
+    StoredNotification,
+)
 from payhub.journal.states import Evidence
 from payhub.models import Exchange
 
 
-class Seal(NamedTuple):
+class KeyCheck(NamedTuple):
     """Stand in a journal for the key of its fingerprints; `place` says where the key is looked for."""
 
     value: str
     place: str
 
 
-class Opened(NamedTuple):
+class Reservation(NamedTuple):
     """Tell what a journal knows of an order, and whether it is the caller's to send."""
 
     record: Record
     yours: bool
 
 
-class Noticed(NamedTuple):
+class Intake(NamedTuple):
     """Tell how often a notification has come, what is known of its order, and whether to ask about it now."""
 
     times: int
@@ -41,7 +50,7 @@ class Journal(Protocol):
         JournalFailed: nothing was changed.
     """
 
-    def open(self, facts: Facts, lease: float) -> Opened:
+    def open(self, facts: Facts, lease: float) -> Reservation:
         """Reserve an order and take it for sending; an order that is or was sent is not given twice.
 
         Raises:
@@ -73,7 +82,9 @@ class Journal(Protocol):
         """Take orders that are due, or were at a time; each is due again when the lease ends, whatever happens."""
         ...
 
-    def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
+    def keep_notification(
+        self, content: NotificationContent, window: float, lease: float, *, anew: bool = False
+    ) -> Intake:
         """Keep a notification; a message that is known only counts. It changes no state.
 
         It makes the order due: now for the caller who is told to ask, and who has the lease for it;
@@ -81,7 +92,7 @@ class Journal(Protocol):
         """
         ...
 
-    def pace(self, account: str, interval: float, patience: float) -> float | None:
+    def reserve_slot(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the next free instant of an account whose calls are an interval apart; return when it is.
 
         It is some seconds from now, none if now is free. Where it would be later than `patience`
@@ -89,14 +100,14 @@ class Journal(Protocol):
         """
         ...
 
-    def weigh(self, key: Key, asked_at: dt.datetime) -> Record:
+    def judge_notifications(self, key: Key, asked_at: dt.datetime) -> Record:
         """Give the notifications that wait their verdict, by the answer that is now known; return the order.
 
         What came after the question that was answered goes on waiting.
         """
         ...
 
-    def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+    def search(self, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
         ...
 
@@ -108,11 +119,13 @@ class Journal(Protocol):
         """Delete exchanges from before a time, of orders that are closed, `limit` at most; return how many."""
         ...
 
-    def forget(self, payer: str) -> Forgotten:
+    def forget(self, payer: str) -> Erasure:
         """Keep of a payer's closed orders nothing but the money facts; `payer` is what stands for him."""
         ...
 
-    def notices(self, limit: int, *, order_id: str | None = None, number: int | None = None) -> tuple[Noted, ...]:
+    def notifications(
+        self, limit: int, *, order_id: str | None = None, number: int | None = None
+    ) -> tuple[StoredNotification, ...]:
         """Return notifications, the newest first: all, or those of an order_id, or the one with a number."""
         ...
 

@@ -100,7 +100,7 @@ class Record(MaskedStruct, frozen=True, kw_only=True):
         return explain(self.why, self.reason, http_status=self.http_status, fields=self.mismatches)
 
 
-class Notice(MaskedStruct, frozen=True, kw_only=True):
+class NotificationContent(MaskedStruct, frozen=True, kw_only=True):
     """What an authentic notification says; `fields` are the signed ones, masked as in a log."""
 
     account: Clear[str]
@@ -131,11 +131,11 @@ class Verdict(enum.StrEnum):
     CONTRADICTED = "contradicted"
 
 
-class Noted(MaskedStruct, frozen=True, kw_only=True):
+class StoredNotification(MaskedStruct, frozen=True, kw_only=True):
     """A notification as a journal has it: how often it came, first and last, and its verdict."""
 
     id: Clear[int]
-    notice: Clear[Notice]
+    content: Clear[NotificationContent]
     verdict: Clear[Verdict]
     times: Clear[int]
     at: Clear[dt.datetime]
@@ -144,10 +144,10 @@ class Noted(MaskedStruct, frozen=True, kw_only=True):
     @property
     def entry(self) -> "Entry":
         """Return it as a part of its order's story."""
-        return Entry(at=self.at, what="notification", key=self.notice.key, noted=self, times=self.times)
+        return Entry(at=self.at, what="notification", key=self.content.key, notification=self, times=self.times)
 
 
-class Wanted(MaskedStruct, frozen=True, kw_only=True):
+class OrderFilter(MaskedStruct, frozen=True, kw_only=True):
     """Which orders are looked for: those that fit everything that is given; `day` is in UTC."""
 
     provider_id: Clear[str | None] = None
@@ -156,7 +156,7 @@ class Wanted(MaskedStruct, frozen=True, kw_only=True):
     day: Clear[dt.date | None] = None
 
 
-class Forgotten(NamedTuple):
+class Erasure(NamedTuple):
     """How many orders of a payer keep nothing but the money facts now, and how many are still open."""
 
     done: int
@@ -177,7 +177,7 @@ class Entry(MaskedStruct, frozen=True, kw_only=True):
     times: Clear[int] = 1
     last_at: Clear[dt.datetime | None] = None
     exchange: Clear[Exchange | None] = None
-    noted: Clear[Noted | None] = None
+    notification: Clear[StoredNotification | None] = None
     by: Clear[str | None] = None
 
 

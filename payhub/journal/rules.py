@@ -10,7 +10,7 @@ import msgspec
 from payhub.driver import Schedule
 from payhub.errors import IllegalStep
 from payhub.journal.reasons import Why
-from payhub.journal.records import Notice, Record, Verdict
+from payhub.journal.records import NotificationContent, Record, Verdict
 from payhub.journal.states import (
     EDGES,
     OPEN,
@@ -189,25 +189,25 @@ def note_notification(
     return msgspec.structs.replace(record, notified=True, quiet_until=quiet, due_at=due), True
 
 
-def judge(record: Record, notice: Notice) -> Verdict:
+def judge(record: Record, content: NotificationContent) -> Verdict:
     """Compare what a notification says with what is known of its order."""
-    if notice.state is record.state:
-        amounts = {notice.paid, record.paid} - {None}
+    if content.state is record.state:
+        amounts = {content.paid, record.paid} - {None}
         return Verdict.CONTRADICTED if len(amounts) > 1 and not record.state.open else Verdict.CONFIRMED
-    if {notice.state, record.state} == {State.FAILED, State.CANCELED}:
+    if {content.state, record.state} == {State.FAILED, State.CANCELED}:
         return Verdict.CONFIRMED
     # These states the provider has not reached by itself, so what it says otherwise is not merely old.
     ours = record.state in {State.NOT_SENT, State.DECLINED} or (record.resolved and record.state is State.FAILED)
-    if record.state in EDGES[notice.state] and not ours:
+    if record.state in EDGES[content.state] and not ours:
         return Verdict.OUTDATED
     return Verdict.WAITING if record.state in UNFINISHED else Verdict.CONTRADICTED
 
 
-def judge_before_query(record: Record | None, notice: Notice, *, anew: bool) -> Verdict:
+def judge_before_query(record: Record | None, content: NotificationContent, *, anew: bool) -> Verdict:
     """Judge a notification before the provider is asked: one that contradicts waits, and so does all that is `anew`."""
     if record is None or anew:
         return Verdict.WAITING
-    verdict = judge(record, notice)
+    verdict = judge(record, content)
     return Verdict.WAITING if verdict is Verdict.CONTRADICTED else verdict
 
 

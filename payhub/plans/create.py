@@ -14,7 +14,7 @@ import msgspec
 from payhub.driver import Call, Flow, Unreadable
 from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
 from payhub.exchanges.events import Event, log
-from payhub.journal import Evidence, Facts, Key, Opened, Source, State, Why
+from payhub.journal import Evidence, Facts, Key, Reservation, Source, State, Why
 from payhub.journal.records import conflict
 from payhub.journal.rules import may_send, overdue_sender
 from payhub.journal.states import UNFINISHED, evidence_of
@@ -71,10 +71,10 @@ def _answer_from_record(facts: Facts, kind: OrderKind[Any, ResultT], refusal: Pa
     return remembered(known, kind)
 
 
-def _reserve(facts: Facts, timing: Timing) -> Steps[Opened]:
+def _reserve(facts: Facts, timing: Timing) -> Steps[Reservation]:
     """Take the order, or wait for the caller that is sending it."""
     waited = 0.0
-    opened: Opened | None = None
+    opened: Reservation | None = None
     while True:
         try:
             opened = yield Act(lambda journal: journal.open(facts, timing.lease))

@@ -18,7 +18,7 @@ from payhub.models import Phase, Ref, Result
 from payhub.operations import OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
 from payhub.plans.rules import compare, unsupported
-from payhub.plans.settle import find, hand_over, settle, weigh
+from payhub.plans.settle import find, hand_over, judge_notifications, settle
 
 A = TypeVar("A")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -121,7 +121,7 @@ def keep(
     """Keep what a question gave, judge the notifications that an answer is about, and mind the schedule."""
     record = yield from settle(key, found, account.timing, attempt)
     if answered and record.notified:
-        record = yield from weigh(key, began)
+        record = yield from judge_notifications(key, began)
     return (yield from hand_over(record, began, account.timing))
 
 

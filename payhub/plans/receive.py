@@ -3,7 +3,7 @@
 from typing import Any
 
 from payhub.exchanges.events import Event, log
-from payhub.journal import Notice, Noticed
+from payhub.journal import Intake, NotificationContent
 from payhub.journal.states import LONGEST_ID, state_for
 from payhub.masking import mask_cards, mask_json
 from payhub.models import Notification, Received
@@ -22,9 +22,9 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
     """
     kept = _notice(notification, keyed(account.key, notification.digest.encode()))
     lease = account.timing.lease if ask else 0.0
-    noticed: Noticed = yield Act(lambda journal: journal.notice(kept, account.timing.window, lease))
+    intake: Intake = yield Act(lambda journal: journal.keep_notification(kept, account.timing.window, lease))
     received = Received(
-        notification=notification, times=noticed.times, known=noticed.record is not None, ask=ask and noticed.ask
+        notification=notification, times=intake.times, known=intake.record is not None, ask=ask and intake.ask
     )
     log(
         Event.NOTIFICATION,
@@ -39,9 +39,9 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
     return received
 
 
-def _notice(notification: Notification, digest: str) -> Notice:
+def _notice(notification: Notification, digest: str) -> NotificationContent:
     fields: Any = mask_json(dict(notification.fields), notification.shape)
-    return Notice(
+    return NotificationContent(
         account=notification.account,
         provider=notification.provider,
         kind=notification.kind,

@@ -40,9 +40,9 @@ def settle(key: Key, found: Evidence, timing: Timing, attempt: Attempt | None = 
     return record
 
 
-def weigh(key: Key, asked_at: dt.datetime) -> Steps[Record]:
+def judge_notifications(key: Key, asked_at: dt.datetime) -> Steps[Record]:
     """Give notifications that came before the question their verdict; log what the provider itself contradicts."""
-    record: Record = yield Act(lambda journal: journal.weigh(key, asked_at))
+    record: Record = yield Act(lambda journal: journal.judge_notifications(key, asked_at))
     if record.contradicted:
         log(Event.CONTRADICTED, key)
     return record

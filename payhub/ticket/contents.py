@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from payhub.journal import Entry, Noted, State
+from payhub.journal import Entry, State, StoredNotification
 from payhub.masking import Clear, MaskedStruct
 from payhub.models import Exchange
 from payhub.money import Money
@@ -59,7 +59,7 @@ class Contents(MaskedStruct, frozen=True, kw_only=True):
     lang: Clear[Lang]
     text: Clear[str]
     exchanges: Clear[tuple[Exchange, ...]]
-    notifications: Clear[tuple[Noted, ...]]
+    notifications: Clear[tuple[StoredNotification, ...]]
     manifest: Clear[Manifest]
     internal: Clear[bool] = False
     history: Clear[tuple[Entry, ...]] = ()

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from payhub.journal import Noted
+from payhub.journal import StoredNotification
 from payhub.masking import printable
 from payhub.models import Exchange, Phase
 from payhub.ticket import values
@@ -60,12 +60,12 @@ class _Page:
         }
         yield "\n".join(f"- {label}: {value}" for label, value in about.items() if value)
 
-    def notification(self, number: int, noted: Noted) -> Iterator[str]:
-        yield f"### {number}. {clock(noted.at)}"
-        yield fenced(_lines(noted.notice.fields), "json")
-        if noted.times > 1:
-            times = self.texts.times(noted.times)
-            yield f"- {self.texts.labels.received.format(times=times, last=clock(noted.last_at))}"
+    def notification(self, number: int, stored: StoredNotification) -> Iterator[str]:
+        yield f"### {number}. {clock(stored.at)}"
+        yield fenced(_lines(stored.content.fields), "json")
+        if stored.times > 1:
+            times = self.texts.times(stored.times)
+            yield f"- {self.texts.labels.received.format(times=times, last=clock(stored.last_at))}"
 
     def manifest(self) -> Iterator[str]:
         manifest, labels = self.ticket.manifest, self.texts.labels

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from payhub.journal import Entry, Evidence, Key, Noted, Record, Source, State, Verdict, Why
+from payhub.journal import Entry, Evidence, Key, Record, Source, State, StoredNotification, Verdict, Why
 from payhub.masking import Mask, mask_value
 from payhub.models import Exchange, Phase
 
@@ -66,7 +66,7 @@ def _source(entry: Entry) -> Source | None:
 
 def is_contradiction(entry: Entry) -> bool:
     """Tell whether an answer or a notification contradicts what is known."""
-    return entry.contradicts or (entry.noted is not None and entry.noted.verdict is Verdict.CONTRADICTED)
+    return entry.contradicts or (entry.notification is not None and entry.notification.verdict is Verdict.CONTRADICTED)
 
 
 def _masked_again(entry: Entry) -> Entry:
@@ -74,10 +74,10 @@ def _masked_again(entry: Entry) -> Entry:
     if entry.exchange:
         fields = {**dict(entry.exchange.__rich_repr__()), "phase": entry.exchange.phase}
         return msgspec.structs.replace(entry, exchange=msgspec.structs.replace(entry.exchange, **fields))
-    if entry.noted:
-        fields = {"fields": mask_value(dict(entry.noted.notice.fields), Mask.CLEAR)}
-        notice = msgspec.structs.replace(entry.noted.notice, **fields)
-        return msgspec.structs.replace(entry, noted=msgspec.structs.replace(entry.noted, notice=notice))
+    if entry.notification:
+        fields = {"fields": mask_value(dict(entry.notification.content.fields), Mask.CLEAR)}
+        notice = msgspec.structs.replace(entry.notification.content, **fields)
+        return msgspec.structs.replace(entry, notification=msgspec.structs.replace(entry.notification, content=notice))
     if entry.evidence:
         masked = dict(entry.evidence.__rich_repr__())
         fields = {name: masked[name] for name in ("provider_id", "provider_status", "reason", "redirect_url")}
@@ -108,9 +108,9 @@ class Story(msgspec.Struct, frozen=True):
         return tuple(entry.exchange for entry in self.entries if entry.exchange is not None)
 
     @property
-    def notifications(self) -> tuple[Noted, ...]:
+    def notifications(self) -> tuple[StoredNotification, ...]:
         """Return the provider's notifications."""
-        return tuple(entry.noted for entry in self.entries if entry.noted is not None)
+        return tuple(entry.notification for entry in self.entries if entry.notification is not None)
 
     @property
     def create(self) -> Exchange | None:

@@ -59,7 +59,7 @@ class Ticket(Contents, frozen=True, kw_only=True):
         exchanges = tuple(e if internal else msgspec.structs.replace(e, context={}) for e in story.exchanges)
         history = story.entries if internal else ()
         shown = msgspec.json.encode((text, exchanges, story.notifications, history)).decode().replace(r"\n", " ")
-        times = [entry.at for entry in story.entries if entry.exchange or entry.noted]
+        times = [entry.at for entry in story.entries if entry.exchange or entry.notification]
         return cls(
             account=single_line(facts.account),
             provider=single_line(facts.provider),

@@ -102,19 +102,19 @@ def notifications(ticket: Contents) -> list[Values]:
         jsonable(
             {
                 "number": number,
-                "first_at": noted.at,
-                "last_at": noted.last_at,
-                "times": noted.times,
-                "provider_id": noted.notice.provider_id,
-                "provider_status": noted.notice.provider_status,
-                "requested": noted.notice.requested,
-                "paid": noted.notice.paid,
-                "commission": noted.notice.commission,
-                "fields": noted.notice.fields,
-                "verdict": noted.verdict,
+                "first_at": stored.at,
+                "last_at": stored.last_at,
+                "times": stored.times,
+                "provider_id": stored.content.provider_id,
+                "provider_status": stored.content.provider_status,
+                "requested": stored.content.requested,
+                "paid": stored.content.paid,
+                "commission": stored.content.commission,
+                "fields": stored.content.fields,
+                "verdict": stored.verdict,
             }
         )
-        for number, noted in enumerate(ticket.notifications, 1)
+        for number, stored in enumerate(ticket.notifications, 1)
     ]
 
 

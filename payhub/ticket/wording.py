@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from payhub.journal import Entry, Noted, Verdict
+from payhub.journal import Entry, StoredNotification, Verdict
 from payhub.masking import Mask, mask_value
 from payhub.models import Exchange, Phase
 from payhub.ticket.markup import body, quoted, single_line
@@ -118,11 +118,11 @@ class Wording:
     def _timeline(self) -> Iterator[str]:
         """Tell exchanges and notifications in order; the same answer to the same question again only counts."""
         labels = self._labels
-        shown = (e for e in self._story.entries if e.exchange or e.noted or is_contradiction(e))
+        shown = (e for e in self._story.entries if e.exchange or e.notification or is_contradiction(e))
         for _, group in itertools.groupby(shown, _question_and_answer):
             entry, *again = group
-            if entry.noted:
-                yield self._notification(entry.noted)
+            if entry.notification:
+                yield self._notification(entry.notification)
             elif entry.exchange:
                 times = f"; {self._received(labels.same_again, len(again), again[-1].at)}" if again else ""
                 yield f"{self._exchange(entry.exchange)}{times}"
@@ -140,12 +140,12 @@ class Wording:
         excerpt = answer if len(answer) <= _EXCERPT else f"{answer[:_EXCERPT].rstrip('0123456789 .-')} …"
         return f"{head} HTTP {exchange.status}, {took}: {quoted(excerpt)}"
 
-    def _notification(self, noted: Noted) -> str:
-        labels, notice = self._labels, noted.notice
-        paid = f", {notice.paid}" if notice.paid else ""
-        times = f"; {self._received(labels.received, noted.times, noted.last_at)}" if noted.times > 1 else ""
-        contradicts = f"; **{labels.contradicts}**" if noted.verdict is Verdict.CONTRADICTED else ""
-        return f"{clock(noted.at)} {labels.notification}: {quoted(notice.provider_status)}{paid}{times}{contradicts}"
+    def _notification(self, stored: StoredNotification) -> str:
+        labels, content = self._labels, stored.content
+        paid = f", {content.paid}" if content.paid else ""
+        times = f"; {self._received(labels.received, stored.times, stored.last_at)}" if stored.times > 1 else ""
+        contradicts = f"; **{labels.contradicts}**" if stored.verdict is Verdict.CONTRADICTED else ""
+        return f"{clock(stored.at)} {labels.notification}: {quoted(content.provider_status)}{paid}{times}{contradicts}"
 
     def _received(self, label: str, times: int, last_at: dt.datetime) -> str:
         return label.format(times=self._texts.times(times), last=clock(last_at))

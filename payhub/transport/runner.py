@@ -78,7 +78,7 @@ class _Runner(Generic[Pool]):
 
     def _reserve_slot(self, account: str, rate: float, deadline: float) -> float | None:
         """Reserve the instant at which a call may leave under the account's rate limit; return how far it is."""
-        return self._journal.pace(account, 1 / rate, deadline - time.monotonic())
+        return self._journal.reserve_slot(account, 1 / rate, deadline - time.monotonic())
 
     def _publish(self, plan: Plan[Any], call: Call, reply: Reply, trace: CallTrace) -> Reply:
         """Log what happened, and add it to the reply; a log that fails must not change what happens to money."""

@@ -17,7 +17,7 @@ from payhub.journal.sql.tables import tables
 from .conftest import Place, Server
 from .making import LATER, NOW, PREFIX, brought, facts, found, key
 
-TABLES = {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "paces", "settings", "version"}
+TABLES = {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "slots", "settings", "version"}
 
 
 @pytest.fixture

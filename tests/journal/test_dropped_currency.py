@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from payhub import Money, Status, ToCard
-from payhub.journal import Notice, Source, State, Wanted
+from payhub.journal import NotificationContent, OrderFilter, Source, State
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.tables import tables
 from tests.raw_server import answer
@@ -36,7 +36,7 @@ def old(kept: SqlJournal) -> SqlJournal:
     kept.settle(key(), found(State.PENDING, Source.ANSWER, paid=amount), NOW)
     notice = {"account": "shop", "provider": "fake", "kind": "payout", "provider_id": "7", "digest": "d"}
     words = {"state": State.SUCCEEDED, "provider_status": "paid", "paid": amount, "requested": amount}
-    kept.notice(Notice(order_id="po-1", **notice, **words), 60.0, -1.0)  # type: ignore[arg-type]
+    kept.keep_notification(NotificationContent(order_id="po-1", **notice, **words), 60.0, -1.0)  # type: ignore[arg-type]
     kept.settle(key(), found(State.NEEDS_ATTENTION, paid=amount, credited=amount, commission=amount), NOW)
     dropped(kept)
     return kept
@@ -61,9 +61,9 @@ READS: dict[str, Callable[[SqlJournal], Any]] = {
     "open": lambda journal: journal.open(facts(), 60.0).record,
     "claim": lambda journal: journal.claim(9, 60.0)[0],
     "unsettled": lambda journal: journal.unsettled(0.0, 9)[0],
-    "search": lambda journal: journal.search(Wanted(provider_id=None), 9)[0],
+    "search": lambda journal: journal.search(OrderFilter(provider_id=None), 9)[0],
     "story": lambda journal: journal.story("po-1")[0][0],
-    "weigh": lambda journal: journal.weigh(key(), dt.datetime.now(dt.UTC)),
+    "judge_notifications": lambda journal: journal.judge_notifications(key(), dt.datetime.now(dt.UTC)),
     "settle": lambda journal: journal.settle(key(), found(State.SUCCEEDED, Source.OPERATOR, reason="r"), NOW, by="a"),
 }
 
@@ -79,9 +79,9 @@ def test_its_story_is_read(old: SqlJournal) -> None:
     """So is all that happened to it."""
     entries = old.story("po-1")[1]
     amounts: list[Any] = [entry.evidence.paid for entry in entries if entry.evidence and entry.evidence.paid]
-    amounts += [entry.noted.notice.paid for entry in entries if entry.noted]
+    amounts += [entry.notification.content.paid for entry in entries if entry.notification]
     assert [gone("500.10")] * 3 == amounts
-    assert [gone("500.10")] == [noted.notice.requested for noted in old.notices(9)]
+    assert [gone("500.10")] == [stored.content.requested for stored in old.notifications(9)]
 
 
 def test_its_payer_is_forgotten(old: SqlJournal) -> None:
@@ -125,7 +125,7 @@ AMOUNTS = [("500", 0), ("500", None), ("500.00", None), ("500.00000", 5), ("500"
 def test_equal_amounts_are_found(kept: SqlJournal, stored: tuple[str, int], asked: tuple[str, int]) -> None:
     """An order is found by its amount, with however many digits it was made."""
     kept.open(facts(amount=Money(stored[0], "RUB", stored[1])), 60.0)
-    wanted = Wanted(amount=Money(asked[0], "RUB", asked[1]))
+    wanted = OrderFilter(amount=Money(asked[0], "RUB", asked[1]))
     assert [key()] == [record.facts.key for record in kept.search(wanted, 9)]
     kept.settle(key(), found(State.PENDING, Source.ANSWER), LATER)
 

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from payhub import ConfigurationError, NotSent, Status
 from payhub.errors import JournalFailed
-from payhub.journal import Key, State, Wanted
+from payhub.journal import Key, OrderFilter, State
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.migrate import upgrade
 from tests.raw_server import answer
@@ -136,7 +136,12 @@ def test_a_read_only_copy_can_be_read(open_shop: OpenShop, mode: str) -> None:
     directory.chmod(0o777)
     copy = SqlJournal(url, PREFIX)
     with nobody():
-        told = copy.story("po-1"), copy.search(Wanted(tail="1111"), 1), copy.unsettled(0.0, 1), copy.notices(1)
+        told = (
+            copy.story("po-1"),
+            copy.search(OrderFilter(tail="1111"), 1),
+            copy.unsettled(0.0, 1),
+            copy.notifications(1),
+        )
         with pytest.raises(JournalFailed, match="readonly"):
             copy.open(facts("po-2"), 60.0)
     assert ([State.PENDING], 3, 1, (), ()) == (

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from payhub import ConfigurationError, Hub, Money, NotSent, Status
-from payhub.journal import Seal, State
+from payhub.journal import KeyCheck, State
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.tables import tables
 from payhub.testing import fake
@@ -103,7 +103,7 @@ def test_no_payer_is_forgotten_with_another_key(place: Place) -> None:
 
 def sealed(place: Place, value: str) -> SqlJournal:
     """Open a journal with what stands for a key."""
-    return SqlJournal(place.url, PREFIX, Seal(value, "a test"))
+    return SqlJournal(place.url, PREFIX, KeyCheck(value, "a test"))
 
 
 def test_two_who_begin_at_once_agree(place: Place) -> None:

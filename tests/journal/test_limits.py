@@ -55,7 +55,7 @@ class Paced:
     def __init__(self, hub: Any, *waits: float | Exception | None) -> None:
         self.asked: list[tuple[str, float, float]] = []
         self.waits = list(waits)
-        journal_of(hub).pace = self
+        journal_of(hub).reserve_slot = self
 
     def __call__(self, account: str, interval: float, patience: float) -> float | None:
         self.asked.append((account, interval, patience))
@@ -143,17 +143,17 @@ async def _among_waiting(monkeypatch: pytest.MonkeyPatch, tables: dict[str, Any]
     done: list[str] = []
 
     async with AsyncHub.from_mapping(tables, plugins=(fake,)) as hub, anyio.create_task_group() as group:
-        pace = hub.journal.pace
+        reserve = hub.journal.reserve_slot
 
         def noted(*asked: Any) -> float | None:
-            waits.append(pace(*asked))
+            waits.append(reserve(*asked))
             return waits[-1]
 
         async def create(order_id: str) -> None:
             await hub.create_payout("slow", msgspec.structs.replace(PAYOUT, order_id=order_id))
             done.append(order_id)
 
-        monkeypatch.setattr(hub.journal, "pace", noted)
+        monkeypatch.setattr(hub.journal, "reserve_slot", noted)
         for number in range(60):
             group.start_soon(create, f"po-{number}")
         with anyio.fail_after(20):  # and not half an hour

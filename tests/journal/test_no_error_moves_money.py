@@ -198,7 +198,7 @@ def test_rule_2_a_veto_against_an_order_that_was_sent_is_too_late(
 def test_what_the_provider_told_of_is_not_sent_as_new(open_shop: OpenShop) -> None:
     """A journal that lost an order, put back from a copy, does not send what the provider has told of: it asks."""
     shop = open_shop(DONE)
-    shop.journal.notice(notice(), 60.0, 30.0)
+    shop.journal.keep_notification(notice(), 60.0, 30.0)
     result = shop.hub.create_payout("shop", PAYOUT)
     assert (Status.UNKNOWN, "the provider sent a notification of it before it was created here", []) == (
         result.status, result.reason, shop.sent
@@ -231,7 +231,7 @@ def test_rule_2_a_refusal_of_what_is_known_better_is_no_proof(
         if heard:
             shop.journal.settle(key(), found(heard), LATER)
         else:
-            shop.journal.notice(notice(), 60.0, 30.0)
+            shop.journal.keep_notification(notice(), 60.0, 30.0)
         connection.sendall(answered)
 
     shop = open_shop(slowly)

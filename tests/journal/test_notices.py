@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from payhub import Hub, Money, NotFound, Status
-from payhub.journal import Journal, Notice, Noticed, Record, Source, State, Verdict
+from payhub.journal import Intake, Journal, NotificationContent, Record, Source, State, Verdict
 from payhub.testing import fake
 from tests.raw_server import answer
 from tests.samples import PAYOUT, known
@@ -26,10 +26,12 @@ GONE = answer(b"", 404)
 CUT = answer(b"", 500)
 
 
-def notice(state: State = State.SUCCEEDED, digest: str = "d", order_id: str = "po-1", **fields: Any) -> Notice:
+def notice(
+    state: State = State.SUCCEEDED, digest: str = "d", order_id: str = "po-1", **fields: Any
+) -> NotificationContent:
     named = {"account": "shop", "provider": "fake", "kind": "payout", "order_id": order_id, "provider_id": "7"}
     said = {"state": state, "provider_status": "done", "fields": {"id": "7"}}
-    return Notice(**{**named, **said, "digest": digest * 64, **fields})
+    return NotificationContent(**{**named, **said, "digest": digest * 64, **fields})
 
 
 def known_of(journal: Journal, order_id: str = "po-1") -> Record:
@@ -39,7 +41,7 @@ def known_of(journal: Journal, order_id: str = "po-1") -> Record:
 
 
 def verdicts(journal: Journal) -> list[Verdict]:
-    return [noted.verdict for noted in journal.notices(100)]
+    return [stored.verdict for stored in journal.notifications(100)]
 
 
 # Keeping
@@ -48,7 +50,7 @@ def verdicts(journal: Journal) -> list[Verdict]:
 def test_a_notification_makes_its_order_due_and_changes_no_state(journal: Journal) -> None:
     """Who is told to ask has the lease for it; if he dies, a sweep finds the order due when it ends."""
     before = brought(journal, State.PENDING)
-    noticed = journal.notice(notice(), 60.0, 30.0)
+    noticed = journal.keep_notification(notice(), 60.0, 30.0)
     after = known_of(journal)
     assert (1, True, after) == (noticed.times, noticed.ask, noticed.record)
     assert (before.state, before.updated_at, before.contradicted, True) == (
@@ -61,25 +63,25 @@ def test_a_notification_makes_its_order_due_and_changes_no_state(journal: Journa
 def test_a_repeat_only_counts(journal: Journal) -> None:
     """Within the window a message that comes again is no reason to ask, and takes no room."""
     brought(journal, State.PENDING)
-    asks = [journal.notice(notice(), 60.0, 0.0).ask for _ in range(5)]
-    (kept,) = journal.notices(100)
-    assert ([True, False, False, False, False], 5, notice()) == (asks, kept.times, kept.notice)
+    asks = [journal.keep_notification(notice(), 60.0, 0.0).ask for _ in range(5)]
+    (kept,) = journal.notifications(100)
+    assert ([True, False, False, False, False], 5, notice()) == (asks, kept.times, kept.content)
     assert kept.at <= kept.last_at
 
 
 def test_after_the_window_a_repeat_asks_again_while_it_waits(journal: Journal) -> None:
     """A message that waits still is a reason to ask once in a window."""
     brought(journal, State.PENDING)
-    assert [True, False] == [journal.notice(notice(), 0.2, 0.0).ask for _ in range(2)]
+    assert [True, False] == [journal.keep_notification(notice(), 0.2, 0.0).ask for _ in range(2)]
     time.sleep(0.21)
-    assert [True, False] == [journal.notice(notice(), 60.0, 0.0).ask for _ in range(2)]
+    assert [True, False] == [journal.keep_notification(notice(), 60.0, 0.0).ask for _ in range(2)]
 
 
 def test_a_repeat_within_the_window_leaves_the_order_due_after_it(journal: Journal) -> None:
     """What a repeat does not ask is asked when the window is over, not never."""
     brought(journal, State.PENDING, schedule=LATER)
-    journal.notice(notice(), 60.0, 3600.0)
-    journal.notice(notice(), 60.0, 3600.0)
+    journal.keep_notification(notice(), 60.0, 3600.0)
+    journal.keep_notification(notice(), 60.0, 3600.0)
     record = known_of(journal)
     assert record.quiet_until is not None
     assert record.quiet_until == record.due_at
@@ -88,14 +90,14 @@ def test_a_repeat_within_the_window_leaves_the_order_due_after_it(journal: Journ
 def test_another_message_asks_at_once(journal: Journal) -> None:
     """The window is for repeats: news is a reason to ask, however soon it comes."""
     brought(journal, State.UNKNOWN)
-    asks = [journal.notice(notice(digest=digest), 60.0, 30.0).ask for digest in "abab"]
-    assert ([True, True, False, False], 2) == (asks, len(journal.notices(100)))
+    asks = [journal.keep_notification(notice(digest=digest), 60.0, 30.0).ask for digest in "abab"]
+    assert ([True, True, False, False], 2) == (asks, len(journal.notifications(100)))
 
 
 def test_what_is_known_already_is_no_reason_to_ask(journal: Journal) -> None:
     """A message that says what the provider has answered before is confirmed without a question."""
     brought(journal, State.SUCCEEDED)
-    noticed = [journal.notice(notice(), 60.0, 30.0) for _ in range(3)]
+    noticed = [journal.keep_notification(notice(), 60.0, 30.0) for _ in range(3)]
     assert ([1, 2, 3], {False}, [Verdict.CONFIRMED]) == (
         [each.times for each in noticed], {each.ask for each in noticed}, verdicts(journal)
     )  # fmt: skip
@@ -106,21 +108,21 @@ def test_old_news_is_no_reason_to_ask(journal: Journal) -> None:
     """A message about a state that the order has left is outdated."""
     brought(journal, State.REVERSED)
     said = [notice(State.PENDING, "a"), notice(State.SUCCEEDED, "b")]
-    asks = [journal.notice(each, 60.0, 30.0).ask for each in said]
+    asks = [journal.keep_notification(each, 60.0, 30.0).ask for each in said]
     assert ([False, False], [Verdict.OUTDATED] * 2) == (asks, verdicts(journal))
 
 
 def test_a_message_about_an_unknown_order_is_kept(journal: Journal) -> None:
     """It changes nothing, asks nothing, and is there to be looked at."""
-    noticed = [journal.notice(notice(order_id="po-404"), 60.0, 30.0) for _ in range(2)]
-    assert [Noticed(1, None, ask=False), Noticed(2, None, ask=False)] == noticed
+    noticed = [journal.keep_notification(notice(order_id="po-404"), 60.0, 30.0) for _ in range(2)]
+    assert [Intake(1, None, ask=False), Intake(2, None, ask=False)] == noticed
     assert ([Verdict.WAITING], None) == (verdicts(journal), journal.find(key("po-404")))
 
 
 def test_a_message_that_is_faster_than_the_answer_waits_for_it(journal: Journal) -> None:
     """While the order is being sent nobody is told to ask; as soon as it is settled it is due."""
     sender = brought(journal, State.SENDING)
-    noticed = journal.notice(notice(), 60.0, 30.0)
+    noticed = journal.keep_notification(notice(), 60.0, 30.0)
     during = known_of(journal)
     assert (False, True, sender.due_at) == (noticed.ask, during.notified, during.due_at)
     journal.settle(key(), found(State.PENDING, Source.ANSWER), LATER)
@@ -130,23 +132,23 @@ def test_a_message_that_is_faster_than_the_answer_waits_for_it(journal: Journal)
 def test_an_order_that_the_provider_seems_to_know_is_not_given_for_sending(journal: Journal) -> None:
     """Rule 3: what was not sent may be sent again, but not while a notification says that it is known."""
     brought(journal, State.NOT_SENT)
-    journal.notice(notice(), 60.0, 30.0)
+    journal.keep_notification(notice(), 60.0, 30.0)
     assert not journal.open(facts(), 60.0).yours
 
 
 def test_only_the_account_and_the_message_tell_notifications_apart(journal: Journal) -> None:
     """The same text delivered to two accounts is two notifications."""
     for account in ("shop", "other", "shop"):
-        journal.notice(notice(account=account), 60.0, 30.0)
-    assert [("other", 1), ("shop", 2)] == [(each.notice.account, each.times) for each in journal.notices(100)]
+        journal.keep_notification(notice(account=account), 60.0, 30.0)
+    assert [("other", 1), ("shop", 2)] == [(each.content.account, each.times) for each in journal.notifications(100)]
 
 
 def test_many_deliveries_at_once_are_one_notification(journal: Journal) -> None:
     """Of eight that come at the same time one asks, and all are counted."""
     brought(journal, State.PENDING)
     asks: list[bool] = []
-    together(*[lambda: asks.append(journal.notice(notice(), 60.0, 30.0).ask)] * 8)
-    (kept,) = journal.notices(100)
+    together(*[lambda: asks.append(journal.keep_notification(notice(), 60.0, 30.0).ask)] * 8)
+    (kept,) = journal.notifications(100)
     assert (8, [False] * 7 + [True]) == (kept.times, sorted(asks))
 
 
@@ -156,21 +158,21 @@ def test_many_deliveries_at_once_are_one_notification(journal: Journal) -> None:
 def test_notifications_are_listed_the_newest_first(journal: Journal) -> None:
     """All, or those of an order_id, or the one with a number; no more than asked for."""
     for place, digest in enumerate("abc"):
-        journal.notice(notice(digest=digest, order_id=f"po-{place}"), 60.0, 30.0)
-    digests = [each.notice.digest[0] for each in journal.notices(100)]
-    (one,) = journal.notices(100, order_id="po-1")
+        journal.keep_notification(notice(digest=digest, order_id=f"po-{place}"), 60.0, 30.0)
+    digests = [each.content.digest[0] for each in journal.notifications(100)]
+    (one,) = journal.notifications(100, order_id="po-1")
     assert (["c", "b", "a"], "b", ["c"]) == (
-        digests, one.notice.digest[0], [each.notice.digest[0] for each in journal.notices(1)]
+        digests, one.content.digest[0], [each.content.digest[0] for each in journal.notifications(1)]
     )  # fmt: skip
-    assert (one,) == journal.notices(1, number=one.id)
+    assert (one,) == journal.notifications(1, number=one.id)
 
 
 def test_a_notification_is_part_of_its_orders_story(journal: Journal) -> None:
     """Trace tells it where it came, between what was asked before and after."""
     brought(journal, State.PENDING)
-    journal.notice(notice(), 60.0, 30.0)
+    journal.keep_notification(notice(), 60.0, 30.0)
     journal.settle(key(), found(State.SUCCEEDED), LATER)
-    told = [entry.noted.notice if entry.noted else entry.what for entry in journal.story("po-1")[1]]
+    told = [entry.notification.content if entry.notification else entry.what for entry in journal.story("po-1")[1]]
     assert ["evidence", "evidence", notice(), "evidence"] == told
 
 
@@ -185,7 +187,7 @@ def test_a_message_that_denies_a_persons_word_is_asked_about(
     shop = open_shop(CUT, answered)
     shop.hub.create_payout("shop", PAYOUT)
     shop.hub.resolve("shop", "payout", "po-1", "failed", reason="support says so", by="ann")
-    assert shop.journal.notice(notice(State.PENDING), 60.0, 0.0).ask
+    assert shop.journal.keep_notification(notice(State.PENDING), 60.0, 0.0).ask
     shop.hub.sweep()
     assert ([verdict], told) == (verdicts(shop.journal), shop.hub.create_payout("shop", PAYOUT).status)
 
@@ -196,7 +198,7 @@ def test_a_message_about_no_order_of_ours_is_kept(url: str | None, order_id: str
     account = {"provider": "fake", "base_url": "http://127.0.0.1:9", "secret": "s"}
     with Hub.from_mapping({"accounts": {"shop": account}, "journal": {"url": url, "key": KEY}}, plugins=(fake,)) as hub:
         assert not hub.receive("shop", fake.signed_notification("s", order_id=order_id, amount=RUB)).known
-        assert 1 == len(hub.journal.notices(100))
+        assert 1 == len(hub.journal.notifications(100))
 
 
 # Weighing
@@ -221,9 +223,9 @@ def test_the_answer_decides_what_a_notification_was(
 ) -> None:
     """Confirmed, outdated or contradicted; without a final answer it waits, and the order stays due."""
     brought(journal, State.UNKNOWN)
-    journal.notice(notice(said), 60.0, 30.0)
+    journal.keep_notification(notice(said), 60.0, 30.0)
     journal.settle(key(), found(answered), NOW)
-    record = journal.weigh(key(), dt.datetime.now(dt.UTC))
+    record = journal.judge_notifications(key(), dt.datetime.now(dt.UTC))
     waits = expected is Verdict.WAITING
     assert (expected, answered, expected is Verdict.CONTRADICTED, waits, waits) == (
         verdicts(journal)[0], record.state, record.contradicted, record.notified, record.due_at is not None
@@ -234,23 +236,23 @@ def test_the_answer_decides_what_a_notification_was(
 def test_another_amount_than_the_answers_contradicts(journal: Journal) -> None:
     """A message that says another sum was paid is flagged; what the provider answered stands."""
     brought(journal, State.PENDING)
-    journal.notice(notice(paid=Money("5", "RUB")), 60.0, 30.0)
+    journal.keep_notification(notice(paid=Money("5", "RUB")), 60.0, 30.0)
     journal.settle(key(), found(State.SUCCEEDED, paid=RUB), LATER)
-    record = journal.weigh(key(), dt.datetime.now(dt.UTC))
+    record = journal.judge_notifications(key(), dt.datetime.now(dt.UTC))
     assert ([Verdict.CONTRADICTED], True, RUB) == (verdicts(journal), record.contradicted, record.paid)
 
 
 def test_a_verdict_stands_when_the_message_comes_again(journal: Journal) -> None:
     """A replay of what was judged asks nothing and changes nothing; processing it anew does, and counts for none."""
     brought(journal, State.PENDING)
-    journal.notice(notice(), 60.0, 30.0)
+    journal.keep_notification(notice(), 60.0, 30.0)
     journal.settle(key(), found(State.FAILED), LATER)
-    before = journal.weigh(key(), dt.datetime.now(dt.UTC))
-    assert not any(journal.notice(notice(), 1.0, 30.0).ask for _ in range(10))
+    before = journal.judge_notifications(key(), dt.datetime.now(dt.UTC))
+    assert not any(journal.keep_notification(notice(), 1.0, 30.0).ask for _ in range(10))
     assert (before, [Verdict.CONTRADICTED]) == (journal.find(key()), verdicts(journal))
-    (came,) = journal.notices(100)
-    assert journal.notice(notice(), 1.0, 30.0, anew=True).ask
-    (waits,) = journal.notices(100)
+    (came,) = journal.notifications(100)
+    assert journal.keep_notification(notice(), 1.0, 30.0, anew=True).ask
+    (waits,) = journal.notifications(100)
     assert (11, came.last_at, Verdict.WAITING) == (waits.times, waits.last_at, waits.verdict)
 
 
@@ -258,11 +260,11 @@ def test_an_answer_says_nothing_of_what_came_after_the_question(journal: Journal
     """A notification that came while a question was under way waits for the next answer."""
     brought(journal, State.SUCCEEDED)
     asked_at = dt.datetime.now(dt.UTC)
-    journal.notice(notice(State.REVERSED), 60.0, 30.0)
-    record = journal.weigh(key(), asked_at)
+    journal.keep_notification(notice(State.REVERSED), 60.0, 30.0)
+    record = journal.judge_notifications(key(), asked_at)
     assert ([Verdict.WAITING], True, False) == (verdicts(journal), record.notified, record.contradicted)
     journal.settle(key(), found(State.REVERSED), NOW)
-    assert not journal.weigh(key(), dt.datetime.now(dt.UTC)).notified
+    assert not journal.judge_notifications(key(), dt.datetime.now(dt.UTC)).notified
     assert [Verdict.CONFIRMED] == verdicts(journal)
 
 
@@ -270,15 +272,15 @@ def test_an_answer_says_nothing_of_what_came_after_the_question(journal: Journal
 def test_whatever_a_notification_says_of_what_was_not_taken_it_is_news(journal: Journal, state: State) -> None:
     """The provider tells of an order that it should not have: it is asked, and nothing is sent again meanwhile."""
     brought(journal, state)
-    assert journal.notice(notice(State.UNKNOWN), 60.0, 30.0).ask
+    assert journal.keep_notification(notice(State.UNKNOWN), 60.0, 30.0).ask
     assert not journal.open(facts(), 60.0).yours
 
 
 # Asking
 
 
-def told(shop: Shop, said: Notice) -> bool:
-    asked: bool = shop.journal.notice(said, 60.0, 0.0).ask
+def told(shop: Shop, said: NotificationContent) -> bool:
+    asked: bool = shop.journal.keep_notification(said, 60.0, 0.0).ask
     return asked
 
 

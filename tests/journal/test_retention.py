@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from payhub import Exchange, Money, Payer, PaymentOrder, PayoutOrder, ToBankAccount, ToCard, ToPhone
-from payhub.journal import Forgotten, Journal, Record, Source, State, Wanted
+from payhub.journal import Erasure, Journal, OrderFilter, Record, Source, State
 from payhub.journal.sql import SqlJournal
 from payhub.plans.identity import payer_key
 from tests.plain_account import facts as facts_of
@@ -43,8 +43,8 @@ def test_an_order_is_found_by_the_providers_id(journal: Journal) -> None:
     """The provider's own id is enough."""
     closed(journal)
     brought(journal, State.PENDING, "po-2")
-    assert ["po-1"] == [record.facts.order_id for record in journal.search(Wanted(provider_id="7"), 10)]
-    assert () == journal.search(Wanted(provider_id="8"), 10)
+    assert ["po-1"] == [record.facts.order_id for record in journal.search(OrderFilter(provider_id="7"), 10)]
+    assert () == journal.search(OrderFilter(provider_id="8"), 10)
 
 
 def test_an_order_is_found_by_last4_amount_and_day(journal: Journal) -> None:
@@ -54,7 +54,7 @@ def test_an_order_is_found_by_last4_amount_and_day(journal: Journal) -> None:
     today = dt.datetime.now(dt.UTC).date()
 
     def search(**wanted: Any) -> list[str]:
-        return [record.facts.order_id for record in journal.search(Wanted(**wanted), 10)]
+        return [record.facts.order_id for record in journal.search(OrderFilter(**wanted), 10)]
 
     assert ["po-1", "po-0"] == search(tail="1111")
     assert ["po-0"] == search(tail="1111", amount=Money("5.00", "RUB"), day=today)
@@ -65,7 +65,7 @@ def test_the_newest_come_first_and_no_more_than_asked(journal: Journal) -> None:
     """A search is bounded."""
     for number in range(5):
         journal.open(facts(f"po-{number}", tail="1111"), 60.0)
-    assert ["po-4", "po-3"] == [record.facts.order_id for record in journal.search(Wanted(tail="1111"), 2)]
+    assert ["po-4", "po-3"] == [record.facts.order_id for record in journal.search(OrderFilter(tail="1111"), 2)]
 
 
 @pytest.mark.parametrize(
@@ -148,15 +148,15 @@ def test_a_payer_is_forgotten_but_for_the_money(journal: Journal) -> None:
     """What was asked, paid and answered stays; what may tell who it was goes."""
     before = closed(journal, payer="p" * 64, tail="1111")
     closed(journal, "po-2", payer="q" * 64)
-    journal.notice(notice(), 60.0, 30.0)
-    assert Forgotten(1, 0) == journal.forget("p" * 64)
+    journal.keep_notification(notice(), 60.0, 30.0)
+    assert Erasure(1, 0) == journal.forget("p" * 64)
     after = journal.find(key())
     assert after is not None
     gone = {"redirect_url": None, "reason": None, "notified": after.notified, "quiet_until": after.quiet_until}
     bare = msgspec.structs.replace(before.facts, payer=None, tail=None)
     assert after == msgspec.structs.replace(before, facts=bare, due_at=after.due_at, **gone)
-    (told,) = journal.notices(10)
-    assert (0, 2, {}) == (len(kept(journal)), len(kept(journal, "po-2")), dict(told.notice.fields))
+    (told,) = journal.notifications(10)
+    assert (0, 2, {}) == (len(kept(journal)), len(kept(journal, "po-2")), dict(told.content.fields))
     said = [e.evidence for e in journal.story("po-1")[1] if e.evidence and e.evidence.source is Source.ANSWER]
     assert [(State.SUCCEEDED, None, None, "7")] == [(s.state, s.reason, s.redirect_url, s.provider_id) for s in said]
 
@@ -165,13 +165,13 @@ def test_an_open_order_is_forgotten_later(journal: Journal) -> None:
     """While a person may have to look, nothing is erased, and it is said how many wait."""
     closed(journal, payer="p" * 64)
     closed(journal, "po-2", State.PENDING, payer="p" * 64)
-    assert (Forgotten(1, 1), 2) == (journal.forget("p" * 64), len(kept(journal, "po-2")))
+    assert (Erasure(1, 1), 2) == (journal.forget("p" * 64), len(kept(journal, "po-2")))
 
 
 def test_forgetting_twice_forgets_nobody(journal: Journal) -> None:
     """What was forgotten is not found again, and another payer's orders are not touched."""
     closed(journal, payer="p" * 64)
-    assert [Forgotten(1, 0), Forgotten(0, 0)] == [journal.forget("p" * 64) for _ in range(2)]
+    assert [Erasure(1, 0), Erasure(0, 0)] == [journal.forget("p" * 64) for _ in range(2)]
 
 
 def test_the_same_order_is_known_after_its_payer_was_forgotten(journal: Journal) -> None:
@@ -201,4 +201,4 @@ def test_the_hub_keeps_whose_payment_it_was(open_shop: OpenShop) -> None:
     """A payment made through the hub is found by its payer."""
     shop = open_shop(answer(known(PAYMENT)))
     shop.hub.create_payment("shop", msgspec.structs.replace(PAYMENT, payer=Payer(id="u-881")))
-    assert Forgotten(0, 1) == shop.journal.forget(payer_key(SECRET, "u-881"))
+    assert Erasure(0, 1) == shop.journal.forget(payer_key(SECRET, "u-881"))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from payhub import Money
 from payhub.cli import app
 from payhub.errors import JournalFailed
-from payhub.journal import Notice, Source, State
+from payhub.journal import NotificationContent, Source, State
 from payhub.journal.sql import SqlJournal, migrate
 from payhub.journal.sql.migrate import HEAD, upgrade, version
 from payhub.journal.sql.tables import tables
@@ -52,13 +52,13 @@ def old(empty: Place) -> Place:
         brought(journal, state, f"po-{state}")
         seen = found(state, reason="asked by phone")
         journal.settle(key(f"po-{state}"), seen, LATER, (exchange(),))
-        journal.notice(
-            Notice(account="shop", provider="fake", kind="payout", order_id=f"po-{state}", provider_id="7",
+        journal.keep_notification(
+            NotificationContent(account="shop", provider="fake", kind="payout", order_id=f"po-{state}", provider_id="7",
                    state=State.PENDING, provider_status="wait", digest=f"d-{state}"), 60.0, 60.0,
         )  # fmt: skip
     journal.settle(key("po-unknown"), found(State.FAILED, Source.OPERATOR, reason="by phone"), LATER, by="anna")
     brought(journal, State.UNKNOWN, "po-unknown-2")
-    journal.pace("shop", 0.0, 1.0)
+    journal.reserve_slot("shop", 0.0, 1.0)
     journal.close()
     return empty
 
@@ -98,7 +98,7 @@ def installed(place: Place) -> str | None:
 def test_an_upgrade_keeps_everything(old: Place, later: str) -> None:
     """Every value of every row stays what it was, in every table; the second upgrade finds nothing to do."""
     before = rows(old)
-    assert {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "paces"} == {
+    assert {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "slots"} == {
         name.removeprefix(PREFIX) for name, there in before.items() if there
     }
     assert [True, False] == [upgrade(old.engine(), PREFIX) for _ in range(2)]

@@ -64,7 +64,7 @@ def upgraded(url: str) -> bool:
 def paced(url: str, count: int, interval: float, patience: float) -> list[float | None]:
     """Reserve instants of the same account as everybody else, and tell how far they are."""
     journal = SqlJournal(url)
-    return [journal.pace("shop", interval, patience) for _ in range(count)]
+    return [journal.reserve_slot("shop", interval, patience) for _ in range(count)]
 
 
 def key(directory: str) -> str:

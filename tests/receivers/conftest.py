@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 
 from payhub import AsyncHub, Delivery, Hub, Money, PaymentOrder, hookimpl
 from payhub.driver import Capabilities, ProviderInfo
-from payhub.journal import Key, Noted, State
+from payhub.journal import Key, State, StoredNotification
 from payhub.receivers import asgi, wsgi
 from payhub.testing import fake
 from tests.raw_server import RawServer, answer, serving
@@ -120,9 +120,9 @@ class Receiver:
         record = self.hub.journal.find(Key("shop", "payment", order_id))
         return record.state if record else None
 
-    def kept(self) -> tuple[Noted, ...]:
+    def kept(self) -> tuple[StoredNotification, ...]:
         """Return the notifications that the journal has, the newest first."""
-        return self.hub.journal.notices(10_000)
+        return self.hub.journal.notifications(10_000)
 
     def asked(self) -> int:
         """Count the questions that came to the provider."""

@@ -145,7 +145,7 @@ async def test_a_sender_who_leaves_in_the_middle_is_not_answered(hub: AsyncHub) 
     ]
     with capture_logs() as logs:
         sent = await called(asgi(hub), scope(Delivery(method="POST")), messages)
-    assert ([], [], ()) == (sent, logs, hub.journal.notices(10))
+    assert ([], [], ()) == (sent, logs, hub.journal.notifications(10))
 
 
 async def test_a_server_that_cannot_send_any_more_is_no_trouble(hub: AsyncHub) -> None:
@@ -159,7 +159,7 @@ async def test_a_server_that_cannot_send_any_more_is_no_trouble(hub: AsyncHub) -
         raise BrokenPipeError
 
     await asgi(hub)(scope(delivery), receive, send)
-    assert 1 == len(hub.journal.notices(10))
+    assert 1 == len(hub.journal.notifications(10))
 
 
 async def test_a_connection_header_is_for_http_1_only(hub: AsyncHub) -> None:

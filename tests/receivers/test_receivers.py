@@ -54,7 +54,7 @@ def test_a_notification_is_kept_answered_and_asked_about(serve: Serve) -> None:
     assert (200, b"OK", "text/plain; charset=utf-8", "2") == (
         answered.status, answered.body, answered.headers["content-type"], answered.headers["content-length"]
     )  # fmt: skip
-    assert ("shop", "payment", "in-1", 1) == (*kept.notice.key, kept.times)
+    assert ("shop", "payment", "in-1", 1) == (*kept.content.key, kept.times)
     eventually(lambda: receiver.state() is State.SUCCEEDED)
     assert 1 == receiver.asked()
 
@@ -173,12 +173,12 @@ def test_what_could_not_be_kept_is_to_be_sent_again(
 ) -> None:
     """503, one log event without a secret; the same notification is taken when it can be."""
     receiver = serve()
-    notice = SqlJournal.notice
+    notice = SqlJournal.keep_notification
 
     def fails(*_: object, **__: object) -> None:
         raise cause
 
-    monkeypatch.setattr(SqlJournal, "notice", fails)
+    monkeypatch.setattr(SqlJournal, "keep_notification", fails)
     with capture_logs() as logs:
         answered = receiver.send(genuine())
     assert (503, b"cannot be accepted now, send it again") == (answered.status, answered.body)
@@ -186,7 +186,7 @@ def test_what_could_not_be_kept_is_to_be_sent_again(
     assert ("error", "shop", type(cause).__name__) == (event["log_level"], event["account"], event["error"])
     assert SECRET not in str(logs)
     assert CARD not in str(logs)
-    monkeypatch.setattr(SqlJournal, "notice", notice)
+    monkeypatch.setattr(SqlJournal, "keep_notification", notice)
     assert 200 == receiver.send(genuine()).status
     assert 1 == len(receiver.kept())
 
@@ -331,7 +331,7 @@ def test_many_senders_at_once_lose_none(serve: Serve) -> None:
     with ThreadPoolExecutor(200) as pool:
         statuses = [status for sent in pool.map(sender, range(200)) for status in sent]
     assert [200] * 400 == statuses
-    assert 400 == len({each.notice.order_id for each in receiver.kept()})
+    assert 400 == len({each.content.order_id for each in receiver.kept()})
 
 
 def test_many_repeats_at_once_are_one_notification(serve: Serve) -> None:

@@ -310,7 +310,10 @@ def test_an_answer_that_contradicts_again_and_again() -> None:
 def test_no_hash_of_what_was_sent_is_shown(happen: Callable[[str], Records]) -> None:
     """Neither an order's fingerprint nor a notification's digest is in a ticket: hidden digits could be tried."""
     story = happen("contradicted")
-    known_by = [story.records[0].facts.fingerprint, *(e.noted.notice.digest for e in story.entries if e.noted)]
+    known_by = [
+        story.records[0].facts.fingerprint,
+        *(e.notification.content.digest for e in story.entries if e.notification),
+    ]
     for form in FORMATS:
         content = story.ticket(internal=True).rendered(form)
         assert [] == [each for each in known_by if each.encode() in content]

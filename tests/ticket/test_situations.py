@@ -7,7 +7,19 @@ import msgspec
 import pytest
 
 from payhub import Exchange, Money, Phase, UnknownOrder
-from payhub.journal import Entry, Evidence, Key, Noted, Notice, Record, Source, State, Verdict, Why, reasons
+from payhub.journal import (
+    Entry,
+    Evidence,
+    Key,
+    NotificationContent,
+    Record,
+    Source,
+    State,
+    StoredNotification,
+    Verdict,
+    Why,
+    reasons,
+)
 from payhub.ticket import LANGS, Lang, Situation, Ticket
 from payhub.ticket.situations import Doubt, Story
 from payhub.ticket.texts import TEXTS
@@ -60,11 +72,11 @@ def exchanged(status: int | None = 200, minutes: int = 1, **fields: object) -> E
 def notified(verdict: Verdict, minutes: int = 3) -> Entry:
     """Make an entry of a notification."""
     at = START + minutes * MINUTE
-    notice = Notice(
+    notice = NotificationContent(
         account="shop", provider="fake", kind="payout", order_id="po-1", provider_id="7", state=State.SUCCEEDED,
         provider_status="done", digest="d" * 64,
     )  # fmt: skip
-    return Noted(id=1, notice=notice, verdict=verdict, times=1, at=at, last_at=at).entry
+    return StoredNotification(id=1, content=notice, verdict=verdict, times=1, at=at, last_at=at).entry
 
 
 ATTEMPT = said(State.SENDING, Source.PLAN, 0)

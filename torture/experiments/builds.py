@@ -21,7 +21,7 @@ import msgspec
 from payhub.driver import Call, Schedule
 from payhub.errors import PayhubError
 from payhub.exchanges.reply import Reply
-from payhub.journal import Evidence, Facts, Notice, Noticed, Opened, Record, Source, State, Why, rules
+from payhub.journal import Evidence, Facts, Intake, NotificationContent, Record, Reservation, Source, State, Why, rules
 from payhub.journal.rules import overdue_sender, take_for_sending
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.database import Database
@@ -114,7 +114,7 @@ def _sent_first(account: Account, kind: OrderKind[Any, Any], order: Order) -> St
     if known is not None:
         return result_of(known, kind)
     result = account.named((yield from drive(flow, Attempt(), call_)))
-    opened: Opened = yield Act(lambda journal: journal.open(facts, account.timing.lease))
+    opened: Reservation = yield Act(lambda journal: journal.open(facts, account.timing.lease))
     if opened.yours:
         found = evidence_of(result, Source.ANSWER)
         yield Act(lambda journal: journal.settle(facts.key, found, account.timing.schedule))
@@ -141,16 +141,16 @@ def _failed_on_404(cause: Exception, attempt: Attempt) -> Evidence:
     return msgspec.structs.replace(found, state=State.FAILED) if found.http_status == 404 else found  # noqa: PLR2004
 
 
-def _given_twice(self: SqlJournal, facts: Facts, lease: float) -> Opened:
+def _given_twice(self: SqlJournal, facts: Facts, lease: float) -> Reservation:
     """Give an order again, with a new lease, whose sender did not report in time."""
-    opened: Opened = _open(self, facts, lease)
+    opened: Reservation = _open(self, facts, lease)
     now = dt.datetime.now(dt.UTC)
     if opened.yours or overdue_sender(opened.record, now) is None:
         return opened
     with self.database.cursor() as cursor:
         row, record = _lock(self, cursor, facts.key)
         again = _update(self, cursor, row, record, take_for_sending(record, now, lease))
-    return Opened(again, yours=True)
+    return Reservation(again, yours=True)
 
 
 class _Undo(Exception):
@@ -165,10 +165,10 @@ def _rolled_back(self: Database) -> Iterator[Any]:
         raise _Undo
 
 
-def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Opened:
+def _not_committed(self: SqlJournal, facts: Facts, lease: float) -> Reservation:
     """Open an order, take it all back, and let the caller send it."""
     with mock.patch.object(Database, "cursor", _rolled_back):
-        opened: Opened = _open(self, facts, lease)
+        opened: Reservation = _open(self, facts, lease)
     if self.find(facts.key) is not None:
         raise RuntimeError("the order is there, although it was rolled back")
     return opened
@@ -191,13 +191,13 @@ def _as_it_came(result: Any, _asked: object) -> Any:
     return result
 
 
-def _everybodys(self: SqlJournal, facts: Facts, lease: float) -> Opened:
-    opened: Opened = _open(self, facts, lease)
-    return Opened(opened.record, yours=True)
+def _everybodys(self: SqlJournal, facts: Facts, lease: float) -> Reservation:
+    opened: Reservation = _open(self, facts, lease)
+    return Reservation(opened.record, yours=True)
 
 
-def _answered_and_forgotten(self: SqlJournal, notice: Notice, *_: object, **__: object) -> Noticed:
-    return Noticed(1, self.find(notice.key), ask=False)
+def _answered_and_forgotten(self: SqlJournal, notice: NotificationContent, *_: object, **__: object) -> Intake:
+    return Intake(1, self.find(notice.key), ask=False)
 
 
 _note_notification: Any = vars(rules)["note_notification"]
@@ -207,16 +207,16 @@ def _always_news(*arguments: Any, **_: Any) -> Any:
     return _note_notification(*arguments, new=True)
 
 
-def _believed(self: SqlJournal, notice: Notice, *arguments: Any, **named: Any) -> Noticed:
+def _believed(self: SqlJournal, notice: NotificationContent, *arguments: Any, **named: Any) -> Intake:
     """Keep a notification, and take its word for the provider's answer."""
-    noticed: Noticed = _notice(self, notice, *arguments, **named)
+    noticed: Intake = _notice(self, notice, *arguments, **named)
     if noticed.record is not None:
         said = Evidence(source=Source.STATUS, state=notice.state, provider_id=notice.provider_id, paid=notice.paid)
         self.settle(notice.key, said, Schedule())
     return noticed
 
 
-_notice: Any = vars(SqlJournal)["notice"]
+_notice: Any = vars(SqlJournal)["keep_notification"]
 
 _PAID_TWICE = r"accepted \d+ times"
 
@@ -286,7 +286,7 @@ BUILDS = (
     ),
     Build(
         "a notification is answered and not kept",
-        {"payhub.journal.sql.journal.SqlJournal.notice": _answered_and_forgotten},
+        {"payhub.journal.sql.journal.SqlJournal.keep_notification": _answered_and_forgotten},
         _redelivered,
         r"and kept, and the journal has \[\]",
     ),
@@ -298,7 +298,7 @@ BUILDS = (
     ),
     Build(
         "a notification is believed",
-        {"payhub.journal.sql.journal.SqlJournal.notice": _believed},
+        {"payhub.journal.sql.journal.SqlJournal.keep_notification": _believed},
         _replayed,
         "the order is succeeded",
     ),

@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from payhub import Hub
-from payhub.journal import Evidence, Noted, State, Verdict
+from payhub.journal import Evidence, State, StoredNotification, Verdict
 from payhub.journal.sql import SqlJournal
 from payhub.receivers import asgi
 from torture.claims import illegal_steps
@@ -91,14 +91,14 @@ def redeliver(bench: Bench, shop: Shop, after: int, before: int) -> dict[bool, l
 
 def _die(*, kept: bool) -> None:
     """Let this process die by the first notification: when it is kept, or before."""
-    keep = SqlJournal.notice
+    keep = SqlJournal.keep_notification
 
     def dies(*arguments: Any, **named: Any) -> None:
         if kept:
             keep(*arguments, **named)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    mock.patch.object(SqlJournal, "notice", dies).start()
+    mock.patch.object(SqlJournal, "keep_notification", dies).start()
 
 
 def _swept(hub: Hub, shop: Shop) -> list[str]:
@@ -111,7 +111,7 @@ class _Known(msgspec.Struct, frozen=True):
 
     state: State
     notified: bool
-    notes: Sequence[Noted]
+    notes: Sequence[StoredNotification]
     settled: int
 
 
@@ -123,7 +123,7 @@ def _looked_up(shop: Shop, names: Sequence[str]) -> Mapping[str, _Known]:
             (record,), entries = journal.story(name)
             said = [entry.evidence for entry in entries if entry.evidence and not entry.contradicts]
             settled = sum(_settles(evidence) for evidence in said)
-            found[name] = _Known(record.state, record.notified, journal.notices(100, order_id=name), settled)
+            found[name] = _Known(record.state, record.notified, journal.notifications(100, order_id=name), settled)
         journal.close()
         return found
 
@@ -136,7 +136,7 @@ def _settles(found: Evidence) -> bool:
 
 def _wrong(found: _Known, times: int, asked: int, *, most: int) -> list[str]:
     """Return what is not as it must be of an order that the provider has paid."""
-    kept = [(noted.times, noted.verdict) for noted in found.notes]
+    kept = [(stored.times, stored.verdict) for stored in found.notes]
     problems = []
     if kept != [(times, Verdict.CONFIRMED)]:
         problems.append(f"delivered {times} times and kept, and the journal has {kept}")
@@ -219,7 +219,7 @@ def _delivered(endpoint: Endpoint, messages: Sequence[Signed], count: int) -> di
 def _changed(found: _Known, name: str, count: int, asked: int, bound: int) -> list[str]:
     """Return what many replays have changed."""
     states, verdict = _REPLAYED[name]
-    kept = [(noted.times, noted.verdict) for noted in found.notes]
+    kept = [(stored.times, stored.verdict) for stored in found.notes]
     problems = [] if kept == [(count, verdict)] else [f"delivered {count} times, and the journal has {kept}"]
     problems += [] if found.state in states else [f"the order is {found.state}"]
     problems += [] if 1 <= asked <= bound else [f"the provider was asked {asked} times, {bound} are allowed"]

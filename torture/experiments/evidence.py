@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from payhub import Money
 from payhub.driver import Schedule
 from payhub.errors import IllegalStep, JournalFailed, OrderConflict
-from payhub.journal import Evidence, Facts, Journal, Notice, Record, Source, State
+from payhub.journal import Evidence, Facts, Journal, NotificationContent, Record, Source, State
 from payhub.journal.memory import MemoryJournal
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.tables import tables
@@ -217,7 +217,7 @@ class Life(RuleBasedStateMachine):
     def notice(self, saying: dict[str, Any], window: float, lease: float, *, anew: bool) -> None:
         """Receive a notification; what says the same is the same message."""
         facts, words = self._facts, "-".join(map(str, saying.values()))
-        notice = Notice(
+        notice = NotificationContent(
             account=facts.account,
             provider=facts.provider,
             kind=facts.kind,
@@ -228,7 +228,7 @@ class Life(RuleBasedStateMachine):
         )
 
         def noticed(journal: Journal, before: Record | None) -> str:
-            times, record, ask = journal.notice(notice, window, lease, anew=anew)
+            times, record, ask = journal.keep_notification(notice, window, lease, anew=anew)
             _claim((record is None) is (before is None), "a notification made an order, or lost one")
             return f"{times} times, ask: {ask}; {self._noted(journal)}"
 
@@ -236,12 +236,12 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: _known(self._records[0]).notified)
     @rule(late=st.booleans())
-    def weigh(self, *, late: bool) -> None:
+    def judge_notifications(self, *, late: bool) -> None:
         """Give the notifications their verdicts, or find that all came after the question."""
         asked_at = _EPOCH if late else dt.datetime.now(dt.UTC)
 
         def weighed(journal: Journal, _before: Record | None) -> str:
-            journal.weigh(self._facts.key, asked_at)
+            journal.judge_notifications(self._facts.key, asked_at)
             return self._noted(journal)
 
         self._step(weighed, moves=False)
@@ -284,8 +284,8 @@ class Life(RuleBasedStateMachine):
         self._said = said
 
     def _noted(self, journal: Journal) -> str:
-        notices = journal.notices(100, order_id=self._facts.order_id)
-        return ", ".join(f"{noted.times} {noted.verdict}" for noted in notices)
+        notices = journal.notifications(100, order_id=self._facts.order_id)
+        return ", ".join(f"{stored.times} {stored.verdict}" for stored in notices)
 
     def teardown(self) -> None:
         """Let no sweep of the next life find this order."""

@@ -23,7 +23,7 @@ from payhub import (
     hookimpl,
 )
 from payhub.driver import Flow, Schedule
-from payhub.journal import Evidence, Key, Notice, Opened, Source, State
+from payhub.journal import Evidence, Key, NotificationContent, Reservation, Source, State
 from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
 from payhub.transport.runner import Runner
@@ -189,7 +189,7 @@ def _asked_once(hubs: Hubs, order_id: str, _judge: Judge) -> None:
 
 def _notified(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     """Keep a notification of an order, as if it had been verified."""
-    named = Notice(
+    named = NotificationContent(
         account=ACCOUNT,
         provider=NAME,
         kind="payout",
@@ -199,7 +199,7 @@ def _notified(hubs: Hubs, order_id: str, _judge: Judge) -> None:
         state=State.SUCCEEDED,
         provider_status="paid",
     )
-    hubs.plain.journal.notice(named, window=5.0, lease=5.0)
+    hubs.plain.journal.keep_notification(named, window=5.0, lease=5.0)
 
 
 def _forgotten_and_notified(hubs: Hubs, order_id: str, judge: Judge) -> None:
@@ -326,7 +326,7 @@ def _being_sent_and_unreadable(hubs: Hubs, order_id: str, judge: Judge) -> None:
     opened = hubs.plain.journal.open
     calls = itertools.count()
 
-    def once(*asked: Any) -> Opened:
+    def once(*asked: Any) -> Reservation:
         if next(calls):
             raise JournalFailed("the journal failed: it cannot be read any more")
         return opened(*asked)

@@ -53,7 +53,7 @@ class Database:
         self._ready = False
         self._process: int | None = None  # that the connections belong to
         if self.is_sqlite:
-            forks.watch(self)
+            forks.register(self)
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[Any]:

@@ -14,18 +14,18 @@ import sqlalchemy as sa
 
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, JournalFailed
-from payhub.journal import Noticed, Opened, Seal, rules
+from payhub.journal import Intake, KeyCheck, Reservation, rules
 from payhub.journal.reasons import Why, explain
 from payhub.journal.records import (
     Entry,
+    Erasure,
     Facts,
-    Forgotten,
     Key,
-    Noted,
-    Notice,
+    NotificationContent,
+    OrderFilter,
     Record,
+    StoredNotification,
     Verdict,
-    Wanted,
     conflict,
 )
 from payhub.journal.sql import queries, retention, rows
@@ -41,11 +41,10 @@ _MICROSECONDS = 1_000_000
 class SqlJournal:
     """Orders in a database that any number of processes may share."""
 
-    def __init__(self, url: str, prefix: str = "payhub_", seal: Seal | None = None) -> None:
+    def __init__(self, url: str, prefix: str = "payhub_", key_check: KeyCheck | None = None) -> None:
         """Prepare the connections; SQLite's tables are created on first use.
 
-        With `seal`, which is needed to create orders and to forget payers, no order is taken if the journal was begun
-        with another key.
+        Give `key_check` to create orders or to forget payers: a journal that was begun with another key takes none.
 
         Raises:
             JournalFailed: the URL or the prefix cannot be used.
@@ -53,9 +52,9 @@ class SqlJournal:
         self.database = Database(url, prefix)
         self._tables = tables(prefix)
         self._statements = Statements(self._tables, self.database.engine.dialect)
-        self._seal = seal
+        self._key_check = key_check
 
-    def sealed(self) -> bool:
+    def has_key(self) -> bool:
         """Tell whether this journal was begun with a key; one that is not there, or cannot be read, was not."""
         file = self.database.engine.url.database if self.database.is_sqlite else None
         if file and not Path(file).exists():
@@ -68,18 +67,18 @@ class SqlJournal:
 
     def _wrong_key(self) -> str | None:
         """Return where the key is looked for, if this journal was begun with another one; the first is its key."""
-        seal = self._seal  # another thread may set it to None meanwhile
-        if seal is None:
+        check = self._key_check  # another thread may set it to None meanwhile
+        if check is None:
             return None
         with self.database.cursor() as cursor:
-            self._statements.begin.run(cursor, {"name": "key", "value": str(seal.value)})
+            self._statements.begin.run(cursor, {"name": "key", "value": str(check.value)})
             begun_with = self._statements.begun.run(cursor, {"name": "key"}).fetchone()[0]
-        if begun_with == seal.value:
-            self._seal = None  # it need not be compared again
+        if begun_with == check.value:
+            self._key_check = None  # it need not be compared again
             return None
-        return seal.place
+        return check.place
 
-    def open(self, facts: Facts, lease: float) -> Opened:
+    def open(self, facts: Facts, lease: float) -> Reservation:
         """Reserve an order and take it for sending.
 
         Raises:
@@ -92,7 +91,7 @@ class SqlJournal:
             unknown = msgspec.structs.replace(
                 record, state=State.UNKNOWN, why=Why.OTHER_KEY, reason=place, http_status=None, mismatches=()
             )
-            return Opened(unknown, yours=False)
+            return Reservation(unknown, yours=False)
         with self.database.cursor() as cursor:
             now = _now()
             record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
@@ -104,12 +103,12 @@ class SqlJournal:
             if made and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
                 record = self._update(cursor, row, record, rules.known_from_notification(record, _now()))
             if not rules.may_send(record):
-                return Opened(record, yours=False)
+                return Reservation(record, yours=False)
             record = self._update(cursor, row, record, rules.take_for_sending(record, _now(), lease))
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
-            return Opened(record, yours=True)
+            return Reservation(record, yours=True)
 
     def settle(
         self,
@@ -166,35 +165,37 @@ class SqlJournal:
             self._statements.update(tuple(changed)).run(cursor, {"row": row, **changed})
         return after
 
-    def notice(self, notice: Notice, window: float, lease: float, *, anew: bool = False) -> Noticed:
+    def keep_notification(
+        self, content: NotificationContent, window: float, lease: float, *, anew: bool = False
+    ) -> Intake:
         """Keep a notification, and make its order due."""
         with self.database.cursor() as cursor:
             # The order first, as everywhere: transactions that lock in different orders wait for each other.
-            row, record = self._lock_if_known(cursor, notice.key)
+            row, record = self._lock_if_known(cursor, content.key)
             now = _now()
-            found = rules.judge_before_query(record, notice, anew=anew)
+            found = rules.judge_before_query(record, content, anew=anew)
             at = rows.micros(now)
-            kept = {**notice.key._asdict(), "digest": notice.digest, "body": rows.as_json(notice), "verdict": found}
+            kept = {**content.key._asdict(), "digest": content.digest, "body": rows.as_json(content), "verdict": found}
             new = self._statements.note.run(cursor, {**kept, "times": 1, "at": at, "last_at": at}).fetchone()
             times = 1
             if new is None:
                 counted = {"more": 0, "now": None, "anew": found} if anew else {"more": 1, "now": at, "anew": None}
-                again = {"account": notice.account, "digest": notice.digest, **counted}
+                again = {"account": content.account, "digest": content.digest, **counted}
                 times, known = self._statements.note_again.run(cursor, again).fetchone()
                 found = Verdict(known)
             if record is None or found is not Verdict.WAITING:
-                return Noticed(times, record, ask=False)
+                return Intake(times, record, ask=False)
             after, ask = rules.note_notification(record, now, window, lease, new=new is not None or anew)
-            return Noticed(times, self._update(cursor, row, record, after), ask)
+            return Intake(times, self._update(cursor, row, record, after), ask)
 
-    def weigh(self, key: Key, asked_at: dt.datetime) -> Record:
+    def judge_notifications(self, key: Key, asked_at: dt.datetime) -> Record:
         """Give the notifications that wait their verdict."""
         with self.database.cursor() as cursor:
             row, record = self._lock(cursor, key)
             verdicts: list[Verdict] = []
             for number, body, last_at in self._statements.waiting.run(cursor, key._asdict()).fetchall():
                 answered = last_at <= (rows.micros(asked_at) or 0)
-                verdicts.append(rules.judge(record, rows.notice(body)) if answered else Verdict.WAITING)
+                verdicts.append(rules.judge(record, rows.content(body)) if answered else Verdict.WAITING)
                 self._statements.judge.run(cursor, {"number": number, "verdict": verdicts[-1]})
             return self._update(cursor, row, record, rules.apply_verdicts(record, verdicts))
 
@@ -215,7 +216,7 @@ class SqlJournal:
                 self._statements.take.run(cursor, {"row": row.id, "until": until})
             return tuple(map(rows.record, taken))
 
-    def pace(self, account: str, interval: float, patience: float) -> float | None:
+    def reserve_slot(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the account's next free instant."""
         if patience < 0:
             return None
@@ -227,7 +228,7 @@ class SqlJournal:
         with self.database.cursor() as cursor:
             if self.database.is_sqlite:  # PostgreSQL reads its own clock
                 asked["now"] = rows.micros(_now())
-            reserved = self._statements.pace.run(cursor, asked).fetchone()
+            reserved = self._statements.reserve_slot.run(cursor, asked).fetchone()
         return max(reserved[0], 0) / _MICROSECONDS if reserved else None
 
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
@@ -235,7 +236,7 @@ class SqlJournal:
         with self.database.connection(reads_only=True) as connection:
             return queries.unsettled(connection, self._tables, older, limit)
 
-    def search(self, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+    def search(self, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
         with self.database.connection(reads_only=True) as connection:
             return queries.search(connection, self._tables, wanted, limit)
@@ -250,17 +251,19 @@ class SqlJournal:
         with self.database.connection(reads_only=True) as connection:
             return queries.exchanges(connection, self._tables, limit, after)
 
-    def notices(self, limit: int, *, order_id: str | None = None, number: int | None = None) -> tuple[Noted, ...]:
+    def notifications(
+        self, limit: int, *, order_id: str | None = None, number: int | None = None
+    ) -> tuple[StoredNotification, ...]:
         """Return notifications, the newest first."""
         with self.database.connection(reads_only=True) as connection:
-            return queries.notices(connection, self._tables, limit, order_id, number)
+            return queries.notifications(connection, self._tables, limit, order_id, number)
 
     def prune(self, before: dt.datetime, limit: int) -> int:
         """Delete exchanges from before a time, of orders that are closed."""
         with self.database.connection() as connection:
             return retention.prune(connection, self._tables, before, limit)
 
-    def forget(self, payer: str) -> Forgotten:
+    def forget(self, payer: str) -> Erasure:
         """Keep of a payer's closed orders nothing but the money facts; nothing is left in SQLite's log, either.
 
         Raises:

@@ -4,7 +4,7 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from payhub.journal.records import Entry, Key, Noted, Record, Wanted
+from payhub.journal.records import Entry, Key, OrderFilter, Record, StoredNotification
 from payhub.journal.sql import rows
 from payhub.journal.sql.tables import PARTS, Tables
 from payhub.journal.states import State
@@ -22,7 +22,7 @@ def unsettled(connection: sa.Connection, t: Tables, older: float, limit: int) ->
     return tuple(sorted(found, key=lambda record: record.updated_at)[:limit])
 
 
-def search(connection: sa.Connection, t: Tables, wanted: Wanted, limit: int) -> tuple[Record, ...]:
+def search(connection: sa.Connection, t: Tables, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
     """Return the orders that fit, the newest first."""
     c = t.orders.c
     fits = []
@@ -52,7 +52,7 @@ def story(connection: sa.Connection, t: Tables, order_id: str) -> tuple[tuple[Re
     ):
         told = connection.execute(sa.select(table).where(table.c.order.in_(records)).order_by(table.c.id))
         entries += [read(records[row.order].facts.key, row) for row in told]
-    entries += [noted.entry for noted in notices(connection, t, None, order_id, None)]
+    entries += [each.entry for each in notifications(connection, t, None, order_id, None)]
     return tuple(records.values()), tuple(sorted(entries, key=lambda entry: entry.at))
 
 
@@ -67,11 +67,11 @@ def exchanges(connection: sa.Connection, t: Tables, limit: int, after: int | Non
     return tuple((row.id, rows.exchange(Key(row.account, row.kind, row.order_id), row)) for row in found)
 
 
-def notices(
+def notifications(
     connection: sa.Connection, t: Tables, limit: int | None, order_id: str | None, number: int | None
-) -> tuple[Noted, ...]:
+) -> tuple[StoredNotification, ...]:
     """Return notifications, the newest first: all, or those of an order_id, or the one with a number."""
     c = t.notifications.c
     asked = [column == value for column, value in ((c.order_id, order_id), (c.id, number)) if value is not None]
     query = sa.select(t.notifications).where(*asked).order_by(c.id.desc()).limit(limit)
-    return tuple(map(rows.noted, connection.execute(query)))
+    return tuple(map(rows.notification, connection.execute(query)))

@@ -5,7 +5,7 @@ import datetime as dt
 import msgspec
 import sqlalchemy as sa
 
-from payhub.journal.records import Forgotten
+from payhub.journal.records import Erasure
 from payhub.journal.rules import without_personal_data
 from payhub.journal.sql import rows
 from payhub.journal.sql.tables import Tables
@@ -25,7 +25,7 @@ def prune(connection: sa.Connection, t: Tables, before: dt.datetime, limit: int)
     return connection.execute(e.delete().where(e.c.id.in_(old))).rowcount
 
 
-def forget(connection: sa.Connection, t: Tables, payer: str) -> Forgotten:
+def forget(connection: sa.Connection, t: Tables, payer: str) -> Erasure:
     """Keep of a payer's closed orders what was asked and paid, when, and how it ended."""
     o, e, n, v = t.orders.c, t.exchanges.c, t.notifications.c, t.evidence.c
     theirs = sa.select(o.id, o.state, o.account, o.kind, o.order_id).where(o.payer == payer)
@@ -35,11 +35,11 @@ def forget(connection: sa.Connection, t: Tables, payer: str) -> Forgotten:
         connection.execute(t.exchanges.delete().where(e.order == order.id))
         about = sa.and_(n.account == order.account, n.kind == order.kind, n.order_id == order.order_id)
         for row in connection.execute(sa.select(n.id, n.body).where(about)).all():
-            body = rows.as_json(msgspec.structs.replace(rows.notice(row.body), fields={}))
+            body = rows.as_json(msgspec.structs.replace(rows.content(row.body), fields={}))
             connection.execute(t.notifications.update().where(n.id == row.id).values(body=body))
         for row in connection.execute(sa.select(v.id, v.body).where(v.order == order.id)).all():
             body = rows.as_json(without_personal_data(rows.said(row.body)))
             connection.execute(t.evidence.update().where(v.id == row.id).values(body=body))
         nothing = dict.fromkeys(("payer", "tail", "redirect_url", "reason"))
         connection.execute(t.orders.update().where(o.id == order.id).values(nothing))
-    return Forgotten(len(closed), len(found) - len(closed))
+    return Erasure(len(closed), len(found) - len(closed))

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from payhub.journal.reasons import Why
-from payhub.journal.records import Entry, Facts, Key, Noted, Notice, Record, Verdict
+from payhub.journal.records import Entry, Facts, Key, NotificationContent, Record, StoredNotification, Verdict
 from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 from payhub.money import Money, exponent
 
-T = TypeVar("T", Notice, Evidence)
+T = TypeVar("T", NotificationContent, Evidence)
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -153,9 +153,9 @@ def _read(body: str, shape: type[T]) -> T:
     return msgspec.structs.replace(msgspec.convert(fields, type=shape), **amounts)
 
 
-def notice(body: str) -> Notice:
+def content(body: str) -> NotificationContent:
     """Read what a notification says."""
-    return _read(body, Notice)
+    return _read(body, NotificationContent)
 
 
 def said(body: str) -> Evidence:
@@ -193,11 +193,11 @@ def act(key: Key, row: Any) -> Entry:
     return Entry(at=_moment(row.at), what="act", key=key, evidence=said(row.body), by=row.by)
 
 
-def noted(row: Any) -> Noted:
+def notification(row: Any) -> StoredNotification:
     """Read a notification."""
-    return Noted(
+    return StoredNotification(
         id=row.id,
-        notice=notice(row.body),
+        content=content(row.body),
         verdict=Verdict(row.verdict),
         times=row.times,
         at=_moment(row.at),

@@ -44,19 +44,19 @@ def _into(table: sa.Table, dialect: sa.Dialect, names: Iterable[str] = ()) -> An
     return insert(table).values({name: sa.bindparam(name) for name in names})
 
 
-def _reserve_slot(paces: sa.Table, dialect: sa.Dialect) -> Any:
+def _reserve_slot(slots: sa.Table, dialect: sa.Dialect) -> Any:
     """Return the statement that reserves an account's next call: an interval after the last one, or now.
 
     It returns no row where that would be later than the caller's patience allows. PostgreSQL reads its own clock, once
     it has the row, so machines with different clocks agree; SQLite is on one machine, which gives the time.
     """
-    c = paces.c
+    c = slots.c
     interval, patience = (sa.bindparam(name, type_=sa.BigInteger) for name in ("interval", "patience"))
-    insert: Any = sqlite.insert(paces)
+    insert: Any = sqlite.insert(slots)
     later: Any = sa.func.max
     now: Any = sa.bindparam("now", type_=sa.BigInteger)
     if dialect.name == "postgresql":
-        insert, later, now = postgresql.insert(paces), sa.func.greatest, sa.literal_column(_CLOCK, sa.BigInteger)
+        insert, later, now = postgresql.insert(slots), sa.func.greatest, sa.literal_column(_CLOCK, sa.BigInteger)
     # No row is written in the future. One that seems to be was written before the clock was set back; without this
     # the account would be locked out for as long as the clock was set back by.
     set_back = later(c.at - now, 0)
@@ -74,7 +74,7 @@ class Statements:
     those to be asked about, `take` makes one due later. What happens to an order: `attempt`, `exchange`, `act`,
     `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one, `note_again` counts
     it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a key, `begun` returns
-    the key; `pace` reserves an instant for a call.
+    the key; `reserve_slot` reserves an instant for a call.
     """
 
     def __init__(self, t: Tables, dialect: sa.Dialect) -> None:
@@ -127,4 +127,4 @@ class Statements:
 
         self.begin = made(_into(t.settings, dialect, ("name", "value")).on_conflict_do_nothing())
         self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
-        self.pace = made(_reserve_slot(t.paces, dialect))
+        self.reserve_slot = made(_reserve_slot(t.slots, dialect))

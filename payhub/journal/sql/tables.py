@@ -120,8 +120,8 @@ class Tables:
             UniqueConstraint("digest", "account"),
         )
         self.acts = self._entries("acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False))
-        self.paces = Table(
-            f"{prefix}paces",
+        self.slots = Table(
+            f"{prefix}slots",
             self.metadata,
             Column("account", String(255), primary_key=True),
             Column("leaves_at", _Time, nullable=False),

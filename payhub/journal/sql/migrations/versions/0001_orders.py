@@ -112,13 +112,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", "account", name=f"uq_{notifications}_digest"),
     )
     op.create_index(f"ix_{notifications}_order_id", notifications, ["order_id"])
-    paces = f"{prefix}paces"
+    slots = f"{prefix}slots"
     op.create_table(
-        paces,
+        slots,
         sa.Column("account", sa.String(255), nullable=False),
         sa.Column("leaves_at", sa.BigInteger, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("account", name=f"pk_{paces}"),
+        sa.PrimaryKeyConstraint("account", name=f"pk_{slots}"),
     )
     settings = f"{prefix}settings"
     op.create_table(

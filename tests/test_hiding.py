@@ -81,7 +81,7 @@ def test_an_amount_that_is_refused_can_be_shown() -> None:
     """The repr of an amount that is being refused fails nothing and quotes nothing."""
     heard = Heard()
     heard.attempt(Money, "4111 1111", "RUB")
-    assert ("ValueError", True) == (heard.errors[0][0], any("Money('str', 'RUB')" in f.shown for f in heard.frames))
+    assert ("InvalidMoney", True) == (heard.errors[0][0], any("Money('str', 'RUB')" in f.shown for f in heard.frames))
 
 
 def test_an_account_that_cannot_be_opened_can_be_shown() -> None:

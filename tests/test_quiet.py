@@ -86,25 +86,25 @@ def test_rule_11_no_library_logs_a_secret(
     )
 
 
-def test_the_steps_are_still_told(open_hub: Any, serve: Any, everything: Any) -> None:
+def test_the_steps_are_still_logged(open_hub: Any, serve: Any, everything: Any) -> None:
     """How far a call got stays in httpcore's log: connected, sent, answered."""
     open_hub(serve(answer(known(PAYOUT))).url).create_payout("shop", PAYOUT)
-    told = steps(everything)
+    logged = steps(everything)
     assert [] == [step for step in ("connect_tcp.complete", "send_request_body.complete",
-                                    "receive_response_headers.complete") if step not in told]  # fmt: skip
+                                    "receive_response_headers.complete") if step not in logged]  # fmt: skip
 
 
-class Asking:
-    """Be an observer that asks somebody else, with the application's own httpx."""
+class Fetching:
+    """An observer that fetches something else, with the application's own httpx."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     @hookimpl
     def payhub_event(self, event: Exchange) -> None:
-        self.ask()
+        self.fetch()
 
-    def ask(self) -> None:
+    def fetch(self) -> None:
         with httpx.Client(trust_env=False) as client:
             client.get(self.url)
 
@@ -112,9 +112,9 @@ class Asking:
 def test_other_users_of_httpx_are_left_alone(open_hub: Any, serve: Any, everything: Any) -> None:
     """What the application itself sends with httpx is logged as it wants, also beside and during an operation."""
     elsewhere: RawServer = serve(answer({}, X_Mine="mine"))
-    hub = open_hub(serve(answer(known(PAYOUT), X_Theirs="theirs")).url, (Asking(elsewhere.url),))
+    hub = open_hub(serve(answer(known(PAYOUT), X_Theirs="theirs")).url, (Fetching(elsewhere.url),))
     hub.create_payout("shop", PAYOUT)
-    Asking(elsewhere.url).ask()
+    Fetching(elsewhere.url).fetch()
     whole = [step for step in steps(everything) if step.startswith("receive_response_headers.complete ")]
     assert (2, False) == (len(whole), any("theirs" in step for step in steps(everything)))
 
@@ -135,8 +135,8 @@ def test_the_loggers_are_those_that_httpcore_has() -> None:
     """Every logger of httpcore that says anything has the filter, whatever version is installed."""
     quiet.install()
     names = [name for name in logging.root.manager.loggerDict if name.startswith("httpcore.")]
-    guarded = [name for name in names if quiet._steps_only in logging.getLogger(name).filters]
-    assert (True, names) == ({"httpcore.connection", "httpcore.http11"} <= set(names), guarded)
+    with_filter = [name for name in names if quiet._steps_only in logging.getLogger(name).filters]
+    assert (True, names) == ({"httpcore.connection", "httpcore.http11"} <= set(names), with_filter)
 
 
 def test_the_fake_is_a_driver() -> None:

@@ -112,10 +112,10 @@ def test_cookies_are_not_kept(open_hub: Open, serve: Serve) -> None:
     assert [[], []] == [request.header("cookie") for request in server.requests]
 
 
-def test_the_environment_is_not_asked(
+def test_the_environment_is_ignored(
     open_hub: Open, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """No proxy and no certificate comes from the environment: it may be anybody's."""
+    """No proxy and no certificate is taken from the environment, which anybody may have set."""
     proxy, server = serve(answer({})), serve(GOOD)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, proxy.url)
@@ -127,7 +127,7 @@ def test_the_environment_is_not_asked(
 
 @pytest.fixture
 def tls() -> tuple[trustme.CA, ssl.SSLContext]:
-    """Make an authority that nobody trusts, and a server's certificate of it."""
+    """Make an authority that is not trusted, and a server's certificate of it."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -174,8 +174,8 @@ def test_a_fork_takes_no_connection_along(
         return str(hub.create_payout("shop", second).status)
 
     hub.create_payout("shop", first)
-    told = forked(created)()
-    assert ("pending", Status.PENDING) == (told, hub.create_payout("shop", third).status)
+    status = forked(created)()
+    assert ("pending", Status.PENDING) == (status, hub.create_payout("shop", third).status)
     assert [1, 2, 1] == [request.connection for request in server.requests]
 
 
@@ -190,14 +190,14 @@ def test_a_fork_of_an_event_loop_takes_no_connection_along(serve: Serve) -> None
     def created(order: PayoutOrder) -> str:
         return str(loop.run_until_complete(hub.create_payout("shop", order)).status)
 
-    told = [created(first), forked(lambda: created(second))(), created(third)]
+    statuses = [created(first), forked(lambda: created(second))(), created(third)]
     loop.run_until_complete(hub.close())
     loop.close()
-    assert ["pending"] * 3 == told
+    assert ["pending"] * 3 == statuses
     assert [1, 2, 1] == [request.connection for request in server.requests]
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # nobody can close the connection of a loop that has ended
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the connection of a loop that has ended cannot be closed
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_hub_outlives_its_event_loop(serve: Serve, backend: str) -> None:
@@ -217,14 +217,14 @@ def test_a_hub_outlives_its_event_loop(serve: Serve, backend: str) -> None:
 
 
 def refused_port() -> int:
-    """Return a port of this machine where nobody listens."""
+    """Return a port of this machine that is not listened on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @pytest.fixture
 def full_server() -> Iterator[str]:
-    """Listen, but accept nobody: connections wait until they time out."""
+    """Listen, but accept no connection: each waits until it times out."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         waiting = [socket.socket() for _ in range(4)]
@@ -288,7 +288,7 @@ def test_a_read_that_was_not_sent_is_repeated_and_unavailable(
 
 
 class Elsewhere:
-    """Send where the configuration does not say: a driver's mistake, or a page's link."""
+    """A wrapper that sends to another address than the configured one: a driver's mistake, or a page's link."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -346,7 +346,7 @@ AMBIGUOUS: dict[str, Act] = {
     "not HTTP": part(b"220 smtp.example ESMTP\r\n"),
     "two lengths": part(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
     "gzip": answer(gzip.compress(b"{}"), Content_Encoding="gzip"),
-    "an encoding nobody knows": answer(b"{}", Content_Encoding="x-rot13"),
+    "an unknown encoding": answer(b"{}", Content_Encoding="x-rot13"),
     "announced too large": part(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY + 1)),
     "announced far too large": part(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"),
     "chunked too large": lambda connection: chunked(connection, MAX_BODY // 1024 + 1),
@@ -386,7 +386,7 @@ def test_an_answer_of_the_largest_size_is_read(open_hub: Open, serve: Serve) -> 
     assert Status.PENDING is open_hub(serve(answer(body)).url).create_payout("shop", PAYOUT).status
 
 
-def test_identity_may_be_said(open_hub: Open, serve: Serve) -> None:
+def test_identity_may_be_named(open_hub: Open, serve: Serve) -> None:
     """An answer that says it is not encoded is not."""
     server = serve(answer(known(PAYOUT), Content_Encoding="Identity"))
     assert Status.PENDING is open_hub(server.url).create_payout("shop", PAYOUT).status
@@ -496,7 +496,7 @@ def test_a_read_is_repeated_after_a_server_error(open_hub: Open, serve: Serve, s
     assert ("5.00 RUB", 3) == (str(balance.available), len(server.requests))
 
 
-def test_a_read_is_repeated_until_somebody_listens(open_hub: Open, serve: Serve, observer: Observer) -> None:
+def test_a_read_is_repeated_until_a_server_listens(open_hub: Open, serve: Serve, observer: Observer) -> None:
     """A read that cannot be sent is tried again, and succeeds when the provider is back."""
     port = refused_port()
     servers: list[RawServer] = []
@@ -515,7 +515,7 @@ def test_a_read_is_repeated_until_somebody_listens(open_hub: Open, serve: Serve,
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 409, 429])
 def test_a_read_is_not_repeated_after_other_answers(open_hub: Open, serve: Serve, status: int) -> None:
-    """What an answer other than a server's error says, it says again: a read is not repeated."""
+    """An answer other than a server's error would come again: a read is not repeated."""
     server = serve(answer(b"", status))
     with pytest.raises(Unavailable):
         open_hub(server.url).fetch_balance("shop")
@@ -530,8 +530,8 @@ def test_a_read_that_finds_nothing_is_not_repeated(open_hub: Open, serve: Serve)
     assert 1 == len(server.requests)
 
 
-def test_a_read_is_not_repeated_for_ever(open_hub: Open, serve: Serve, observer: Observer) -> None:
-    """A provider that stays down is asked a few times only."""
+def test_a_read_is_repeated_a_few_times_only(open_hub: Open, serve: Serve, observer: Observer) -> None:
+    """A provider that stays down gets four requests."""
     server = serve(answer(b"", 500))
     with pytest.raises(Unavailable, match="HTTP 500"):
         open_hub(server.url).fetch_balance("shop")

@@ -167,7 +167,7 @@ class Runner(_Runner[httpx.HTTPTransport]):
                 return trace.finish()
             finally:
                 response.close()
-        except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
+        except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase says what it means
             return trace.fail(cause)
 
     def _wait_for_slot(self, plan: Plan[Any], deadline: float) -> str | None:
@@ -253,7 +253,7 @@ class AsyncRunner(_Runner[httpx.AsyncHTTPTransport]):
                     return trace.finish()
                 finally:
                     await response.aclose()
-        except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase tells what it means
+        except Exception as cause:  # noqa: BLE001 - whatever fails here, the phase says what it means
             return trace.fail(cause)
 
     async def _wait_for_slot(self, plan: Plan[Any], deadline: float) -> str | None:

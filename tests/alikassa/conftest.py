@@ -79,7 +79,7 @@ def hub(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Any]:
 
 
 class SaidToBeSimulated:
-    """Write cassettes as YAML under a line that says what they are."""
+    """A serialiser that writes cassettes as YAML, under a line that says what they are."""
 
     NOTE = "# Recorded against payhub's local AliKassa, a simulation made from documents; masked.\n"
 

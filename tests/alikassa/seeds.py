@@ -29,7 +29,7 @@ _PROGRAMS = {
 
 
 class Program(NamedTuple):
-    """Hold one sample program, its language, and the document it is printed in."""
+    """One sample program, its language, and the document it is printed in."""
 
     document: str
     language: str

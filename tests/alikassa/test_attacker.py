@@ -1,4 +1,4 @@
-"""Who has all that is kept of a payout, and the public key, does not find the hidden digits of the card.
+"""With all that is kept of a payout, and the public key, the hidden digits of the card cannot be found.
 
 Of a truncated number 100,000 remain, and trying them all takes a second. So nothing may be kept against
 which they can be tried: no hash of the number or of the request, and no signature, which is one.
@@ -36,7 +36,7 @@ SIGNED = 256  # bytes of a signature by a key of 2048 bits
 
 
 class Kept(NamedTuple):
-    """Hold what an attacker has got hold of."""
+    """What an attacker may have got hold of."""
 
     data: bytes
     request: dict[str, Any]
@@ -154,7 +154,7 @@ def attack(kept: Kept, data: bytes) -> set[str]:
     }
 
 
-def test_the_attacker_has_what_he_needs(kept: Kept) -> None:
+def test_the_attack_has_what_it_needs(kept: Kept) -> None:
     """The attack below is a real one: all but six digits is kept, and the right ones are among those tried."""
     numbers = list(candidates())
     assert (SHOWN, 100_000, True, True) == (

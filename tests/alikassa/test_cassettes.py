@@ -72,7 +72,7 @@ def vcr_cassette_dir() -> str:
 
 @pytest.fixture(params=["sync", "async"])
 def hub(request: pytest.FixtureRequest, sandbox: Sandbox, record_mode: str) -> Iterator[Any]:
-    """Open a hub: on the sandbox while recording, else on a port where nobody listens."""
+    """Open a hub: on the sandbox while recording, else on a port that is not listened on."""
     text = sandbox.config.read_text()
     path = sandbox.config.with_name("cassette.toml")
     path.write_text(text if record_mode != "none" else text.replace(sandbox.url, "http://127.0.0.1:9"))
@@ -84,7 +84,7 @@ Settle = Callable[..., None]
 
 @pytest.fixture
 def settle(served: Sandbox, record_mode: str) -> Settle:
-    """Settle an order in the sandbox while recording; a cassette needs nobody to."""
+    """Settle an order in the sandbox while recording; a cassette needs no settling."""
     return served.settle if record_mode != "none" else lambda *_: None
 
 
@@ -118,7 +118,7 @@ def test_payouts(hub: Any, settle: Settle) -> None:
 @pytest.mark.vcr
 @pytest.mark.default_cassette("refusals")
 def test_refusals(hub: Any) -> None:
-    """A service that nobody has, an unknown order, and a payout larger than the balance."""
+    """A service that does not exist, an unknown order, and a payout larger than the balance."""
     order = payment(order_id="in-strange", extra=AliKassaPayment(service="nobodys"))
     with pytest.raises(Declined):
         hub.create_payment(ACCOUNT, order)

@@ -331,7 +331,7 @@ def test_the_documented_payment_status_is_understood() -> None:
 
 
 def test_a_partial_payment_says_what_was_paid() -> None:
-    """What was paid is told apart from what was asked."""
+    """What was paid is kept apart from what was asked for."""
     found = state({**S004_PAID, "payment_amount": "4.5", "is_partial_payment": True})
     assert (found.requested, found.paid, found.partial) == (Money(10, "EUR"), Money("4.5", "EUR"), True)
 

@@ -109,14 +109,14 @@ def digest_of(text: str | bytes) -> str:
 
 
 class Anything:
-    """Accept the first text, to show what comes behind a signature."""
+    """A verifier that accepts the first text, to show what comes behind a signature."""
 
     def find_signed(self, texts: Iterable[bytes], signature: bytes) -> bytes:
         return next(iter(texts))
 
 
 class Counting:
-    """Accept one text only, and keep what is asked."""
+    """A verifier that accepts one text only, and keeps those that it is asked about."""
 
     def __init__(self, text: bytes = b"") -> None:
         self.text = text
@@ -131,7 +131,7 @@ class Counting:
 
 
 class CountedKey:
-    """Count the RSA operations of a key."""
+    """A key that counts its RSA operations."""
 
     def __init__(self, verifier: Verifier) -> None:
         self._key = verifier._key
@@ -143,7 +143,7 @@ class CountedKey:
 
 
 class Sender:
-    """Sign with a key of the test's own, as the provider does."""
+    """A sender that signs as the provider does, with a key of the test's own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -172,7 +172,7 @@ def sender(rsa_key: Path) -> Sender:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("vector", NOTIFICATIONS, ids=lambda v: f"{v['name']}, {v['digest']}")
 def test_phps_vectors_are_accepted_in_every_form(vector: dict[str, str], form: str) -> None:
-    """All nine come through as a query, a form and JSON, and what is told is what was signed.
+    """All nine come through as a query, a form and JSON, and the result is what was signed.
 
     The query and the form have no types, no null and no difference between false and 0: the known
     lists of fields bring these back. What cannot come back is shown by `carries` below.
@@ -270,7 +270,7 @@ def test_no_changed_byte_of_a_message_changes_what_is_told(vector: dict[str, str
     """With any byte changed, a message is refused if a signed value or the signature changed with it.
 
     A change may leave them as they are, as `%2b` for `%2B` or `&` within the padding, or take away
-    a field that is signed as null or empty: then, at most, exactly the signed fields are told.
+    a field that is signed as null or empty: then, at most, exactly the signed fields are the result.
     """
     wire, verifier, signed = vector[form].encode(), key(vector["digest"]), json.loads(vector["signed_string"])
     genuine = decoded(wire, form)
@@ -279,10 +279,10 @@ def test_no_changed_byte_of_a_message_changes_what_is_told(vector: dict[str, str
     for place in range(len(wire)):
         for flip in (1 << bit for bit in range(8)) if LONG else (1 << place % 6,):
             altered = wire[:place] + bytes([wire[place] ^ flip]) + wire[place + 1 :]
-            told = fields_of(outcome(got(altered) if form == "query" else posted(altered), verifier))
+            result = fields_of(outcome(got(altered) if form == "query" else posted(altered), verifier))
             now = decoded(altered, form)
             changed = now is None or any(now.get(name, value) != value for name, value in genuine.items())
-            if told is not None and (changed or told != signed):
+            if result is not None and (changed or result != signed):
                 wrong.append(altered)
     assert wrong == []
 
@@ -361,8 +361,10 @@ def test_keys_can_be_rotated(sender: Sender) -> None:
     """While two keys are configured both are good; with neither of them, or none at all, nothing is."""
     old, new = DOCUMENTED["query"], urlencode(sender.signed(MESSAGE))
     both = (sender.verifier, key())
-    told = [outcome(got(query), *keys) is not None for query in (old, new) for keys in (both, both[:1], both[1:], ())]
-    assert told == [True, False, True, False, True, True, False, False]
+    results = [
+        outcome(got(query), *keys) is not None for query in (old, new) for keys in (both, both[:1], both[1:], ())
+    ]
+    assert results == [True, False, True, False, True, True, False, False]
 
 
 def test_another_accounts_notification_is_refused(sender: Sender) -> None:
@@ -463,12 +465,12 @@ def test_a_forged_message_costs_a_bounded_number_of_texts() -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_is_not_read_is_not_long_either(method: str) -> None:
     """A body beside a query that is read, or the other way round, has the same bound."""
-    told = []
+    results = []
     for length in (64 * 1024, 64 * 1024 + 1):
         sent, beside = DOCUMENTED["query"].encode(), b"x" * length
         query, body = (sent, beside) if method == "GET" else (beside, sent)
-        told.append(outcome(Delivery(method=method, query=query, body=body), key()) is not None)
-    assert told == [True, False]
+        results.append(outcome(Delivery(method=method, query=query, body=body), key()) is not None)
+    assert results == [True, False]
 
 
 @pytest.mark.parametrize("form", ["query", "form", "json"])
@@ -509,7 +511,7 @@ def test_a_query_is_read_as_urllib_reads_it(parts: list[str]) -> None:
     assert read == expected
 
 
-# --- what is not signed is not told
+# --- what is not signed is not in the result
 
 
 @pytest.mark.parametrize("vector", NOTIFICATIONS, ids=lambda v: f"{v['name']}, {v['digest']}")
@@ -521,7 +523,7 @@ def test_unsigned_fields_are_not_told(vector: dict[str, str]) -> None:
     more |= {} if "commission_amount" in signed else {"commission_amount": "0"}
     nested = {"list": [1, {"a": None}], "object": {"id": 1, "sign": "x"}, "number": 1e5, "true": True}
     body = json.loads(vector["json"])
-    told = [
+    results = [
         fields_of(outcome(delivery, verifier))
         for delivery in (
             got(urlencode(more) + "&" + vector["query"]),
@@ -530,7 +532,7 @@ def test_unsigned_fields_are_not_told(vector: dict[str, str]) -> None:
             posted(json.dumps({**body, **nested, **more})),
         )
     ]
-    assert told == [signed] * 4
+    assert results == [signed] * 4
 
 
 @pytest.mark.parametrize("form", ["query", "form", "json"])
@@ -550,8 +552,8 @@ def test_a_plus_that_became_a_space_is_repaired() -> None:
     query, sign = DOCUMENTED["query"].split("&sign=")
     plain = sign.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=")
     assert plain.count("+") > 0
-    told = [outcome(got(f"{query}&sign={spelling}"), key()) for spelling in (plain, plain.rstrip("="))]
-    assert [fields_of(read) for read in told] == [MESSAGE] * 2
+    results = [outcome(got(f"{query}&sign={spelling}"), key()) for spelling in (plain, plain.rstrip("="))]
+    assert [fields_of(read) for read in results] == [MESSAGE] * 2
 
 
 @pytest.mark.parametrize("names", [TEN, ELEVEN, TWELVE], ids=len)
@@ -560,17 +562,17 @@ def test_the_known_lists_verify_in_whatever_order_they_come(sender: Sender, name
     fields = {name: {**MESSAGE, "card_brand": "VISA"}[name] for name in names}
     message = sender.signed(fields)
     orders = (sorted(message), sorted(message, reverse=True), sorted(message, key=lambda name: name[::-1]))
-    told = [outcome(got(urlencode([(n, message[n]) for n in order])), sender.verifier) for order in orders]
-    assert [fields_of(read) for read in told] == [fields] * 3
+    results = [outcome(got(urlencode([(n, message[n]) for n in order])), sender.verifier) for order in orders]
+    assert [fields_of(read) for read in results] == [fields] * 3
 
 
 def test_an_unknown_list_verifies_in_the_order_it_came(sender: Sender) -> None:
-    """A field that AliKassa will add one day is told, as long as it signs what it sends in order."""
+    """A field that AliKassa may add one day is in the result, as long as it signs what it sends in order."""
     fields = {**MESSAGE, "currency": "RUB"}
     message = sender.signed(fields)
     orders = (list(message), sorted(message))
-    told = [outcome(got(urlencode([(n, message[n]) for n in names])), sender.verifier) for names in orders]
-    assert [fields_of(read) for read in told] == [fields, None]
+    results = [outcome(got(urlencode([(n, message[n]) for n in names])), sender.verifier) for names in orders]
+    assert [fields_of(read) for read in results] == [fields, None]
 
 
 @pytest.mark.parametrize(
@@ -629,11 +631,11 @@ def test_a_number_is_verified_as_it_was_written(sender: Sender, literal: str) ->
     """The digits of a JSON number are signed, so they are kept: 10.00 is not 10.0."""
     text = json.dumps(MESSAGE, separators=(",", ":")).replace('"amount":"3000.00"', f'"amount":{literal}')
     body = f'{text[:-1]},"sign":"{sender.sign(text.encode())}"}}'
-    told = [
+    results = [
         outcome(posted(body.replace(f'"amount":{literal},', f'"amount":{other},')), sender.verifier)
         for other in (literal, f"{literal}0", f'"{literal}"')
     ]
-    assert [read and (str(read.fields["amount"]), read.requested) for read in told] == [
+    assert [read and (str(read.fields["amount"]), read.requested) for read in results] == [
         (str(json.loads(literal, parse_float=Decimal)), Money(Decimal(literal), "RUB", 9)),
         None,
         None,
@@ -642,7 +644,7 @@ def test_a_number_is_verified_as_it_was_written(sender: Sender, literal: str) ->
 
 @pytest.mark.parametrize("literal", ["1e99999999999999999999", "9" * 5000, "NaN", "Infinity", "-", "01", "1."])
 def test_a_number_beyond_measure_is_refused(literal: str) -> None:
-    """Nothing but a refusal comes of a number that no amount can be, whoever signed it."""
+    """A number that no amount can be is refused, even if it is signed."""
     body = json.dumps({**MESSAGE, "sign": "AAAA"}).replace('"3000.00"', literal)
     assert outcome(posted(body), Anything()) is None
 
@@ -697,15 +699,15 @@ def test_a_message_that_is_sent_again_has_the_same_digest() -> None:
         posted(json.dumps(dict(reversed(fields.items())))),
         posted("".join(f"\\u{ord(c):04x}" if c in "paid" else c for c in DOCUMENTED["json"])),
     ]
-    told = [outcome(delivery, key()) for delivery in deliveries]
-    assert [read and read.digest for read in told] == [digest_of(DOCUMENTED["signed_string"])] * len(deliveries)
+    results = [outcome(delivery, key()) for delivery in deliveries]
+    assert [read and read.digest for read in results] == [digest_of(DOCUMENTED["signed_string"])] * len(deliveries)
 
 
 def test_two_keys_make_one_digest(sender: Sender) -> None:
     """While keys are changed, the same message signed with the other key is no other message."""
     old, new = DOCUMENTED["query"], urlencode(sender.signed(MESSAGE))
-    told = [outcome(got(query), sender.verifier, key()) for query in (old, new)]
-    assert [read and read.digest for read in told] == [digest_of(DOCUMENTED["signed_string"])] * 2
+    results = [outcome(got(query), sender.verifier, key()) for query in (old, new)]
+    assert [read and read.digest for read in results] == [digest_of(DOCUMENTED["signed_string"])] * 2
 
 
 def test_different_messages_have_different_digests(sender: Sender) -> None:
@@ -716,8 +718,8 @@ def test_different_messages_have_different_digests(sender: Sender) -> None:
         {"is_partial_payment": False}, {"account": ACCOUNT.upper()}, {"service": "x"}, {"desc": ""}, {"desc": None},
         {"card_brand": "MIR"}, {"card_brand": ""},
     ]  # fmt: skip
-    told = [outcome(posted(json.dumps(sender.signed({**MESSAGE, **c}))), sender.verifier) for c in changes]
-    assert len({read.digest for read in told if read}) == len(changes)
+    results = [outcome(posted(json.dumps(sender.signed({**MESSAGE, **c}))), sender.verifier) for c in changes]
+    assert len({read.digest for read in results if read}) == len(changes)
 
 
 def test_no_card_number_is_signed() -> None:
@@ -733,10 +735,10 @@ def test_no_card_number_is_signed() -> None:
 
 
 def test_phps_redirect_is_accepted() -> None:
-    """The payer's signed form tells who came back, and no status."""
+    """The payer's signed form says who came back, and no status."""
     expected = ReturnedPayer(order_id="1700000000", reference="bd291fe1-5c19-4113-ae62-a2d3c4d01d20")
-    told = [payer(posted(REDIRECT["form"] + more), key()) for more in ("", "&payment_status=paid&amount=9")]
-    assert told == [expected] * 2
+    results = [payer(posted(REDIRECT["form"] + more), key()) for more in ("", "&payment_status=paid&amount=9")]
+    assert results == [expected] * 2
 
 
 def test_a_return_is_not_a_notification_nor_a_notification_a_return() -> None:
@@ -782,11 +784,11 @@ def test_every_changed_byte_of_a_return_is_refused() -> None:
 
 def test_an_empty_return_is_refused(sender: Sender) -> None:
     """A genuine form without an order or a uuid names nobody."""
-    told = [
+    results = [
         payer(posted(urlencode(sender.signed({"order_id": order, "uuid": uuid}))), sender.verifier)
         for order, uuid in (("1", ""), ("", "1"), ("1/é", "2"))
     ]
-    assert told == [None, None, ReturnedPayer(order_id="1/é", reference="2")]
+    assert results == [None, None, ReturnedPayer(order_id="1/é", reference="2")]
 
 
 # --- PHP itself, asked message by message
@@ -812,7 +814,7 @@ FLAGS = st.sampled_from([0, UNESCAPED_SLASHES, UNESCAPED_UNICODE, UNESCAPED_SLAS
 
 
 class Php:
-    """Keep one PHP running that signs and sends what it is given, by its own json_encode."""
+    """A running PHP that signs and sends what it is given, with its own json_encode."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
@@ -859,8 +861,8 @@ def test_every_character_is_written_as_php_writes_it(ask_php: Php, style: php.St
 def test_a_number_that_php_sends_is_the_number_that_it_signs(ask_php: Php, sender: Sender, number: str) -> None:
     """PHP's forms of a number, as 10 for 10.0 and 1.0e+25, come through as PHP wrote them."""
     text, _, body = ask_php({**MESSAGE, "rate": [number]}, 0, 0)
-    told = fields_of(outcome(posted(body), sender.verifier))
-    assert told == json.loads(text, parse_float=Decimal)
+    result = fields_of(outcome(posted(body), sender.verifier))
+    assert result == json.loads(text, parse_float=Decimal)
 
 
 TEXTS = st.text(
@@ -893,7 +895,7 @@ MESSAGES = st.fixed_dictionaries(
 
 @st.composite
 def orders_of_fields(draw: st.DrawFn) -> tuple[str, ...]:
-    """Draw one of the known lists, or a list that nobody knows yet."""
+    """Draw one of the known lists, or an unknown one."""
     unknown = st.permutations((*TWELVE, "future")).map(tuple)
     return draw(st.sampled_from([TEN, ELEVEN, TWELVE]) | unknown)
 
@@ -902,7 +904,7 @@ def carries(way: str, fields: dict[str, Any]) -> bool:
     """Tell whether a way can bring a message that PHP signed; the rule, said once more and differently.
 
     JSON brings every type. A query has texts only: a number other than the id is lost; so is a
-    null in a list that nobody knows; so is a boolean beside an id that is signed as a text of
+    null in an unknown list; so is a boolean beside an id that is signed as a text of
     digits, for which no sender was ever seen.
     """
     if way == "json":
@@ -920,13 +922,13 @@ def carries(way: str, fields: dict[str, Any]) -> bool:
 def test_what_php_signs_is_accepted_and_nothing_else(
     ask_php: Php, sender: Sender, message: dict[str, Any], names: tuple[str, ...], signing: int, sending: int
 ) -> None:
-    """A message is accepted if and only if the way it comes can carry what PHP signed, and tells just that."""
+    """A message is accepted if and only if its transport can carry what PHP signed, and the result is just that."""
     fields = {name: message[name] for name in names}
     text, query, body = ask_php(fields, signing, sending)
     signed = json.loads(text, parse_float=Decimal)
     expected = {way: signed if carries(way, fields) else None for way in ("query", "json")}
-    told = {"query": outcome(got(query), sender.verifier), "json": outcome(posted(body), sender.verifier)}
-    assert {way: fields_of(read) for way, read in told.items()} == expected
+    results = {"query": outcome(got(query), sender.verifier), "json": outcome(posted(body), sender.verifier)}
+    assert {way: fields_of(read) for way, read in results.items()} == expected
 
 
 ALTERATIONS: dict[str, Callable[[list[tuple[str, str]], int, str], list[tuple[str, str]]]] = {
@@ -962,7 +964,7 @@ def test_an_altered_message_tells_nothing_that_was_not_signed(
     text: str,
     as_json: bool,
 ) -> None:
-    """Whatever is done to a genuine message, it is refused or tells exactly what was signed."""
+    """Whatever is done to a genuine message, it is refused, or the result is exactly what was signed."""
     signed, query, _ = ask_php({name: message[name] for name in names}, signing, 0)
     pairs = parse_qsl(query.decode(), keep_blank_values=True)
     pairs = ALTERATIONS[alteration](pairs, min(at, len(pairs) - 1), text)

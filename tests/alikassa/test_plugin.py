@@ -86,7 +86,7 @@ def test_a_payout_is_made_and_ends(hub: Any, sandbox: Sandbox, to: Any, outcome:
 
 
 def test_a_partial_payment_is_seen_as_one(hub: Any, sandbox: Sandbox) -> None:
-    """A payer who sends less is credited with what he sent."""
+    """A payer who sends less is credited with what was sent."""
     hub.create_payment(ACCOUNT, payment())
     sandbox.settle("payment", "in-1", "paid", "1000.50")
     found = hub.fetch_payment(ACCOUNT, order_id="in-1")
@@ -409,15 +409,15 @@ def test_an_account_without_the_key_says_so(notified: Any) -> None:
 @pytest.mark.parametrize(("account", "accepted"), [("before", True), ("meanwhile", True), ("after", False)])
 def test_a_key_is_good_until_it_is_removed(notified: Any, account: str, accepted: bool) -> None:
     """While two keys are configured the old one still counts; when it is removed, it is refused."""
-    told = []
+    results = []
     reads = {notified.read_notification: Delivery(method="GET", query=NOTIFICATIONS[0]["query"].encode()),
              notified.read_return: RETURN}  # fmt: skip
     for read, delivery in reads.items():
         try:
-            told.append(read(account, delivery).order_id)
+            results.append(read(account, delivery).order_id)
         except BadNotification:
-            told.append(None)
-    assert told == ["1700000000" if accepted else None] * 2
+            results.append(None)
+    assert results == ["1700000000" if accepted else None] * 2
 
 
 def test_a_return_is_read_through_the_hub(notified: Any) -> None:

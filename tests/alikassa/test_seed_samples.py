@@ -44,7 +44,7 @@ EXPECTED: dict[str, tuple[str, dict[str, object]]] = {
     "004-node": ("v1/payment/status", {"id": 100000536}),
     "004-python": ("v1/payment/status", {"id": 100000536}),
 }
-"""What each program calls, and a part of what it must be told."""
+"""What each program calls, and a part of the answer that it must get."""
 
 PORT_FOR_NODE = """
 const https = require('https');
@@ -67,7 +67,7 @@ echo $genuine === 1 ? '{"payment_status":"wait","id":100000777}' : '{"message":"
 
 def absent(what: str) -> None:
     """Skip where a user runs the tests; in CI nothing may be missing."""
-    message = f"NOT SHOWN: {what}, so nobody but our own code has judged the signatures here"
+    message = f"NOT SHOWN: {what}, so only our own code has judged the signatures here"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
@@ -178,9 +178,9 @@ def test_the_documents_hold_the_expected_programs() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_provider_s_own_program_is_accepted(name: str, sandbox: Sandbox, directory: Path, tls_port: int) -> None:
     """The sandbox answers the provider's samples as the provider does, so it checks what they send."""
-    path, told = EXPECTED[name]
+    path, expected = EXPECTED[name]
     answer = run(found(name), directory, tls_port)
-    assert {key: answer[key] for key in told} == told
+    assert {key: answer[key] for key in expected} == expected
     assert sandbox.requests(f"/{path}") == 1
     accepted = httpx.get(f"{sandbox.url}/sandbox/ledger").json()["accepted"]
     creates = {"v1/payment": "payment", "v1/payout": "payout"}

@@ -206,7 +206,7 @@ def hashed(text: bytes, digest: Digest = "sha1") -> bytes:
 
 
 class Forger:
-    """Make signatures out of any block at all."""
+    """A key that makes signatures out of any block at all."""
 
     def __init__(self, exponent: int) -> None:
         private = rsa.generate_private_key(cast("Any", exponent), 8 * SIZE)
@@ -336,7 +336,7 @@ def test_the_cube_root_of_a_text_is_no_signature() -> None:
 
 
 class Parts(NamedTuple):
-    """Hold what a block is put together from, and which of its bits are flipped."""
+    """The parts of a block, and which of its bits are flipped."""
 
     begin: bytes = b"\x00\x01"
     padded: int = SIZE - 38

@@ -28,7 +28,7 @@ PAYOUT = {
 
 
 class Merchant:
-    """Sign as the provider's Python sample does, and send over one kept connection."""
+    """A merchant that signs as the provider's Python sample does, and sends over one kept connection."""
 
     def __init__(self, directory: Path, url: str) -> None:
         """Load both keys."""

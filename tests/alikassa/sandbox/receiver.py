@@ -26,7 +26,7 @@ PHP_DIGESTS = {"sha1": "OPENSSL_ALGO_SHA1", "sha256": "OPENSSL_ALGO_SHA256"}
 
 
 class Receiver:
-    """Keep every request as it came, and answer with the statuses of a script, then with 200."""
+    """A receiver that keeps every request as it came, and answers with the statuses of a script, then with 200."""
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self.port: int = server.server_address[1]
@@ -156,5 +156,5 @@ def verified_by_php(directory: Path, what: str, raw: bytes, digest: Digest = "sh
 def require_php() -> None:
     """Skip where PHP is not installed, and fail there in CI."""
     if shutil.which("php") is None:
-        message = "NOT SHOWN: php is not installed, so nobody but our own code has verified this"
+        message = "NOT SHOWN: php is not installed, so only our own code has verified this"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)

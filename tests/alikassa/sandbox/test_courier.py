@@ -33,8 +33,8 @@ def _quiet(sandbox: Sandbox) -> None:
     eventually(lambda: not sandbox.pending_notifications())
 
 
-def _told(sandbox: Sandbox, receiver: Receiver) -> list[str]:
-    """Give the statuses that were told, when all is told."""
+def _statuses_sent(sandbox: Sandbox, receiver: Receiver) -> list[str]:
+    """Return the statuses that were sent, when nothing is under way any more."""
     _quiet(sandbox)
     return _statuses(receiver.received())
 
@@ -49,15 +49,15 @@ def test_an_id_is_told_of_each_change_and_an_address_of_the_end(
 ) -> None:
     """As the documents have it, for either kind and every outcome."""
     sandbox.configure(notification_endpoints={5: receiver.url})
-    told: list[tuple[int, list[str]]] = []
+    received: list[tuple[int, list[str]]] = []
     for endpoint in ({"notification_endpoint_id": 5}, {"notification_endpoint_url": receiver.url}):
-        order_id = f"order-{len(told)}"
+        order_id = f"order-{len(received)}"
         merchant.ask(kind, {**ORDERS[kind], **endpoint, "order_id": order_id})
         _quiet(sandbox)
         before = len(receiver.received())
         sandbox.settle(kind, order_id, outcome)
-        told.append((before, _told(sandbox, receiver)))
-    assert told == [(1, ["wait", outcome]), (2, ["wait", outcome, outcome])]
+        received.append((before, _statuses_sent(sandbox, receiver)))
+    assert received == [(1, ["wait", outcome]), (2, ["wait", outcome, outcome])]
 
 
 def test_when_each_is_told_is_a_setting(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
@@ -68,30 +68,30 @@ def test_when_each_is_told_is_a_setting(sandbox: Sandbox, merchant: Merchant, re
     sandbox.settle("payment", "in-1")
     _quiet(sandbox)
     assert [len(sandbox.notifications("payment", "in-1")), len(sandbox.notifications("payout", "po-1"))] == [1, 1]
-    assert sorted(_told(sandbox, receiver)) == ["paid", "wait"]
+    assert sorted(_statuses_sent(sandbox, receiver)) == ["paid", "wait"]
 
 
-def test_an_id_and_an_address_are_both_told(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
+def test_an_id_and_an_address_are_both_notified(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
     """Each by its own rule."""
     sandbox.configure(notification_endpoints={5: f"{receiver.url}/id"})
     endpoints = {"notification_endpoint_id": "5", "notification_endpoint_url": f"{receiver.url}/url"}
     merchant.ask("payment", {**HOSTED, **endpoints})
     sandbox.settle("payment", "in-1")
     _quiet(sandbox)
-    told = receiver.received()
-    assert sorted(zip([each.path for each in told], _statuses(told), strict=True)) == [
+    received = receiver.received()
+    assert sorted(zip([each.path for each in received], _statuses(received), strict=True)) == [
         ("/notify/id", "paid"),
         ("/notify/id", "wait"),
         ("/notify/url", "paid"),
     ]
 
 
-def test_without_an_endpoint_nobody_is_told(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
+def test_without_an_endpoint_nothing_is_sent(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
     """An address of an id that the order does not name takes no part."""
     sandbox.configure(notification_endpoints={5: receiver.url})
     merchant.ask("payment", HOSTED)
     sandbox.settle("payment", "in-1")
-    assert (_told(sandbox, receiver), sandbox.notifications("payment", "in-1")) == ([], [])
+    assert (_statuses_sent(sandbox, receiver), sandbox.notifications("payment", "in-1")) == ([], [])
 
 
 def test_the_same_outcome_again_is_no_change(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
@@ -101,18 +101,18 @@ def test_the_same_outcome_again_is_no_change(sandbox: Sandbox, merchant: Merchan
         sandbox.settle("payment", "in-1")
     with pytest.raises(AlreadyFinal):
         sandbox.settle("payment", "in-1", "fail")
-    assert _told(sandbox, receiver) == ["paid"]
+    assert _statuses_sent(sandbox, receiver) == ["paid"]
 
 
 def test_a_refused_order_is_no_change(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
     """Nobody hears of it."""
     sandbox.configure(notification_endpoints={5: receiver.url})
     merchant.refusals("payment", {**HOSTED, "amount": "0", "notification_endpoint_id": 5})
-    assert _told(sandbox, receiver) == []
+    assert _statuses_sent(sandbox, receiver) == []
 
 
 def test_the_page_and_the_delay_change_statuses_too(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
-    """Whatever gives an order its outcome, its endpoint is told."""
+    """Whatever gives an order its outcome, its endpoint is notified."""
     sandbox.configure(payout_delay=0)
     page = merchant.ask("payment", {**HOSTED, "notification_endpoint_url": receiver.url})["url"]
     merchant.client.post(str(page), data={"choice": "cancel"})
@@ -133,7 +133,7 @@ def test_changes_are_told_in_their_order(sandbox: Sandbox, merchant: Merchant, r
     assert _statuses(receiver.received(2)) == ["wait", "paid"]
 
 
-# --- nobody beyond this machine
+# --- nothing beyond this machine
 
 ELSEWHERE = [
     "https://shop.example/notify",
@@ -264,7 +264,7 @@ def test_who_does_not_answer_is_left(sandbox: Sandbox, merchant: Merchant, recei
 
 @contextlib.contextmanager
 def _silent_port() -> Iterator[int]:
-    """Hold a port on which nobody listens."""
+    """Hold a port that is not listened on."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -315,8 +315,8 @@ def test_a_notification_is_sent_when_asked_for(
     sandbox.settle("payment", "in-1")
     receiver.received(3)
     sandbox.notify("payment", "in-1", transport="form")
-    told = [(each.method, read(each, key(directory))) for each in receiver.received(4)]
-    assert [(method, each and each.provider_status) for method, each in told] == [
+    received = [(each.method, read(each, key(directory))) for each in receiver.received(4)]
+    assert [(method, each and each.provider_status) for method, each in received] == [
         ("GET", "wait"),
         ("POST", "wait"),
         ("GET", "paid"),

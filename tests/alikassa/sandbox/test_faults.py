@@ -66,7 +66,7 @@ def test_some_faults_leave_the_request_unprocessed(
 def test_the_other_faults_come_after_accepting(
     merchant: Merchant, sandbox: Sandbox, fault: str, options: dict[str, object]
 ) -> None:
-    """The order stands, whatever its sender was told."""
+    """The order stands, whatever answer its sender got."""
     sandbox.arm(fault, **options)
     _read_all(merchant)
     assert _kinds(sandbox) == (0, 1)

@@ -19,7 +19,7 @@ EXACTNESS = 0.02  # a clock may tick so much before a pause is over
 
 @pytest.fixture
 def shop(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> Merchant:
-    """Have a payment and a payout, whose endpoint is told of each change; begin when it knows of both."""
+    """Make a payment and a payout, and wait until their endpoint, which is notified of each change, knows of both."""
     sandbox.configure(notification_endpoints={5: receiver.url}, notification_pause=0)
     merchant.ask("payment", {**HOSTED, "notification_endpoint_id": 5})
     merchant.ask("payout", {**PAYOUT, "notification_endpoint_id": 5})
@@ -32,10 +32,10 @@ def _fields(delivery: Delivery) -> dict[str, str]:
 
 
 def _told(sandbox: Sandbox, receiver: Receiver) -> list[tuple[str, str]]:
-    """Say what was told of which order, when nothing is under way any more."""
+    """Return the order and status of every notification, when nothing is under way any more."""
     eventually(lambda: not sandbox.pending_notifications())
-    told = map(_fields, receiver.received())
-    return [(each["order_id"], each["payment_status"]) for each in told]
+    received = map(_fields, receiver.received())
+    return [(each["order_id"], each["payment_status"]) for each in received]
 
 
 def _faults(sandbox: Sandbox, kind: str, order_id: str) -> list[str | None]:
@@ -89,7 +89,7 @@ def test_late(sandbox: Sandbox, receiver: Receiver) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_a_late_one_is_overtaken(sandbox: Sandbox, receiver: Receiver) -> None:
-    """However late it is, nobody waits for it."""
+    """However late it is, nothing waits for it."""
     sandbox.arm("late", seconds=3600)
     sandbox.settle("payment", "in-1")
     sandbox.settle("payout", "po-1")
@@ -99,7 +99,7 @@ def test_a_late_one_is_overtaken(sandbox: Sandbox, receiver: Receiver) -> None:
 
 
 def test_out_of_order(sandbox: Sandbox, merchant: Merchant, receiver: Receiver) -> None:
-    """An order's beginning is told after its end."""
+    """The notification of an order's beginning comes after that of its end."""
     sandbox.configure(notification_endpoints={5: receiver.url})
     sandbox.arm("out_of_order", status="wait", order_id="in-1")
     merchant.ask("payment", {**HOSTED, "notification_endpoint_id": 5})
@@ -202,9 +202,9 @@ def test_a_fault_goes_for_every_repeat(sandbox: Sandbox, receiver: Receiver, dir
     sandbox.settle("payment", "in-1")
     _told(sandbox, receiver)
     sandbox.notify("payment", "in-1")
-    told = receiver.received(6)[2:]
-    assert [_fields(each)["amount"] for each in told] == ["1.00", "1.00", "1.00", "1500.00"]
-    assert [read(each, key(directory)) is not None for each in told] == [False, False, False, True]
+    received = receiver.received(6)[2:]
+    assert [_fields(each)["amount"] for each in received] == ["1.00", "1.00", "1.00", "1500.00"]
+    assert [read(each, key(directory)) is not None for each in received] == [False, False, False, True]
 
 
 @pytest.mark.usefixtures("shop")

@@ -34,7 +34,7 @@ TRANSPORTS = ["GET", "form", "JSON"]
 
 
 def _record(signed: dict[str, Any]) -> Record:
-    """Build the payment or payout of which PHP was made to tell."""
+    """Build the payment or payout that PHP signed a notification of."""
     return Record(
         kind=signed["type"],
         id=signed["id"],
@@ -96,8 +96,8 @@ def test_the_driver_reads_what_is_sent(
 ) -> None:
     """Every field of it."""
     delivery = _one(sandbox, merchant, receiver, notification_transport=transport)
-    told = read(delivery, key(directory))
-    assert told is not None
+    result = read(delivery, key(directory))
+    assert result is not None
     expected = {
         "kind": "payment",
         "order_id": "in-1",
@@ -109,8 +109,8 @@ def test_the_driver_reads_what_is_sent(
         "commission": Money("30.02", "RUB"),
         "partial": True,
     }
-    assert {name: getattr(told, name) for name in expected} == expected
-    assert (tuple(told.fields), type(told.fields["id"])) == (ELEVEN, int)
+    assert {name: getattr(result, name) for name in expected} == expected
+    assert (tuple(result.fields), type(result.fields["id"])) == (ELEVEN, int)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -131,9 +131,9 @@ def test_php_verifies_what_has_no_sums_yet(
     sandbox.configure(notification_endpoints={5: receiver.url}, notification_transport=transport)
     merchant.ask("payment", {**HOSTED, "notification_endpoint_id": 5})
     (delivery,) = receiver.received(1)
-    told = read(delivery, key(directory))
-    assert told is not None
-    assert (told.status, told.paid, told.commission, told.fields["desc"]) == (Status.PENDING, None, None, None)
+    result = read(delivery, key(directory))
+    assert result is not None
+    assert (result.status, result.paid, result.commission, result.fields["desc"]) == (Status.PENDING, None, None, None)
     assert verified_by_php(directory, "notification", _raw(delivery))
 
 
@@ -180,14 +180,14 @@ def test_the_driver_reads_every_variant(
 ) -> None:
     """Ten, eleven or twelve fields, and `is_partial_payment` signed as a text or as a boolean."""
     settings = {"notification_fields": count, "notification_booleans": booleans, "notification_transport": transport}
-    told = read(_one(sandbox, merchant, receiver, **settings), key(directory))
-    assert told is not None
-    assert (len(told.fields), told.fields["is_partial_payment"], told.partial) == (
+    result = read(_one(sandbox, merchant, receiver, **settings), key(directory))
+    assert result is not None
+    assert (len(result.fields), result.fields["is_partial_payment"], result.partial) == (
         count,
         True if booleans else "1",
         True,
     )
-    assert ("commission_amount" in told.fields, "card_brand" in told.fields) == (count > 10, count > 11)
+    assert ("commission_amount" in result.fields, "card_brand" in result.fields) == (count > 10, count > 11)
 
 
 def test_a_payout_is_told_apart_by_its_type(
@@ -197,10 +197,10 @@ def test_a_payout_is_told_apart_by_its_type(
     merchant.ask("payout", {**PAYOUT, "notification_endpoint_url": receiver.url})
     sandbox.settle("payout", "po-1", "fail")
     (delivery,) = receiver.received(1)
-    told = read(delivery, key(directory))
-    assert told is not None
-    assert (told.kind, told.order_id, told.status, told.paid) == ("payout", "po-1", Status.FAILED, None)
-    assert (told.fields["account"], tuple(told.fields)) == (ACCOUNT, ELEVEN)
+    result = read(delivery, key(directory))
+    assert result is not None
+    assert (result.kind, result.order_id, result.status, result.paid) == ("payout", "po-1", Status.FAILED, None)
+    assert (result.fields["account"], tuple(result.fields)) == (ACCOUNT, ELEVEN)
 
 
 @pytest.mark.parametrize("digest", ["sha1", "sha256"])

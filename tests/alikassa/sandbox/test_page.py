@@ -53,7 +53,7 @@ def test_everything_the_merchant_wrote_is_escaped(merchant: Merchant) -> None:
 
 
 class Form(HTMLParser):
-    """Find a page's form, as a browser does that is about to send it."""
+    """A parser that finds a page's form, as a browser does before it sends it."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -69,7 +69,7 @@ def test_a_partly_paid_payment_is_paid(merchant: Merchant, sandbox: Sandbox) -> 
 
 @pytest.mark.parametrize("outcome", ["cancel", "fail"])
 def test_a_payment_that_ended_otherwise_moves_nothing(merchant: Merchant, sandbox: Sandbox, outcome: str) -> None:
-    """The error's text is told, the sums stay null."""
+    """The error's text is in the answer, the sums stay null."""
     merchant.ask("payment", HOSTED)
     sandbox.settle("payment", "in-1", outcome, error="Declined by the bank")
     status = merchant.ask("payment/status", {"order_id": "in-1"})

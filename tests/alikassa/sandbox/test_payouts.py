@@ -86,7 +86,7 @@ def test_an_order_id_is_taken_once(merchant: Merchant, sandbox: Sandbox, path: s
 
 @pytest.mark.parametrize(("kind", "order"), [("payment", HOSTED), ("payout", PAYOUT)])
 def test_repeats_can_be_allowed(merchant: Merchant, sandbox: Sandbox, kind: str, order: dict[str, str]) -> None:
-    """Then a repeat is a second order, and the ledger tells; the newest is asked for."""
+    """Then a repeat is a second order, as the ledger shows; a query finds the newest."""
     sandbox.configure(allow_repeated_order_id=True)
     first, second = merchant.ask(kind, order), merchant.ask(kind, order)
     assert first["id"] != second["id"]
@@ -96,7 +96,7 @@ def test_repeats_can_be_allowed(merchant: Merchant, sandbox: Sandbox, kind: str,
 
 
 def test_of_many_at_once_one_is_accepted(merchant: Merchant, sandbox: Sandbox) -> None:
-    """Whoever races, an order id is taken once."""
+    """An order id is taken once, also in a race."""
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: merchant.send("payout", PAYOUT).status_code, range(16)))
     assert sorted(statuses) == [200] + 15 * [400]

@@ -66,5 +66,5 @@ def test_the_python_sample_may_hand_its_order_to_requests(merchant: Merchant) ->
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"order_id":"x"}'])
 @pytest.mark.parametrize("path", ["account/balance", "account/info"])
 def test_where_there_are_no_fields_any_are_fine(merchant: Merchant, path: str, body: bytes) -> None:
-    """PHP sends `[]`, Ruby `{}`, and one program an order id nobody asked for."""
+    """PHP sends `[]`, Ruby `{}`, and one program an order id that is not asked for."""
     assert merchant.post(path, body).status_code == 200

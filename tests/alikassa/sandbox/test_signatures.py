@@ -26,7 +26,7 @@ PATHS = {
 
 @pytest.mark.parametrize(("path", "role"), PATHS.items())
 def test_every_path_wants_its_own_certificate(merchant: Merchant, path: str, role: str) -> None:
-    """The right key is let in (to be told about missing fields, if any), the other is not."""
+    """The right key is accepted (and missing fields are then refused), the other is not."""
     other = "payout" if role == "payment" else "payment"
     statuses = [
         merchant.client.post(f"/v1/{path}", content=b"{}", headers=merchant.headers(path, b"{}", key)).status_code

@@ -48,42 +48,42 @@ EXIT_CODES: Mapping[type[BaseException], ExitCode] = {
     OutcomeUnknown: ExitCode.UNKNOWN,
 }
 
+_LIMIT = re.compile(r"Input should be (?:greater|less) than or equal to [\d.]+$", re.ASCII)
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+
+def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    """Show the version, if it is wanted, and end."""
     if wanted:
         typer.echo(f"payhub {importlib.metadata.version('payhub-core')}")
         raise typer.Exit
 
 
-def _payhub(
+app = typer.Typer(name="payhub", help=DESCRIPTION, add_completion=False, rich_markup_mode="markdown")
+for module in (
+    accounts, doctor, orders, history, sweeps, unsettled, resolve, story, ticket,
+    journal, serve, notifications, sandbox, demo,
+):  # fmt: skip
+    app.add_typer(module.app)
+
+
+@app.callback()
+def payhub(
     context: typer.Context,
     *,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
+    """Keep the options that stand before the command."""
     common(context=context, config=config, as_json=as_json, verbose=verbose)
-
-
-def application() -> typer.Typer:
-    """Make the application with all its commands."""
-    app = typer.Typer(
-        name="payhub", help=DESCRIPTION, callback=_payhub, add_completion=False, rich_markup_mode="markdown"
-    )
-    for module in (
-        accounts, doctor, orders, history, sweeps, unsettled, resolve, story, ticket,
-        journal, serve, notifications, sandbox, demo,
-    ):  # fmt: skip
-        app.add_typer(module.app)
-    return app
 
 
 def run(arguments: Sequence[str]) -> ExitCode:
     """Run one command and return the exit code."""
-    command = typer.main.get_command(application())
+    command = typer.main.get_command(app)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # an answer is given in any encoding
     try:
@@ -99,7 +99,11 @@ def _report(cause: Exception, *, as_json: bool) -> ExitCode:
     match cause:
         case typer.TyperException():
             kind = "UsageError"
-            text = _without_digits(cause.format_message().replace("Value error, ", ""))
+            text = cause.format_message().replace("Value error, ", "")
+            # It quotes what was typed, maybe a card's number in pieces: only a limit keeps its digits.
+            limit = found[0] if (found := _LIMIT.search(text)) else ""
+            quoting = text.removesuffix(limit)
+            text = "".join("*" if character.isdigit() else character for character in quoting) + limit
         case typer.Abort():
             text = "aborted: an answer was expected on stdin"
         case PayhubError() | UsageError() | OutcomeUnknown():
@@ -119,13 +123,3 @@ def _report(cause: Exception, *, as_json: bool) -> ExitCode:
     if as_json:
         write_json({"error": {"type": kind, "message": message, **details}})
     return next(EXIT_CODES[each] for each in type(cause).__mro__ if each in EXIT_CODES)
-
-
-_LIMIT = re.compile(r"Input should be (?:greater|less) than or equal to [\d.]+$", re.ASCII)
-
-
-def _without_digits(message: str) -> str:
-    """Hide every digit of a usage error but those of a limit: it quotes what was typed, maybe a card's, in pieces."""
-    limit = found[0] if (found := _LIMIT.search(message)) else ""
-    quoting = message.removesuffix(limit)
-    return "".join("*" if character.isdigit() else character for character in quoting) + limit

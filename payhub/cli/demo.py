@@ -80,7 +80,10 @@ def demo(
         from payhub.receivers.server import Server  # noqa: PLC0415 - a sandbox that has started has what it needs
 
         account = hub.accounts[0]
-        orders = [_payout_order(number, to) for number, to in enumerate(PAYOUTS.values(), 1)]
+        orders = [
+            PayoutOrder(order_id=f"demo-out-{number}", amount=Money(f"{500 * number}.44", "RUB"), to=to)
+            for number, to in enumerate(PAYOUTS.values(), 1)
+        ]
         with Server(asgi(hub), "127.0.0.1", 0) as server:
             steps = [*_make_payments(hub, account, f"{server.url}/{account}", sandbox)]
             payouts = [hub.create_payout(account, order) for order in orders]
@@ -135,10 +138,6 @@ def _make_payments(hub: Hub, account: str, notification_url: str, sandbox: Sandb
     # The same order again sends nothing: the journal answers.
     yield Step(method="card, hosted", result=hub.create_payment(account, hosted), settled_by="notification")
     yield Step(method="sbp, direct", result=_await_final(hub.fetch_payment, account, created))
-
-
-def _payout_order(number: int, destination: Destination) -> PayoutOrder:
-    return PayoutOrder(order_id=f"demo-out-{number}", amount=Money(f"{500 * number}.44", "RUB"), to=destination)
 
 
 def _await_final(fetch: Callable[..., Result], account: str, created: Result) -> Result:

@@ -1,7 +1,7 @@
 """Record what a person found out about an order, where the provider could not say."""
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 import typer
@@ -35,6 +35,23 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     paid: Money | None
     at: dt.datetime
 
+    @classmethod
+    def find(cls, journal: Journal, record: Record) -> Self | None:
+        """Return what contradicts an order, the last if there are several."""
+        entries = own_entries(journal, record) if record.contradicted else []
+        for last in reversed(entries):
+            said = last.evidence or (last.notification and last.notification.content)
+            if said and is_contradiction(last):
+                return cls(
+                    source=said.source if isinstance(said, Evidence) else last.what,
+                    state=said.state,
+                    provider_status=said.provider_status and one_line(said.provider_status),
+                    provider_id=said.provider_id,
+                    paid=said.paid,
+                    at=last.last_at or last.at,
+                )
+        return None
+
 
 @command(app)
 def resolve(
@@ -61,7 +78,7 @@ def resolve(
         if account not in hub.accounts and hub.journal.find(key) is None:
             hub.registry.account(account)  # names the known ones
         before = find_record(hub.journal, key)
-        denial = _find_denial(before, hub.journal)
+        denial = Denial.find(hub.journal, before)
         decision = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
         try:
             after, _ = rules.apply(
@@ -84,23 +101,6 @@ def resolve(
     session.answer(
         values, panel, Text("Recorded permanently." if yes else "Nothing was changed. With --yes it is recorded.")
     )
-
-
-def _find_denial(record: Record, journal: Journal) -> Denial | None:
-    """Return what contradicts an order, the last if there are several."""
-    entries = own_entries(journal, record) if record.contradicted else []
-    for last in reversed(entries):
-        said = last.evidence or (last.notification and last.notification.content)
-        if said and is_contradiction(last):
-            return Denial(
-                source=said.source if isinstance(said, Evidence) else last.what,
-                state=said.state,
-                provider_status=said.provider_status and one_line(said.provider_status),
-                provider_id=said.provider_id,
-                paid=said.paid,
-                at=last.last_at or last.at,
-            )
-    return None
 
 
 def _advice(record: Record) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -53,23 +52,18 @@ def serve(
             for number in (signal.SIGINT, signal.SIGTERM):  # the next one ends the process at once
                 signal.signal(number, signal.SIG_DFL)
 
+        facts = Table.grid(padding=(0, 2))
+        facts.add_row("address", server.url)
+        for account in hub.accounts or ("<account>",):
+            facts.add_row("give the provider", Text(printable(f"http(s)://your-host/{account}"), overflow="fold"))
+        elsewhere = f"must run elsewhere: payhub sweep --watch {PAUSE:.0f}"
+        facts.add_row("sweep", f"here, every {PAUSE:.0f} seconds" if sweep else elsewhere)
+        values = {"url": server.url, "accounts": list(hub.accounts), "sweep": sweep, "pid": os.getpid()}
         done: Swept = Swept()
         with Interrupts(stop) as interrupts, server:
-            values = {"url": server.url, "accounts": list(hub.accounts), "sweep": sweep, "pid": os.getpid()}
-            session.answer(values, *_instructions(server.url, hub.accounts, sweep=sweep))
+            session.answer(values, facts, Text("\nCtrl-C stops it."))
             while not interrupts.asked:
                 if not server.alive:
                     raise RuntimeError("the server has ended by itself")
                 if not sweep or sweep_once(session, hub, _LIMIT, interrupts, done, lasting=True) < _LIMIT:
                     interrupts.pause(PAUSE)
-
-
-def _instructions(url: str, accounts: tuple[str, ...], *, sweep: bool) -> Iterator[Text | Table]:
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("address", url)
-    for account in accounts or ("<account>",):
-        facts.add_row("give the provider", Text(printable(f"http(s)://your-host/{account}"), overflow="fold"))
-    here = f"here, every {PAUSE:.0f} seconds"
-    facts.add_row("sweep", here if sweep else f"must run elsewhere: payhub sweep --watch {PAUSE:.0f}")
-    yield facts
-    yield Text("\nCtrl-C stops it.")

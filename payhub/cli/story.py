@@ -1,5 +1,6 @@
 """Find orders, and show what happened to them: trace, find, logs."""
 
+import datetime as dt
 import json
 import time
 from collections.abc import Iterator
@@ -80,6 +81,14 @@ def _values(entry: Entry) -> dict[str, Any]:
     return values | ({"by": entry.by} if entry.by else {})
 
 
+def _times(times: int, first: dt.datetime, last: dt.datetime | None) -> str:
+    """Say how often the same was said, if more than once; when last, without the day where that is the same."""
+    if times == 1 or last is None:
+        return f", {times} times" if times > 1 else ""
+    same_day = clock(first)[:10] == clock(last)[:10]
+    return f", {times} times, last {clock(last)[11 if same_day else 0 :]}"
+
+
 def _lines(entry: Entry) -> Iterator[Text]:
     """Show a person one thing that happened, in one or more lines."""
     if exchange := entry.exchange:
@@ -93,7 +102,7 @@ def _lines(entry: Entry) -> Iterator[Text]:
     if stored := entry.notification:
         content = stored.content
         paid = f", paid {content.paid}" if content.paid else ""
-        times = f", {stored.times} times, last {clock(stored.last_at)}" if stored.times > 1 else ""
+        times = _times(stored.times, stored.at, stored.last_at)
         text = cell(f"number {stored.id}: {content.provider_status}{paid}{times}: {stored.verdict}")
         if stored.verdict is Verdict.CONTRADICTED:
             text.append(" by the provider's own answer", "bold red")
@@ -104,21 +113,13 @@ def _lines(entry: Entry) -> Iterator[Text]:
         yield cell("reserved for sending, and written down before anything was sent")
         return
     word = f" (provider: {found.provider_status})" if found.provider_status else ""
-    times = f", {_times(entry)}" if entry.times > 1 else ""
+    times = _times(entry.times, entry.at, entry.last_at)
     reason = f": {one_line(found.explanation)}" if found.explanation else ""
     who = f"{found.source} {entry.by}" if entry.by else str(found.source)
     text = cell(f"{who}: {found.state}{word}{times}{reason}")
     if entry.contradicts:
         text.append("; CONTRADICTS what was known: kept, not applied", "bold red")
     yield text
-
-
-def _times(entry: Entry) -> str:
-    """Say how often the same was said; when last, without the day where that is the same."""
-    if entry.last_at is None:
-        return f"{entry.times} times"
-    first, last = clock(entry.at), clock(entry.last_at)
-    return f"{entry.times} times, last {last if last[:10] != first[:10] else last[11:]}"
 
 
 @command(app)

@@ -42,7 +42,7 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         """Listen to the signals."""
-        self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
+        self._before = {number: signal.signal(number, self.request_stop) for number in _SIGNALS}
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -50,7 +50,8 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+    def request_stop(self, _number: int, _frame: FrameType | None) -> None:
+        """Take a request: the next signal goes to those that listened before."""
         self.asked = True
         self.__exit__()
         self._then()

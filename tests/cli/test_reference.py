@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from payhub.cli.app import application
+from payhub.cli.app import app
 from payhub.cli.session import MEANINGS, ExitCode
 from payhub_alikassa.sandbox import Sandbox
 
@@ -17,7 +17,7 @@ from .conftest import ACCOUNT, CARD, PAYER, Command
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"(?ms)^## (.+?)\n(.*?)(?=^## |\Z)", PAGE))
-GROUP = typer.main.get_command(application())
+GROUP = typer.main.get_command(app)
 
 
 def commands(group: Any, *path: str) -> Iterator[tuple[str, Any]]:

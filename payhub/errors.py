@@ -1,4 +1,4 @@
-"""Say what went wrong, and what the caller may conclude from it.
+"""What went wrong, and what the caller may conclude from it.
 
 * `PayhubError`
     * `ConfigurationError`: fix the program
@@ -29,31 +29,31 @@ from payhub.models import Phase
 
 
 class PayhubError(Exception):
-    """Begin every error of payhub; raised while creating, it means that no money moved."""
+    """The base class of payhub's errors. Raised by a create call, it means that this call moved no money."""
 
 
 class ConfigurationError(PayhubError):
-    """Report a mistake in the program or its configuration."""
+    """A mistake in the program or its configuration."""
 
 
 class UnknownAccount(ConfigurationError):
-    """Report an account name that the configuration does not have."""
+    """An account name that the configuration does not have."""
 
 
 class UnknownProvider(ConfigurationError):
-    """Report a provider that no installed driver speaks to."""
+    """A provider that no installed driver speaks to."""
 
 
 class BrokenPlugin(ConfigurationError):
-    """Report a driver that is installed but cannot be used; the cause is chained."""
+    """A driver that is installed but cannot be used; the cause is chained."""
 
 
 class UnsupportedOperation(ConfigurationError):
-    """Report an operation that the account's driver does not have."""
+    """An operation that the account's driver does not have."""
 
 
 class InvalidOrder(PayhubError):
-    """Report an order that was refused here, before anything was sent.
+    """An order that was refused here, before anything was sent.
 
     `field` names the field, as `amount` or `payer.id`; the message never quotes its value.
     """
@@ -70,7 +70,7 @@ class InvalidOrder(PayhubError):
 
 
 class OrderConflict(PayhubError):
-    """Report an order_id that already stands for a different order; no value is quoted."""
+    """An order_id that already stands for a different order; no value is quoted."""
 
 
 class UnknownOrder(PayhubError):
@@ -99,7 +99,7 @@ class NotSent(PayhubError):
 
 
 class Declined(PayhubError):
-    """Report that the provider refused for good and nothing moved.
+    """The provider refused for good, and nothing moved.
 
     `code` is the provider's code or the HTTP status, `text` its words, `errors` its complaints
     by field; what they quote is masked (see `payhub.masking.mask_text`).
@@ -119,7 +119,7 @@ class Declined(PayhubError):
 
 
 class NotFound(PayhubError):
-    """Report (of a read) that the provider does not know it; this proves nothing about money."""
+    """(Of a read) The provider does not know it; this proves nothing about money."""
 
 
 class Unavailable(PayhubError):
@@ -143,8 +143,8 @@ class Unavailable(PayhubError):
 
 
 class BadNotification(PayhubError):
-    """Report a notification that is not authentic, or not readable."""
+    """A notification that is not authentic, or not readable."""
 
 
 class TicketRefused(PayhubError):
-    """Report a ticket that would show what must not be shown; kinds and places are named, no value is quoted."""
+    """A ticket that would show what must not be shown; kinds and places are named, no value is quoted."""

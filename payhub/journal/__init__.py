@@ -1,4 +1,4 @@
-"""Remember orders durably: what is about to be done is written down before it is done."""
+"""The durable record of orders: what is about to be done is written down before it is done."""
 
 from payhub.journal.protocol import Intake, Journal, KeyCheck, Reservation
 from payhub.journal.reasons import Why

@@ -1,8 +1,8 @@
-"""Let what threads are at work with pause while the process forks: in the child their work would never end.
+"""Hold locks and close files across a fork, so that a child inherits nothing that is in use.
 
-Above all no fork takes SQLite's connections along: in the child all it believes of the file's locks is wrong.
-SQLite keeps what its process has locked in memory that a fork copies, so that in a child even a new
-connection waits for ever for a transaction of the parent's, or goes on where it should wait:
+A lock that another thread holds while the process forks is never released in the child, where that thread does not
+exist. SQLite's connections must not be copied at all: what a process has locked is in its memory, so in a child even a
+new connection waits for a transaction of the parent's that never ends there, or goes on where it should wait:
 https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
 """
 
@@ -12,14 +12,14 @@ import weakref
 from typing import Protocol
 
 PATIENCE = 30.0
-"""Wait this long, in seconds, for whoever is at work: a transaction that itself waits for other processes has ten."""
+"""How long a fork waits, in seconds, for a transaction to end; one that waits for other processes gives up in ten."""
 
 
 class Pausing(Protocol):
-    """Stop while this process forks."""
+    """Something that pauses while this process forks."""
 
     def pause(self) -> bool:
-        """Let go of what must not be copied, and begin nothing; return whether `resume` is to be called."""
+        """Release what must not be copied, and begin nothing; return whether `resume` is to be called."""
         ...
 
     def resume(self) -> None:
@@ -29,26 +29,27 @@ class Pausing(Protocol):
 
 _known: weakref.WeakSet[Pausing] = weakref.WeakSet()
 _paused: list[Pausing] = []
-_one = threading.Lock()
+_one_at_a_time = threading.Lock()
 
 
-def register(what: Pausing) -> None:
+def register(pausing: Pausing) -> None:
     """Have something pause whenever this process forks."""
-    with _one:
-        _known.add(what)
+    with _one_at_a_time:
+        _known.add(pausing)
 
 
-def _before() -> None:
-    _one.acquire()
+def _pause_all() -> None:
+    _one_at_a_time.acquire()
     _paused.extend(each for each in _known if each.pause())
 
 
-def _after() -> None:
+def _resume_all() -> None:
     while _paused:
         _paused.pop().resume()
-    if _one.locked():  # not where a program that is not Python forked, and told Python afterwards only
-        _one.release()
+    # A program that embeds Python may fork without telling it before, and tell it afterwards: then nothing is locked.
+    if _one_at_a_time.locked():
+        _one_at_a_time.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
+    os.register_at_fork(before=_pause_all, after_in_parent=_resume_all, after_in_child=_resume_all)

@@ -1,11 +1,11 @@
-"""Keep a journal in this process's memory: for tests and trials, gone when the process ends."""
+"""The journal in this process's memory: for tests and trials, gone when the process ends."""
 
 import datetime as dt
 import itertools
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -28,9 +28,12 @@ from payhub.journal.records import (
 from payhub.journal.states import UNFINISHED, Evidence, Source, State
 from payhub.models import Exchange
 
+_ONCE = frozenset({Source.PLAN, Source.ANSWER})
+"""Sources of which each piece of evidence is kept: an attempt, and what came of it."""
+
 
 class MemoryJournal:
-    """Keep orders in dictionaries, under one lock."""
+    """Orders in dictionaries, under one lock."""
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -42,7 +45,7 @@ class MemoryJournal:
         forks.register(self)
 
     def pause(self) -> bool:
-        """Let whoever is at work finish before this process forks."""
+        """Let other threads finish what they are doing here before this process forks."""
         return self._lock.acquire(timeout=forks.PATIENCE)
 
     def resume(self) -> None:
@@ -92,11 +95,13 @@ class MemoryJournal:
     def _keep(self, key: Key, entry: Entry) -> None:
         """Keep an entry; the same evidence again only counts."""
         kept = self._entries[key]
-        newest = next((place for place in reversed(range(len(kept))) if _counts(kept[place])), None)
-        if newest is not None and _counts(entry) and _said(kept[newest]) == _said(entry):
-            kept[newest] = msgspec.structs.replace(kept[newest], times=kept[newest].times + 1, last_at=entry.at)
-        else:
-            kept.append(entry)
+        place = next((place for place in reversed(range(len(kept))) if _may_repeat(kept[place])), None)
+        if place is not None and _may_repeat(entry):
+            newest = kept[place]
+            if (newest.evidence, newest.contradicts) == (entry.evidence, entry.contradicts):
+                kept[place] = msgspec.structs.replace(newest, times=newest.times + 1, last_at=entry.at)
+                return
+        kept.append(entry)
 
     def find(self, key: Key) -> Record | None:
         """Return what is known of an order."""
@@ -108,7 +113,7 @@ class MemoryJournal:
         with self._lock:
             now = _now()
             waiting = (r for r in self._records.values() if r.due_at and r.due_at <= (due or now))
-            taken = tuple(itertools.islice(sorted(waiting, key=_due), limit))
+            taken = tuple(itertools.islice(sorted(waiting, key=lambda record: record.due_at or now), limit))
             for record in taken:
                 later = msgspec.structs.replace(record, due_at=now + dt.timedelta(seconds=lease))
                 self._records[record.facts.key] = later
@@ -148,7 +153,7 @@ class MemoryJournal:
             return slot - now
 
     def judge_notifications(self, key: Key, asked_at: dt.datetime) -> Record:
-        """Give the notifications that wait their verdict."""
+        """Judge the notifications that wait."""
         with self._lock:
             record = self._records[key]
             waiting = [
@@ -173,17 +178,18 @@ class MemoryJournal:
     def exchanges(self, limit: int, *, after: int | None = None) -> tuple[tuple[int, Entry], ...]:
         """Return exchanges with their numbers, in order: the newest, or those after a number."""
         with self._lock:
-            kept = sorted(_exchanges(self._entries), key=lambda entry: entry.at)
-            numbered = tuple(enumerate(kept, 1))
+            kept = [entry for entries in self._entries.values() for entry in entries if entry.what == "exchange"]
+            numbered = tuple(enumerate(sorted(kept, key=lambda entry: entry.at), 1))
         return numbered[-limit:] if after is None else numbered[after : after + limit]
 
     def prune(self, before: dt.datetime, limit: int) -> int:
         """Delete exchanges from before a time, of orders that are closed."""
         with self._lock:
-            closed = {key: kept for key, kept in self._entries.items() if self._records[key].state not in UNFINISHED}
-            old = [e for e in _exchanges(closed) if e.at < before][:limit]
-            for entry in old:
-                self._entries[_of(entry)].remove(entry)
+            closed = [key for key, record in self._records.items() if record.state not in UNFINISHED]
+            kept = ((key, entry) for key in closed for entry in self._entries[key])
+            old = [(key, entry) for key, entry in kept if entry.what == "exchange" and entry.at < before][:limit]
+            for key, entry in old:
+                self._entries[key].remove(entry)
             return len(old)
 
     def forget(self, payer: str) -> Erasure:
@@ -194,7 +200,13 @@ class MemoryJournal:
             for key in closed:
                 facts = msgspec.structs.replace(mine[key].facts, payer=None, tail=None)
                 self._records[key] = msgspec.structs.replace(mine[key], facts=facts, redirect_url=None, reason=None)
-                self._entries[key] = [_bare(entry) for entry in self._entries[key] if entry.what != "exchange"]
+                kept = (entry for entry in self._entries[key] if entry.what != "exchange")
+                self._entries[key] = [
+                    msgspec.structs.replace(entry, evidence=rules.without_personal_data(entry.evidence))
+                    if entry.what == "evidence" and entry.evidence
+                    else entry
+                    for entry in kept
+                ]
             for place, stored in self._notifications.items():
                 if stored.content.key in closed:
                     bare = msgspec.structs.replace(stored.content, fields={})
@@ -227,7 +239,7 @@ class MemoryJournal:
             return records, tuple(sorted(entries, key=lambda e: e.at))
 
     def close(self) -> None:
-        """Forget nothing; there is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 def _fits(record: Record, wanted: OrderFilter) -> bool:
@@ -241,20 +253,6 @@ def _fits(record: Record, wanted: OrderFilter) -> bool:
     return all(asked in (None, known) for asked, known in pairs)
 
 
-def _exchanges(entries: Mapping[Key, Sequence[Entry]]) -> list[Entry]:
-    return [entry for kept in entries.values() for entry in kept if entry.what == "exchange"]
-
-
-def _of(entry: Entry) -> Key:
-    assert entry.key is not None  # noqa: S101 - every entry in memory is about an order
-    return entry.key
-
-
-def _bare(entry: Entry) -> Entry:
-    said = entry.evidence if entry.what == "evidence" else None
-    return msgspec.structs.replace(entry, evidence=rules.without_personal_data(said)) if said else entry
-
-
 def _entry(
     record: Record, found: Evidence, now: dt.datetime, *, contradicts: bool = False, by: str | None = None
 ) -> Entry:
@@ -262,19 +260,8 @@ def _entry(
     return Entry(at=now, what=what, key=record.facts.key, evidence=found, contradicts=contradicts, by=by)
 
 
-def _counts(entry: Entry) -> bool:
+def _may_repeat(entry: Entry) -> bool:
     return entry.what == "evidence" and entry.evidence is not None and entry.evidence.source not in _ONCE
-
-
-_ONCE = frozenset({Source.PLAN, Source.ANSWER})
-
-
-def _said(entry: Entry) -> tuple[Evidence | None, bool]:
-    return entry.evidence, entry.contradicts
-
-
-def _due(record: Record) -> dt.datetime:
-    return record.due_at or dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 def _now() -> dt.datetime:

@@ -1,4 +1,4 @@
-"""Remember orders durably: what is about to be done is written down before it is done."""
+"""What every journal can do, wherever it keeps its orders."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from payhub.models import Exchange
 
 
 class KeyCheck(NamedTuple):
-    """Stand in a journal for the key of its fingerprints; `place` says where the key is looked for."""
+    """What stands for the key of the fingerprints in a journal; `place` says where the key is looked for."""
 
     value: str
     place: str
 
 
 class Reservation(NamedTuple):
-    """Tell what a journal knows of an order, and whether it is the caller's to send."""
+    """What a journal knows of an order, and whether the caller is to send it."""
 
     record: Record
     yours: bool
 
 
 class Intake(NamedTuple):
-    """Tell how often a notification has come, what is known of its order, and whether to ask about it now."""
+    """How often a notification has come, what is known of its order, and whether to ask about it now."""
 
     times: int
     record: Record | None
@@ -42,16 +42,16 @@ class Intake(NamedTuple):
 
 
 class Journal(Protocol):
-    """Keep orders; every method is one transaction, durable when it returns.
+    """A durable record of orders: every method is one transaction, on disk when it returns.
 
-    A method is called from any thread. Times are aware and UTC, pauses are seconds.
+    Methods are called from any thread. Times are aware and in UTC, durations are seconds.
 
     Raises:
         JournalFailed: nothing was changed.
     """
 
     def open(self, facts: Facts, lease: float) -> Reservation:
-        """Reserve an order and take it for sending; an order that is or was sent is not given twice.
+        """Reserve an order and take it for sending; an order that is or was sent is not sent twice.
 
         Raises:
             OrderConflict: the order_id stands for a different order.
@@ -70,7 +70,7 @@ class Journal(Protocol):
         """Keep evidence, and the exchanges it came with; apply it where the state machine allows it.
 
         Raises:
-            IllegalStep: an operator wants a step that is not his to take; nothing is kept.
+            IllegalStep: an operator may not take this step; nothing is kept.
         """
         ...
 
@@ -87,23 +87,23 @@ class Journal(Protocol):
     ) -> Intake:
         """Keep a notification; a message that is known only counts. It changes no state.
 
-        It makes the order due: now for the caller who is told to ask, and who has the lease for it;
-        for a repeat within the window, after it. What is said to be processed `anew` is no repeat.
+        It makes the order due. A caller that is to ask now has the lease for it; a repeat within the
+        window makes the order due after the window. A notification that is processed `anew` is no repeat.
         """
         ...
 
     def reserve_slot(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the next free instant of an account whose calls are an interval apart; return when it is.
 
-        It is some seconds from now, none if now is free. Where it would be later than `patience`
-        seconds from now, nothing is reserved and `None` returned.
+        The instant is in seconds from now, 0 if now is free. If it would be later than `patience`,
+        nothing is reserved and `None` is returned.
         """
         ...
 
     def judge_notifications(self, key: Key, asked_at: dt.datetime) -> Record:
-        """Give the notifications that wait their verdict, by the answer that is now known; return the order.
+        """Judge the notifications that wait, by the answer that is now known; return the order.
 
-        What came after the question that was answered goes on waiting.
+        A notification that came after the provider was asked goes on waiting.
         """
         ...
 
@@ -120,7 +120,7 @@ class Journal(Protocol):
         ...
 
     def forget(self, payer: str) -> Erasure:
-        """Keep of a payer's closed orders nothing but the money facts; `payer` is what stands for him."""
+        """Keep of a payer's closed orders nothing but the money facts; `payer` is the fingerprint of the id."""
         ...
 
     def notifications(
@@ -138,5 +138,5 @@ class Journal(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...

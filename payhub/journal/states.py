@@ -165,12 +165,8 @@ def state_of(result: Result) -> State:
     return State.NEEDS_ATTENTION if result.mismatches else state_for(result.status)
 
 
-def _id_or_none(text: str) -> str | None:
-    return text if len(text) <= LONGEST_ID else None
-
-
 _CLEAN: Mapping[str, Callable[[str], str | None]] = {
-    "provider_id": _id_or_none,
+    "provider_id": lambda text: text if len(text) <= LONGEST_ID else None,
     "provider_status": mask_text,
     "reason": mask_text,
     "redirect_url": str,

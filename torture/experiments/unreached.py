@@ -48,7 +48,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.journal.sql.rows.evidence",
         "payhub.journal.sql.rows.exchange",
         "payhub.journal.sql.rows.notification",
-        "payhub.journal.sql.rows.said",
+        "payhub.journal.sql.rows.read_evidence",
     ),
     "tidy up when nothing is under way": (
         "payhub.journal.rules.without_personal_data",

@@ -189,13 +189,13 @@ class SqlJournal:
             return Intake(times, self._update(cursor, row, record, after), ask)
 
     def judge_notifications(self, key: Key, asked_at: dt.datetime) -> Record:
-        """Give the notifications that wait their verdict."""
+        """Judge the notifications that wait."""
         with self.database.cursor() as cursor:
             row, record = self._lock(cursor, key)
             verdicts: list[Verdict] = []
             for number, body, last_at in self._statements.waiting.run(cursor, key._asdict()).fetchall():
                 answered = last_at <= (rows.micros(asked_at) or 0)
-                verdicts.append(rules.judge(record, rows.content(body)) if answered else Verdict.WAITING)
+                verdicts.append(rules.judge(record, rows.read_content(body)) if answered else Verdict.WAITING)
                 self._statements.judge.run(cursor, {"number": number, "verdict": verdicts[-1]})
             return self._update(cursor, row, record, rules.apply_verdicts(record, verdicts))
 

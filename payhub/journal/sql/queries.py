@@ -50,8 +50,8 @@ def story(connection: sa.Connection, t: Tables, order_id: str) -> tuple[tuple[Re
         (t.acts, rows.act),
         (t.attempts, rows.attempt),
     ):
-        told = connection.execute(sa.select(table).where(table.c.order.in_(records)).order_by(table.c.id))
-        entries += [read(records[row.order].facts.key, row) for row in told]
+        happened = connection.execute(sa.select(table).where(table.c.order.in_(records)).order_by(table.c.id))
+        entries += [read(records[row.order].facts.key, row) for row in happened]
     entries += [each.entry for each in notifications(connection, t, None, order_id, None)]
     return tuple(records.values()), tuple(sorted(entries, key=lambda entry: entry.at))
 

@@ -35,10 +35,10 @@ def forget(connection: sa.Connection, t: Tables, payer: str) -> Erasure:
         connection.execute(t.exchanges.delete().where(e.order == order.id))
         about = sa.and_(n.account == order.account, n.kind == order.kind, n.order_id == order.order_id)
         for row in connection.execute(sa.select(n.id, n.body).where(about)).all():
-            body = rows.as_json(msgspec.structs.replace(rows.content(row.body), fields={}))
+            body = rows.as_json(msgspec.structs.replace(rows.read_content(row.body), fields={}))
             connection.execute(t.notifications.update().where(n.id == row.id).values(body=body))
         for row in connection.execute(sa.select(v.id, v.body).where(v.order == order.id)).all():
-            body = rows.as_json(without_personal_data(rows.said(row.body)))
+            body = rows.as_json(without_personal_data(rows.read_evidence(row.body)))
             connection.execute(t.evidence.update().where(v.id == row.id).values(body=body))
         nothing = dict.fromkeys(("payer", "tail", "redirect_url", "reason"))
         connection.execute(t.orders.update().where(o.id == order.id).values(nothing))

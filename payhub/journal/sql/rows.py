@@ -153,12 +153,12 @@ def _read(body: str, shape: type[T]) -> T:
     return msgspec.structs.replace(msgspec.convert(fields, type=shape), **amounts)
 
 
-def content(body: str) -> NotificationContent:
+def read_content(body: str) -> NotificationContent:
     """Read what a notification says."""
     return _read(body, NotificationContent)
 
 
-def said(body: str) -> Evidence:
+def read_evidence(body: str) -> Evidence:
     """Read what a piece of evidence says."""
     return _read(body, Evidence)
 
@@ -181,7 +181,7 @@ def evidence(key: Key, row: Any) -> Entry:
         at=_moment(row.at),
         what="evidence",
         key=key,
-        evidence=said(row.body),
+        evidence=read_evidence(row.body),
         contradicts=bool(row.contradicts),
         times=row.times,
         last_at=_moment(row.last_at) if row.times > 1 else None,
@@ -190,14 +190,14 @@ def evidence(key: Key, row: Any) -> Entry:
 
 def act(key: Key, row: Any) -> Entry:
     """Read an operator's act."""
-    return Entry(at=_moment(row.at), what="act", key=key, evidence=said(row.body), by=row.by)
+    return Entry(at=_moment(row.at), what="act", key=key, evidence=read_evidence(row.body), by=row.by)
 
 
 def notification(row: Any) -> StoredNotification:
     """Read a notification."""
     return StoredNotification(
         id=row.id,
-        content=content(row.body),
+        content=read_content(row.body),
         verdict=Verdict(row.verdict),
         times=row.times,
         at=_moment(row.at),

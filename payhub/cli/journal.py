@@ -80,7 +80,7 @@ def prune(session: Session) -> None:
 
     What was requested, paid and answered, when, and how it ended, is never deleted.
     """
-    seconds = session.lasting().journal.keep_seconds
+    seconds = session.durable_settings().journal.keep_seconds
     if seconds is None:
         raise ConfigurationError('[journal] keep_exchanges says for how long, as "400d"; without it all are kept')
     before, deleted = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds), 0
@@ -104,7 +104,7 @@ def forget(
     What was requested, paid and answered, when, and how it ended, is never erased.
     """
     with session.journal(keyed=True) as journal:  # with another key than the journal's nobody would be found
-        done, waiting = journal.forget(payer_key(journal_key(session.lasting()), payer))
+        done, waiting = journal.forget(payer_key(journal_key(session.durable_settings()), payer))
     rest = f"; {waiting} are still open: try again when they are closed" if waiting else ""
     nothing = "nothing was erased: the journal has no payment of this payer, or they were erased before"
     words = f"{done} orders: all but the facts of money erased{rest}" if done or waiting else nothing

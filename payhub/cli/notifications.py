@@ -72,7 +72,7 @@ def replay(session: Session, number: NumberArgument) -> ExitCode:
 
     Nothing is taken from the notification itself: only the provider's answer changes the order.
     """
-    settings = session.lasting()
+    settings = session.durable_settings()
     with Hub(settings) as hub:
         content = _find(hub.journal, number).content
         hub.registry.account(content.account)

@@ -74,7 +74,7 @@ def resolve(
     if not reason or not by:
         raise UsageError("--reason and --by must say something: they are kept with the order")
     key = Key(account, kind, order)
-    with Hub(session.lasting()) as hub:
+    with Hub(session.durable_settings()) as hub:
         if account not in hub.accounts and hub.journal.find(key) is None:
             hub.registry.account(account)  # names the known ones
         before = find_record(hub.journal, key)

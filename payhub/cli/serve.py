@@ -36,7 +36,7 @@ def serve(
 
     Ctrl-C and SIGTERM stop it when the requests and questions under way are done; a second one stops it at once.
     """
-    with Hub(session.lasting()) as hub:
+    with Hub(session.durable_settings()) as hub:
         try:
             from payhub.receivers.server import Server  # noqa: PLC0415 - needs the extra `server`
         except ImportError as cause:
@@ -65,5 +65,5 @@ def serve(
             while not interrupts.asked:
                 if not server.alive:
                     raise RuntimeError("the server has ended by itself")
-                if not sweep or sweep_once(session, hub, _LIMIT, interrupts, done, lasting=True) < _LIMIT:
+                if not sweep or sweep_once(session, hub, _LIMIT, interrupts, done, keep_trying=True) < _LIMIT:
                     interrupts.pause(PAUSE)

@@ -68,7 +68,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         """Read the configuration."""
         return read_file(self.config)
 
-    def lasting(self) -> Settings:
+    def durable_settings(self) -> Settings:
         """Read the configuration of a command that needs a journal in a database.
 
         Raises:
@@ -86,7 +86,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     def journal(self, *, keyed: bool = False) -> closing[Journal]:
         """Open the journal alone: reading it needs no driver and no account, and a key only to erase a payer."""
-        return closing(open_journal(self.lasting(), keyed=keyed))
+        return closing(open_journal(self.durable_settings(), keyed=keyed))
 
     def hub(self, *plugins: object) -> Hub:
         """Open a hub; where SQLite's journal is missing, a command that creates no orders does without one."""
@@ -116,9 +116,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             OutcomeUnknown: anything but payhub's own errors, which say that no money moved.
         """
-        lasting = bool(self.settings().journal.url)  # without it no other process knows what was created
+        durable = bool(self.settings().journal.url)  # without it no other process knows what was created
         check, status = ("check", account, kind, order_id), ("status", account, kind, "--order-id", order_id)
-        ask = self.command(*(check if lasting else status))
+        ask = self.command(*(check if durable else status))
         try:
             yield ask
         except PayhubError:

@@ -82,9 +82,9 @@ def sweep(
         if watch is not None:
             _await_journal(session, watch, interrupts)
         if not interrupts.asked:
-            with Hub(session.lasting()) as hub:
+            with Hub(session.durable_settings()) as hub:
                 while True:
-                    swept = sweep_once(session, hub, limit, interrupts, done, lasting=watch is not None)
+                    swept = sweep_once(session, hub, limit, interrupts, done, keep_trying=watch is not None)
                     if watch is not None and swept < limit:
                         interrupts.pause(watch)
                     if watch is None or interrupts.asked:
@@ -108,8 +108,10 @@ def _await_journal(session: Session, pause: float, interrupts: Interrupts) -> No
         missing = missing_journal(session.settings())
 
 
-def sweep_once(session: Session, hub: Hub, limit: int, interrupts: Interrupts, done: Swept, *, lasting: bool) -> int:
-    """Sweep once and return how many orders were taken; a `lasting` sweep outlasts a journal that fails."""
+def sweep_once(
+    session: Session, hub: Hub, limit: int, interrupts: Interrupts, done: Swept, *, keep_trying: bool
+) -> int:
+    """Sweep once and return how many orders were taken; with `keep_trying` a journal that fails is only logged."""
     taken = 0
     try:
         for found in hub.sweeping(limit):
@@ -123,7 +125,7 @@ def sweep_once(session: Session, hub: Hub, limit: int, interrupts: Interrupts, d
             if interrupts.asked:
                 break
     except JournalFailed as cause:
-        if not lasting:
+        if not keep_trying:
             raise
         log(Event.SWEEP_FAILED, error=one_line(str(cause)))
         return 0

@@ -63,7 +63,7 @@ def check(session: Session, account: AccountArgument, kind: KindArgument, order:
     An order that is closed, or is just being sent, is shown as it is recorded: the provider is not asked.
     """
     recorder, key = Recorder(), Key(account, kind, order)
-    with Hub(session.lasting(), (recorder,)) as hub:
+    with Hub(session.durable_settings(), (recorder,)) as hub:
         hub.registry.account(account)  # names the known ones
         find_record(hub.journal, key)
         found = hub.advance(*key)

@@ -61,6 +61,22 @@ def test_every_command_takes_the_common_options(name: str) -> None:
     assert options(COMMANDS[name]) | {"--help"} >= COMMON
 
 
+@pytest.mark.parametrize("name", [None, "journal", "notifications"])
+def test_the_common_options_may_stand_before_a_command(name: str | None) -> None:
+    """payhub itself and its groups take them, too."""
+    group = GROUP.commands[name] if name else GROUP  # type: ignore[attr-defined]
+    assert options(group) | {"--help"} >= COMMON
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_broken_where_the_terminal_ends(payhub: Command, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """On a wide terminal each paragraph of a command's help is one line."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    shown = [" ".join(line.split()) for line in payhub(*name.split(), "--help").out.splitlines()]
+    paragraphs = [" ".join(text.replace("`", "").split()) for text in COMMANDS[name].help.split("\n\n")]
+    assert set(paragraphs) <= set(shown)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_argument_is_in_the_usage(name: str) -> None:
     """A command's arguments stand in its usage line."""

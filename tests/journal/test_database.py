@@ -177,7 +177,7 @@ def test_the_applications_own_tables_are_untouched(empty: Place) -> None:
 
 @pytest.mark.parametrize(("role", "expected"), [("off", "on"), ("local", "local"), ("on", "on")])
 def test_what_postgresql_commits_is_on_its_disk(server: Server, role: str, expected: str) -> None:
-    """A database whose commits do not wait for the disk is told to; a stronger or another wish is left."""
+    """A database whose commits do not wait for the disk is made to wait; a stronger or another setting is left."""
     with server.another() as place:
         server.run(f"ALTER DATABASE {place.engine().url.database} SET synchronous_commit = {role}")
         journal = SqlJournal(place.url)
@@ -191,7 +191,7 @@ ISOLATION = ["repeatable read", "serializable"]
 
 @pytest.mark.parametrize("level", ISOLATION)
 def test_postgresql_reads_what_others_have_committed(server: Server, level: str) -> None:
-    """A database whose transactions are isolated more strictly is told otherwise: who waits for a row then reads it."""
+    """Stricter isolation of a database is relaxed: a transaction that waited for a row then reads it as it is."""
     with server.another() as place:
         server.run(f"ALTER DATABASE {place.engine().url.database} SET default_transaction_isolation = '{level}'")
         journal = SqlJournal(place.url)
@@ -208,7 +208,7 @@ def test_postgresql_reads_what_others_have_committed(server: Server, level: str)
 
 
 def test_postgresql_without_tables_says_what_to_do(server: Server) -> None:
-    """PostgreSQL's tables are made by whoever may, with a command; until then nothing is sent."""
+    """PostgreSQL's tables are made with a command, by a role that may; until then nothing is sent."""
     with server.another() as place:
         journal = SqlJournal(place.url)
         with pytest.raises(

@@ -1,4 +1,4 @@
-"""What is written down can be read for ever, also when its currency has left ISO 4217."""
+"""What is written down can always be read, also when its currency has left ISO 4217."""
 
 import datetime as dt
 from collections.abc import Callable

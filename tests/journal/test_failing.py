@@ -108,7 +108,7 @@ def test_rule_1_with_a_read_only_file_nothing_is_sent(open_shop: OpenShop) -> No
     """Rule 1: if the file cannot be written, nothing is sent; when it can, the same order is."""
     directory = Path(tempfile.mkdtemp(prefix="payhub-", dir="/tmp"))
     shop = open_shop(answer(known(PO_2)), CREATED, where=f"sqlite:///{directory}/payhub.db")
-    shop.hub.create_payout("shop", PO_2)  # whatever is loaded late is loaded now, by who may read it
+    shop.hub.create_payout("shop", PO_2)  # whatever is loaded late is loaded now, while it may be read
     shop.journal.database.engine.dispose()
     (directory / "payhub.db").chmod(0o444)
     directory.chmod(0o555)
@@ -124,7 +124,7 @@ def test_rule_1_with_a_read_only_file_nothing_is_sent(open_shop: OpenShop) -> No
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_a_read_only_copy_can_be_read(open_shop: OpenShop, mode: str) -> None:
-    """A copy for support is looked into as it is, by whoever may not write it; nothing is sent on account of it."""
+    """A copy for support can be read without the right to write it; nothing is sent because of it."""
     directory = Path(tempfile.mkdtemp(prefix="payhub-", dir="/tmp"))
     url = f"sqlite:///{directory}/payhub.db"
     shop = open_shop(CREATED, where=url)
@@ -152,7 +152,7 @@ def test_a_read_only_copy_can_be_read(open_shop: OpenShop, mode: str) -> None:
 
 
 def test_reading_waits_for_nobody(tmp_path: Path) -> None:
-    """Who looks into a journal neither waits for a writer nor keeps one waiting."""
+    """Reading a journal neither waits for a writer nor keeps one waiting."""
     journal = SqlJournal(f"sqlite:///{tmp_path}/payhub.db", PREFIX)
     journal.open(facts(), 60.0)
     with locked(f"{tmp_path}/payhub.db"):
@@ -251,7 +251,7 @@ def test_a_sweep_says_that_it_cannot(open_shop: OpenShop, tmp_path: Path) -> Non
 
 
 def test_a_database_that_came_back_is_used_again(server: Server) -> None:
-    """Connections that PostgreSQL has cut are replaced: after a restart the journal goes on by itself."""
+    """Connections that PostgreSQL has cut are replaced: after a restart the journal goes on."""
     place = server.emptied()
     journal = SqlJournal(place.url, PREFIX)
     assert None is journal.find(PO_1)

@@ -21,7 +21,7 @@ RUB = Money("1000.44", "RUB")
 
 
 def test_a_new_order_is_yours(journal: Journal) -> None:
-    """Who opens an order first is to send it, and has as long as the lease says."""
+    """The first caller that opens an order is to send it, and has as long as the lease says."""
     before = dt.datetime.now(dt.UTC)
     record, yours = journal.open(facts(), 60.0)
     assert (True, State.SENDING, 1, facts()) == (yours, record.state, record.attempts, record.facts)
@@ -36,7 +36,7 @@ def test_what_was_opened_is_found(journal: Journal) -> None:
 
 
 def test_an_open_order_is_not_yours(journal: Journal) -> None:
-    """Who opens an order that is being sent is told so, and changes nothing."""
+    """A caller that opens an order that is being sent learns so, and changes nothing."""
     record = journal.open(facts(), 60.0).record
     assert (record, False) == journal.open(facts(), 90.0)
     assert record == journal.find(key())
@@ -142,7 +142,7 @@ def test_evidence_of_an_order_that_nobody_knows_is_refused(journal: Journal) -> 
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud7ff\ue000", "'; DROP TABLE x; --", "%s ? :x {}", "я" * 5000])
 def test_any_text_of_a_provider_can_be_kept(journal: Journal, text: str) -> None:
-    """Whatever a provider writes, the journal takes it: what could not be written would be asked for ever."""
+    """Whatever a provider writes, the journal takes it: what could not be written would be asked again and again."""
     brought(journal, State.SENDING)
     said = {"provider_id": text, "provider_status": text, "reason": text, "redirect_url": text}
     record = journal.settle(key(), found(State.PENDING, Source.ANSWER, **said), LATER)
@@ -177,7 +177,7 @@ def test_what_says_nothing_against_a_final_state_does_not_contradict(journal: Jo
 
 @pytest.mark.parametrize(("said", "expected"), [(State.FAILED, True), (State.SUCCEEDED, False)])
 def test_what_an_operator_said_is_no_old_news_to_a_late_answer(journal: Journal, said: State, expected: bool) -> None:
-    """A sender that wakes up with "pending" after a person said "failed" contradicts him."""
+    """A sender that wakes up with "pending" after a person said "failed" contradicts that."""
     brought(journal, State.UNKNOWN)
     journal.settle(key(), found(said, Source.OPERATOR, reason="so"), LATER, by="ann")
     record = journal.settle(key(), found(State.PENDING, Source.ANSWER, provider_id="7"), LATER)
@@ -334,7 +334,7 @@ def test_what_was_not_sent_is_not_sent_any_more_once_it_was_confirmed(journal: J
 
 @pytest.mark.parametrize("state", CONFIRMED)
 def test_an_operator_may_not_change_what_was_contradicted(journal: Journal, state: State) -> None:
-    """Rule 7: he cannot make a final order another one."""
+    """Rule 7: an operator cannot make a final order another one."""
     brought(journal, state)
     before = journal.settle(key(), found(State.NEEDS_ATTENTION, mismatches=("paid",)), LATER)
     for said in {State.SUCCEEDED, State.FAILED} - {CONFIRMED[state]}:
@@ -346,7 +346,7 @@ def test_an_operator_may_not_change_what_was_contradicted(journal: Journal, stat
 @pytest.mark.parametrize("then", [State.SUCCEEDED, State.FAILED])
 @pytest.mark.parametrize("state", [State.UNKNOWN, State.NEEDS_ATTENTION])
 def test_an_operator_may_say_how_it_ended(journal: Journal, state: State, then: State) -> None:
-    """From `unknown` and `needs_attention` an operator may succeed or fail an order; his name and reason are kept."""
+    """From `unknown` and `needs_attention` an operator may succeed or fail an order; name and reason are kept."""
     brought(journal, state)
     act = found(then, Source.OPERATOR, reason="seen in the cabinet")
     record = journal.settle(key(), act, LATER, by="ann")
@@ -380,7 +380,7 @@ def _names(records: tuple[Record, ...]) -> list[str]:
 
 
 def test_what_is_due_is_claimed_once(journal: Journal) -> None:
-    """An order that is due is given to one who asks, and to nobody else while the lease lasts."""
+    """An order that is due is given to one caller, and to no other while the lease lasts."""
     _due(journal, "po-1", "po-2")
     assert (["po-1", "po-2"], []) == (_names(journal.claim(10, 60.0)), _names(journal.claim(10, 60.0)))
 
@@ -476,7 +476,7 @@ def test_a_story_is_whole_and_in_order(journal: Journal) -> None:
 
 
 def test_a_story_is_of_every_order_with_the_name(journal: Journal) -> None:
-    """A payment and a payout with one order_id, in any account, are told together; others are not."""
+    """A payment and a payout with one order_id, in any account, are one story; others are not in it."""
     others = [facts(), facts(kind="payment"), facts(account="other"), facts("po-2")]
     for each in others:
         journal.open(each, 60.0)
@@ -486,7 +486,7 @@ def test_a_story_is_of_every_order_with_the_name(journal: Journal) -> None:
 
 
 def test_an_exchange_is_kept_as_it_is(journal: Journal) -> None:
-    """What a story tells of an exchange is the exchange, and in which attempt it was."""
+    """A story has the exchange itself, and in which attempt it was."""
     brought(journal, State.SENDING)
     seen = [exchange("so it was"), exchange("and so")]
     journal.settle(key(), found(State.PENDING, Source.ANSWER), LATER, seen)

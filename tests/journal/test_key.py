@@ -92,7 +92,7 @@ def test_looking_needs_no_key(open_shop: OpenShop, kept: SqlJournal) -> None:
 
 
 def test_no_payer_is_forgotten_with_another_key(place: Place) -> None:
-    """Whoever is to be forgotten would not be found: it is said, and nothing is taken for done."""
+    """With another key the payer would not be found: that is an error, and nothing passes for done."""
     first, second = (sealed(place, value) for value in ("one", "two"))
     first.open(facts(), 60.0)
     with pytest.raises(ConfigurationError, match="bring that key back"):

@@ -134,7 +134,7 @@ def test_rule_2_a_drivers_mistake_after_the_answer_is_no_proof(
 def test_rule_2_a_journal_that_fails_while_another_sends_is_no_proof(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who has seen that another process sends the order is not told that nothing was sent."""
+    """A caller that has seen another process send the order does not hear that nothing was sent."""
     shop = open_shop(transport={"deadline": 1.0})
     shop.journal.open(facts("shop", "waiting", PAYOUT, KEY.encode()), 60.0)  # by a sender in another process
     opened = shop.journal.open
@@ -182,7 +182,7 @@ class EarlyVeto(Veto):
 def test_rule_2_a_veto_against_an_order_that_was_sent_is_too_late(
     open_hub: Callable[..., Any], serve: Callable[..., RawServer], kind: type[Veto]
 ) -> None:
-    """Who repeats an order that is refused by now is told what is recorded of it; a new order is refused."""
+    """Repeating an order that is refused by now returns what is recorded of it; a new order is refused."""
     veto, provider = kind(), serve(close)
     hub = open_hub(provider.url, plugins=(veto,))
     hub.create_payout("shop", PAYOUT)
@@ -196,7 +196,7 @@ def test_rule_2_a_veto_against_an_order_that_was_sent_is_too_late(
 
 
 def test_what_the_provider_told_of_is_not_sent_as_new(open_shop: OpenShop) -> None:
-    """A journal that lost an order, put back from a copy, does not send what the provider has told of: it asks."""
+    """A journal that lost an order, put back from a copy, asks about an order that the provider has notified of."""
     shop = open_shop(DONE)
     shop.journal.keep_notification(notice(), 60.0, 30.0)
     result = shop.hub.create_payout("shop", PAYOUT)
@@ -225,7 +225,7 @@ FAILED = answer(known(PAYOUT, status="failed"))
 def test_rule_2_a_refusal_of_what_is_known_better_is_no_proof(
     open_shop: OpenShop, answered: bytes, heard: State | None, expected: Status
 ) -> None:
-    """A copy of the request may have been accepted: who creates is told what was found out, or told of, meanwhile."""
+    """A copy of the request may have been accepted: the create returns what was found out, or notified, meanwhile."""
 
     def slowly(connection: socket.socket) -> None:
         if heard:

@@ -48,7 +48,7 @@ def verdicts(journal: Journal) -> list[Verdict]:
 
 
 def test_a_notification_makes_its_order_due_and_changes_no_state(journal: Journal) -> None:
-    """Who is told to ask has the lease for it; if he dies, a sweep finds the order due when it ends."""
+    """The caller that is to ask has the lease for it; if it crashes, a sweep finds the order due afterwards."""
     before = brought(journal, State.PENDING)
     noticed = journal.keep_notification(notice(), 60.0, 30.0)
     after = known_of(journal)
@@ -120,7 +120,7 @@ def test_a_message_about_an_unknown_order_is_kept(journal: Journal) -> None:
 
 
 def test_a_message_that_is_faster_than_the_answer_waits_for_it(journal: Journal) -> None:
-    """While the order is being sent nobody is told to ask; as soon as it is settled it is due."""
+    """While the order is being sent no caller is to ask; as soon as it is settled it is due."""
     sender = brought(journal, State.SENDING)
     noticed = journal.keep_notification(notice(), 60.0, 30.0)
     during = known_of(journal)
@@ -270,7 +270,7 @@ def test_an_answer_says_nothing_of_what_came_after_the_question(journal: Journal
 
 @pytest.mark.parametrize("state", [State.NOT_SENT, State.DECLINED])
 def test_whatever_a_notification_says_of_what_was_not_taken_it_is_news(journal: Journal, state: State) -> None:
-    """The provider tells of an order that it should not have: it is asked, and nothing is sent again meanwhile."""
+    """The provider notifies of an order that it should not have: it is asked, and nothing is sent again meanwhile."""
     brought(journal, state)
     assert journal.keep_notification(notice(State.UNKNOWN), 60.0, 30.0).ask
     assert not journal.open(facts(), 60.0).yours
@@ -336,7 +336,7 @@ def test_a_closed_order_that_the_provider_does_not_know_is_asked_about_once(open
 
 
 def test_an_application_that_asks_settles_the_notification_too(open_shop: OpenShop) -> None:
-    """Whoever asks, the answer gives the notifications that wait their verdict."""
+    """Whatever asks, the answer decides the verdict of the notifications that wait."""
     shop = open_shop(CREATED, DONE)
     shop.hub.create_payout("shop", PAYOUT)
     assert told(shop, notice())

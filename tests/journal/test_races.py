@@ -82,7 +82,7 @@ def test_of_three_processes_one_sends(empty: Place) -> None:
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_who_loses_a_race_learns_who_won_it(server: Server, level: str) -> None:
-    """However strictly a database isolates transactions, who opens an order second is told that it is another's."""
+    """However strictly a database isolates transactions, the second caller learns that the order is another's."""
     with server.another() as place:
         server.run(f"ALTER DATABASE {place.engine().url.database} SET default_transaction_isolation = '{level}'")
         upgrade(place.engine(), PREFIX)

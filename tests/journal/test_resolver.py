@@ -293,7 +293,7 @@ def test_a_schedule_begins_when_the_order_was_sent() -> None:
 def test_a_question_of_the_application_that_was_not_answered_is_kept(
     open_shop: OpenShop, answered: bytes, error: type[Exception]
 ) -> None:
-    """It changes nothing, and support will ask for every try of it."""
+    """A question without an answer changes nothing, and support will ask for every try of it."""
     tries = [answered] * (1 if error is NotFound else 4)
     shop = open_shop(CREATED, *tries)
     shop.hub.create_payout("shop", PAYOUT)
@@ -406,7 +406,7 @@ def overdue(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("overdue")
 def test_an_order_that_cannot_be_asked_about_does_not_end_silently(open_shop: OpenShop) -> None:
-    """Past the schedule a person has to look, also at an order of an account that is gone; he can settle it."""
+    """Past the schedule a person has to look, also at an order of an account that is gone, and can settle it."""
     shop = open_shop()
     sold = Key("sold", "payout", "po-0")
     shop.journal.open(plain_facts("po-0", account="sold"), -1.0)
@@ -494,7 +494,7 @@ def test_a_sweep_holds_only_the_order_at_hand(open_shop: OpenShop) -> None:
 def test_an_order_is_asked_about_as_the_provider_can_be_asked(
     provider_id: str | None, by: set[str], expected: Ref | None
 ) -> None:
-    """By the provider's id where it is known, else by ours; where neither will do, the question is in vain."""
+    """By the provider's id where it is known, else by ours; where neither will do, nothing is learnt."""
     now = dt.datetime.now(dt.UTC)
     record = Record(facts=plain_facts(), state=State.UNKNOWN, provider_id=provider_id, created_at=now, updated_at=now)
     with contextlib.nullcontext() if expected else pytest.raises(Unavailable):
@@ -577,7 +577,7 @@ def test_rule_9_a_known_order_is_compared_without_being_told(open_shop: OpenShop
 
 
 def test_an_amount_that_the_application_got_wrong_is_not_the_providers_fault(open_shop: OpenShop) -> None:
-    """If the application asks with another amount than it ordered, it is told so; the journal knows better."""
+    """If the application asks with another amount than it ordered, the answer says so; the journal knows better."""
     shop = open_shop(CREATED, DONE)
     shop.hub.create_payout("shop", PAYOUT)
     result = shop.hub.fetch_payout("shop", order_id="po-1", amount=Money("1", "RUB"))
@@ -594,7 +594,7 @@ def test_an_order_that_nobody_created_here_is_only_asked_about(open_shop: OpenSh
 
 @pytest.mark.parametrize(("act", "error"), [(GONE, NotFound), (answer(b"", 403), Unavailable)], ids=["404", "403"])
 def test_a_question_without_an_answer_changes_nothing(open_shop: OpenShop, act: bytes, error: type[Exception]) -> None:
-    """What the application is told as an error is kept as evidence of nothing: the order is as it was, and why."""
+    """An error of a question is kept as evidence of nothing: the order and the reason of its state stay as they are."""
     shop = open_shop(close, act)
     shop.hub.create_payout("shop", PAYOUT)
     before = shop.journal.find(PO_1)
@@ -620,7 +620,7 @@ def test_rule_7_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) 
 
 
 def test_rule_7_a_failure_that_is_denied_is_not_told_as_one(open_shop: OpenShop) -> None:
-    """Rule 7: an order stays failed, but whoever asks for it again is not told that nothing moved; a person looks."""
+    """Rule 7: an order stays failed, but creating it again does not say that nothing moved; a person looks."""
     shop = open_shop(close, DONE)
     shop.hub.create_payout("shop", PAYOUT)
     shop.hub.resolve("shop", "payout", "po-1", "failed", reason="support says: never came", by="ann")

@@ -175,7 +175,7 @@ def test_forgetting_twice_forgets_nobody(journal: Journal) -> None:
 
 
 def test_the_same_order_is_known_after_its_payer_was_forgotten(journal: Journal) -> None:
-    """Rule 1: an order_id stands for one order, for ever."""
+    """Rule 1: an order_id stands for one order, whatever is deleted."""
     closed(journal, payer="p" * 64)
     journal.forget("p" * 64)
     assert not journal.open(facts(payer="p" * 64), 60.0).yours

@@ -151,7 +151,7 @@ class Held:
 
 
 def test_the_second_waits_for_the_first(open_shop: OpenShop) -> None:
-    """Who creates an order that is just being sent waits, and returns what came of it; it is sent once."""
+    """Creating an order that is just being sent waits, and returns its outcome; it is sent once."""
     held = Held(answer(known(PAYOUT)))
     shop = open_shop(held)
     with ThreadPoolExecutor(3) as threads:
@@ -192,7 +192,7 @@ def test_a_conflict_does_not_wait(open_shop: OpenShop) -> None:
 
 
 def test_the_second_sends_what_the_first_could_not(open_shop: OpenShop) -> None:
-    """If the first could not send, whoever waited does."""
+    """If the first could not send, the caller that waited does."""
     shop = open_shop(answer(known(PAYOUT)))
     shop.journal.open(order_facts(), 60.0)
     with ThreadPoolExecutor(1) as threads:
@@ -247,7 +247,7 @@ def test_rule_4_a_runner_that_fails_leaves_the_order_unknown(moves_money: bool, 
 
 @pytest.mark.parametrize("patience", [0.0, 0.02, 10.0])
 def test_the_second_waits_for_the_whole_deadline_and_no_longer(patience: float) -> None:
-    """Who waits for the first asks the journal now and then, and in all no longer than the deadline."""
+    """A caller that waits for another reads the journal now and then, and no longer than the deadline."""
     journal = MemoryJournal()
     journal.open(ORDER, 3600.0)
     pauses = list(_pauses(journal, _steps(patience=patience), at_most=100))

@@ -61,7 +61,7 @@ def ahead(journal: SqlJournal, micros: int, *, clock: int = 0) -> None:
 
 
 def test_what_is_too_late_is_not_reserved(journal: Journal) -> None:
-    """Where the next free instant is later than the patience, nothing is reserved: who waits longer gets it."""
+    """If the next free instant is later than the patience, nothing is reserved; more patience gets it."""
     waits = [
         journal.reserve_slot("shop", SLOWLY, patience)
         for patience in (0.0, 0.0, SLOWLY - 100, SLOWLY, LONG, 2 * SLOWLY)

@@ -13,7 +13,7 @@ from payhub.journal.states import EDGES, NOTHING_MOVED, allowed, contradicts_sta
 
 from .making import PREFIX, facts
 
-# The state machine a second time, in words. Whoever changes it needs a migration, too: the
+# The state machine a second time, in words. A change of it needs a migration, too: the
 # triggers of databases that are already in use know the old steps.
 STEPS = """
 new > sending: plan
@@ -124,14 +124,14 @@ def test_what_contradicts(now: State, found: State, source: Source, expected: bo
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_has_a_status(state: State) -> None:
-    """An application is told a status for every state, and a final one only of a final state."""
+    """Every state has a status for the application, and only a final state has a final one."""
     final = {State.SUCCEEDED, State.FAILED, State.CANCELED, State.REVERSED, State.DECLINED, State.NOT_SENT}
     assert (state in final) is status_of(state).final
 
 
 @pytest.mark.parametrize("status", Status)
 def test_every_status_has_a_state(status: Status) -> None:
-    """A result of any status is evidence for the state that is told as this status."""
+    """A result of any status is evidence for the state that has this status."""
     assert status is status_of(state_of(Payout(status=status)))
 
 
@@ -159,7 +159,7 @@ def test_evidence_holds_only_what_can_be_kept() -> None:
     )  # fmt: skip
 
 
-# What an application is told
+# How an application knows a state
 
 
 @pytest.mark.parametrize("state", State)

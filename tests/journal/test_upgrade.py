@@ -161,7 +161,7 @@ def test_the_command_upgrades(old: Place, later: str, tmp_path: Path, capsys: py
 
 
 def test_sqlite_is_upgraded_on_first_use(old: Place, later: str) -> None:
-    """A journal in SQLite is upgraded by who uses it first; one in PostgreSQL says what to do, and changes nothing."""
+    """A journal in SQLite is upgraded on first use; one in PostgreSQL says what to do, and changes nothing."""
     before = rows(old)
     journal = SqlJournal(old.url, PREFIX)
     if old.backend == "sqlite":
@@ -200,7 +200,7 @@ SCHEMA = {
         "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
     ],
 }
-"""Ask each database for all that it has been told to make."""
+"""What to ask each database for, to learn all that was made in it."""
 
 
 def schema(place: Place, prefix: str) -> list[list[tuple[str, ...]]]:

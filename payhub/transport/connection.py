@@ -122,10 +122,11 @@ def timeouts(transport: Transport) -> Mapping[str, float]:
     return {"connect": connect, "pool": connect, "read": read, "write": transport.deadline}
 
 
-def tls_context() -> ssl.SSLContext:
-    """Return a context that trusts the public authorities, and nothing that the environment names."""
+@functools.cache  # to read the authorities takes longer than everything else in opening a hub
+def tls_context(authorities: str) -> ssl.SSLContext:
+    """Return a context that trusts the authorities in a file, and nothing that the environment names."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # `create_default_context` would obey SSLKEYLOGFILE
-    context.load_verify_locations(certifi.where())
+    context.load_verify_locations(authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -139,7 +140,7 @@ class Pools(Generic[Pool]):
     def __init__(self, open_pool: Callable[[ssl.SSLContext], Pool]) -> None:
         """Keep how a pool is opened; none is yet."""
         self._open_pool = open_pool
-        self._tls = tls_context()
+        self._tls = tls_context(certifi.where())
         self._last: tuple[object, Pool] | None = None
 
     def current(self, loop: object = None) -> Pool:

@@ -51,7 +51,7 @@ class SqlJournal:
         """
         self.database = Database(url, prefix)
         self._tables = tables(prefix)
-        self._statements = Statements(self._tables, self.database.engine.dialect)
+        self._statements = Statements.of(self._tables, self.database.engine.dialect)
         self._key_check = key_check
 
     def has_key(self) -> bool:

@@ -7,7 +7,7 @@ long.
 import functools
 from collections import namedtuple
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -76,6 +76,16 @@ class Statements:
     it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a key, `begun` returns
     the key; `reserve_slot` reserves an instant for a call.
     """
+
+    _compiled: ClassVar[dict[tuple[Tables, str], "Statements"]] = {}
+
+    @classmethod
+    def of(cls, t: Tables, dialect: sa.Dialect) -> "Statements":
+        """Return the statements for tables in a kind of database; a process compiles them once."""
+        key = t, dialect.name
+        if key not in cls._compiled:
+            cls._compiled[key] = cls(t, dialect)
+        return cls._compiled[key]
 
     def __init__(self, t: Tables, dialect: sa.Dialect) -> None:
         """Compile them."""

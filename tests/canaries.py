@@ -8,7 +8,7 @@ import base64
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -26,6 +26,19 @@ def leaks(data: bytes | str, canaries: Iterable[Canary]) -> list[str]:
     """Name the canaries that are in a text or in bytes, each with the ways in which it is written."""
     raw = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     return [f"{canary.name}: {way}" for canary in canaries for way, needle in canary.needles.items() if needle in raw]
+
+
+def leaks_among(texts: Collection[bytes], canaries: Iterable[Canary]) -> set[tuple[str, bytes]]:
+    """Name the canaries that are in any of many texts, each with the beginning of its text.
+
+    All texts are searched at once for what none of them has: that is nearly everything.
+    """
+    whole = b"\0".join(texts)
+    suspects = [
+        Canary(canary.name, {way: needle for way, needle in canary.needles.items() if needle in whole})
+        for canary in canaries
+    ]
+    return {(leak, text[:200]) for text in texts for leak in leaks(text, suspects)}
 
 
 # What is planted.

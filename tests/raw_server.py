@@ -149,6 +149,7 @@ class RawServer:
         with plain, contextlib.suppress(OSError):
             plain.sendall(self._greeting)
             connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
+            self._open.add(connection)  # behind TLS, the plain one is an empty shell
             with connection:
                 for request in _requests(connection, number):
                     self.requests.append(request)

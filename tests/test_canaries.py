@@ -18,7 +18,7 @@ from payhub import Hub
 from payhub.masking.text import mask_birth, mask_cards, mask_email, mask_link, mask_name, mask_phone, truncate
 from tests import aviary
 from tests.aviary import opened
-from tests.canaries import Canary, card, date, leaks, noise, pem, phone, words
+from tests.canaries import Canary, card, date, leaks, leaks_among, noise, pem, phone, words
 from tests.loud import Frame, Heard, listening
 
 # The search itself.
@@ -175,8 +175,7 @@ _KEPT = {"file": {"token of the payment page"}}
 def test_rule_11_nothing_that_was_planted_comes_out(flown: Flown, kind: str) -> None:
     """Rule 11: no log line, error, repr, ticket, file, command and none of payhub's own frames shows a canary."""
     canaries = [canary for canary in flown.canaries if canary.name not in _KEPT.get(kind, set())]
-    found = {(leak, text[:200]) for text in flown.texts[kind] for leak in leaks(text, canaries)}
-    assert set() == found
+    assert set() == leaks_among(flown.texts[kind], canaries)
 
 
 # What payhub cannot hide: the locals of other libraries' frames.
@@ -219,8 +218,17 @@ def test_an_interrupt_while_writing_shows_the_request_in_locals_of_httpcore(
     ours = lines(frame.shown for frame in heard.frames if frame.package.startswith("payhub"))
     interrupted = {frame.function for frame in heard.frames if frame.package.startswith("payhub")}
     assert "deadline.write" in interrupted
-    assert [] == [leak for text in ours for leak in leaks(text, canaries)]
+    assert set() == leaks_among(ours, canaries)
     assert {"httpcore"} == {package for package, _ in shown_by(heard.frames, canaries)}
+
+
+def test_a_leak_among_many_texts_is_found() -> None:
+    """What is searched all at once is found in its own text, and nowhere else."""
+    texts = [b"nothing", f"{aviary.CARD} and more".encode(), b"nothing either"]
+    found = leaks_among(texts, aviary.PLANTED)
+    assert {
+        (f"card of 16 digits: {way}, as it is", texts[1]) for way in ("plain, its beginning", "plain, its end")
+    } == found
 
 
 def test_a_frame_that_leaks_is_found() -> None:

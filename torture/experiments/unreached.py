@@ -21,6 +21,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.journal.sql.rows.<genexpr>",
         "payhub.journal.sql.statements.<genexpr>",
         "payhub.journal.sql.statements.Statements.__init__*",
+        "payhub.journal.sql.statements.Statements.of",
         "payhub.journal.sql.statements._into.*",
         "payhub.journal.sql.statements._reserve_slot*",
         "payhub.transport.connection.Pools.__init__",
@@ -49,6 +50,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.journal.sql.rows.exchange",
         "payhub.journal.sql.rows.notification",
         "payhub.journal.sql.rows.read_evidence",
+        "payhub.journal.states.status_of",
     ),
     "tidy up when nothing is under way": (
         "payhub.journal.rules.without_personal_data",

@@ -69,8 +69,8 @@ def accounts(session: Session) -> None:
     shown = views.table("account", "provider", "opened", wraps="opened")
     with session.hub() as hub:
         for name in hub.accounts:
-            given = hub.registry.settings.accounts[name].get("provider")
-            provider = given if isinstance(given, str) else None
+            value = hub.registry.settings.accounts[name].get("provider")
+            provider = value if isinstance(value, str) else None
             problem = None
             try:
                 hub.registry.account(name)

@@ -173,9 +173,9 @@ def _show(
         numbers=("requested", "paid", "commission"), wraps="method", title=title,
     )  # fmt: skip
     for step in steps:
-        found = step.result
-        amounts = map(cell, (found.requested, found.paid, found.commission))
-        row = (cell(found.order_id), cell(step.method), *amounts, views.status(found), cell(found.provider_id))
+        result = step.result
+        amounts = map(cell, (result.requested, result.paid, result.commission))
+        row = (cell(result.order_id), cell(step.method), *amounts, views.status(result), cell(result.provider_id))
         shown.add_row(*row)
     yield shown
     for step in steps:

@@ -130,10 +130,10 @@ def _examine(session: Session, account: str | None) -> Iterator[Check]:
 
 def _examine_provider(hub: Hub, opened: OpenAccount, recorder: Recorder) -> Iterator[Check]:
     """Ask the provider what the account may do; the exchange also shows the address and the clock."""
-    name, found, problem = opened.name, None, None
+    name, info, problem = opened.name, None, None
     recorder.exchanges.clear()
     try:
-        found = hub.fetch_account_info(name)
+        info = hub.fetch_account_info(name)
     except PayhubError as cause:
         problem = cause
     if recorder.last is None:
@@ -155,8 +155,8 @@ def _examine_provider(hub: Hub, opened: OpenAccount, recorder: Recorder) -> Iter
         else:
             advice = "set this machine's clock (NTP)"
             yield Check(account=name, name="clock", state="warning", detail=detail, advice=advice)
-    if found:
-        yield from _examine_rights(opened, found)
+    if info:
+        yield from _examine_rights(opened, info)
         yield from _examine_kinds(hub, name, recorder)
 
 
@@ -176,14 +176,14 @@ def _answered(account: str, check: str, exchange: Exchange, problem: PayhubError
     return Check(account=account, name=check, state="failed", detail=detail, advice=advice, code=ExitCode.REFUSED)
 
 
-def _examine_rights(opened: OpenAccount, found: AccountInfo) -> Iterator[Check]:
+def _examine_rights(opened: OpenAccount, info: AccountInfo) -> Iterator[Check]:
     """Say what the provider does not allow, and compare the configured services with those that it lists."""
     name = opened.name
-    for kind, allowed in (("payments", found.payments_allowed), ("payouts", found.payouts_allowed)):
+    for kind, allowed in (("payments", info.payments_allowed), ("payouts", info.payouts_allowed)):
         if not allowed:
             detail = f"the provider does not allow {kind} on this account"
             yield Check(account=name, name=kind, state="warning", detail=detail)
-    active = {(service.kind, service.code): service.active for service in found.services}
+    active = {(service.kind, service.code): service.active for service in info.services}
     details = [f"{sum(active.values())} of {len(active)} active"]
     for wanted, words in ((True, ""), (False, "not active: ")):
         for kind in dict.fromkeys(kind for kind, _ in active):

@@ -95,16 +95,16 @@ def _divide(assignments: Sequence[str]) -> tuple[Values, Values]:
 
 def _merge(options: Values, own: Values, known: Sequence[str]) -> Values:
     """Join options and `--set`; a field that an option gives cannot be set again."""
-    given = {path: value for path, value in options.items() if value.value is not None}
-    for path, value in given.items():
+    by_option = {path: value for path, value in options.items() if value.value is not None}
+    for path, value in by_option.items():
         if path not in known:
             raise UsageError(f"{value.option} does not go with the rest: there is no {path}")
     for path, value in own.items():
         if path not in known:
             raise UsageError(f"{value.option}: no such field; {hint(path, known)}")
-        if path in given:
-            raise UsageError(f"{value.option}: {given[path].option} already gives it")
-    return {**given, **own}
+        if path in by_option:
+            raise UsageError(f"{value.option}: {by_option[path].option} already gives it")
+    return {**by_option, **own}
 
 
 def _make_extra(shape: type[msgspec.Struct] | None, values: Values) -> msgspec.Struct | None:

@@ -34,15 +34,15 @@ def list_notifications(
 ) -> None:
     """List the notifications that were received, the newest first."""
     with session.journal() as journal:
-        found = journal.notifications(limit, order_id=order)
+        notifications = journal.notifications(limit, order_id=order)
     columns = ("number", "last (UTC)", "account", "kind", "order", "says", "times", "verdict")
     shown = views.table(*columns, wraps="last (UTC)")
-    for stored in found:
+    for stored in notifications:
         content = stored.content
         order_said = (content.account, content.kind, content.order_id, content.provider_status)
         shown.add_row(*map(cell, (stored.id, views.second(stored.last_at), *order_said, stored.times, stored.verdict)))
-    values = {"notifications": [views.notification_values(stored) for stored in found]}
-    session.answer(values, shown if found else Text("none"))
+    values = {"notifications": [views.notification_values(stored) for stored in notifications]}
+    session.answer(values, shown if notifications else Text("none"))
 
 
 @command(app)
@@ -79,15 +79,15 @@ def replay(session: Session, number: NumberArgument) -> ExitCode:
         intake = hub.journal.keep_notification(content, settings.notifications.window, hub.registry.lease, anew=True)
         if intake.record is None:
             raise unknown_order(content.key)
-        found = hub.advance(*content.key)
+        result = hub.advance(*content.key)
         verdict = _find(hub.journal, number).verdict
-    values = views.result_values(found) | {"verdict": verdict}
-    session.answer(values, *views.result(found), Text(f"notification: {verdict}"))
-    return ExitCode.UNKNOWN if found.status is Status.UNKNOWN else ExitCode.DONE
+    values = views.result_values(result) | {"verdict": verdict}
+    session.answer(values, *views.result(result), Text(f"notification: {verdict}"))
+    return ExitCode.UNKNOWN if result.status is Status.UNKNOWN else ExitCode.DONE
 
 
 def _find(journal: Journal, number: int) -> StoredNotification:
-    found = journal.notifications(1, number=number)
-    if not found:
+    notifications = journal.notifications(1, number=number)
+    if not notifications:
         raise NotFound("the journal has no notification with this number")
-    return found[0]
+    return notifications[0]

@@ -135,11 +135,11 @@ def payout(  # noqa: PLR0913 - one argument for each option
         (ToBankAccount, "--to-account", to_account),
         (ToWallet, "--to-wallet", to_wallet),
     )
-    given = [(destination, option, number) for destination, option, number in offered if number is not None]
-    if len(given) != 1:
+    chosen = [(destination, option, number) for destination, option, number in offered if number is not None]
+    if len(chosen) != 1:
         names = ", ".join(option for _, option, _ in offered)
-        raise UsageError(f"give one of {names}; {len(given) or 'none'} given")
-    destination, option, number = given[0]
+        raise UsageError(f"give one of {names}; {len(chosen) or 'none'} given")
+    destination, option, number = chosen[0]
     if (destination, number) == (ToCard, "-"):
         number = _read_card_number()
     with session.hub() as hub:
@@ -199,7 +199,7 @@ def status(
     order, warning = f"{kind} {order_id or provider_id}", ""
     with session.hub() as hub:
         try:
-            found: Result = getattr(hub, f"fetch_{kind}")(account, order_id=order_id, provider_id=provider_id)
+            result: Result = getattr(hub, f"fetch_{kind}")(account, order_id=order_id, provider_id=provider_id)
         except NotFound as cause:
             words = f"{order}: the provider does not find it ({cause}); this does not prove that it failed"
             raise NotFound(words) from cause
@@ -208,22 +208,22 @@ def status(
             fate = f"was not sent: {cause.text}" if not_sent else f"got no usable answer: {cause}"
             words = f"the question about {order} {fate}; this says nothing of what became of the order"
             raise Unavailable(words) from cause
-        record, known_as = None, order_id or found.order_id
+        record, known_as = None, order_id or result.order_id
         with contextlib.suppress(JournalFailed):  # one that fails hides no answer
             record = hub.journal.find(Key(account, kind, known_as)) if known_as else None
         if record is not None and record.contradicted:
-            agrees = status_of(record.state) is found.status
+            agrees = status_of(record.state) is result.status
             otherwise = "in the journal " if agrees else "the journal says otherwise: "
             trace = session.command("trace", record.facts.order_id)
             warning = f"payhub: {otherwise}this {kind} is {record.state}, and contradicted; see: {trace}"
-    session.answer(views.result_values(found), *views.result(found))
+    session.answer(views.result_values(result), *views.result(result))
     sys.stderr.write(f"{one_line(warning)}\n" if warning else "")
-    return ExitCode.UNKNOWN if found.status is Status.UNKNOWN else ExitCode.DONE
+    return ExitCode.UNKNOWN if result.status is Status.UNKNOWN else ExitCode.DONE
 
 
 @command(app)
 def balance(session: Session, account: AccountArgument) -> None:
     """Show the balance of an account at the provider."""
     with session.hub() as hub:
-        found = hub.fetch_balance(account)
-    session.answer(jsonable(found), views.balance(found))
+        answer = hub.fetch_balance(account)
+    session.answer(jsonable(answer), views.balance(answer))

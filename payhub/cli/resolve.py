@@ -40,14 +40,14 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
         """Return what contradicts an order, the last if there are several."""
         entries = own_entries(journal, record) if record.contradicted else []
         for last in reversed(entries):
-            said = last.evidence or (last.notification and last.notification.content)
-            if said and is_contradiction(last):
+            content = last.evidence or (last.notification and last.notification.content)
+            if content and is_contradiction(last):
                 return cls(
-                    source=said.source if isinstance(said, Evidence) else last.what,
-                    state=said.state,
-                    provider_status=said.provider_status and one_line(said.provider_status),
-                    provider_id=said.provider_id,
-                    paid=said.paid,
+                    source=content.source if isinstance(content, Evidence) else last.what,
+                    state=content.state,
+                    provider_status=content.provider_status and one_line(content.provider_status),
+                    provider_id=content.provider_id,
+                    paid=content.paid,
                     at=last.last_at or last.at,
                 )
         return None

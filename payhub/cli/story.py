@@ -108,15 +108,15 @@ def _lines(entry: Entry) -> Iterator[Text]:
             text.append(" by the provider's own answer", "bold red")
         yield text
         return
-    found = entry.evidence or Evidence(source=Source.PLAN, state=State.SENDING)
-    if found.source is Source.PLAN:
+    evidence = entry.evidence or Evidence(source=Source.PLAN, state=State.SENDING)
+    if evidence.source is Source.PLAN:
         yield cell("reserved for sending, and written down before anything was sent")
         return
-    word = f" (provider: {found.provider_status})" if found.provider_status else ""
+    word = f" (provider: {evidence.provider_status})" if evidence.provider_status else ""
     times = _times(entry.times, entry.at, entry.last_at)
-    reason = f": {one_line(found.explanation)}" if found.explanation else ""
-    who = f"{found.source} {entry.by}" if entry.by else str(found.source)
-    text = cell(f"{who}: {found.state}{word}{times}{reason}")
+    reason = f": {one_line(evidence.explanation)}" if evidence.explanation else ""
+    who = f"{evidence.source} {entry.by}" if entry.by else str(evidence.source)
+    text = cell(f"{who}: {evidence.state}{word}{times}{reason}")
     if entry.contradicts:
         text.append("; CONTRADICTS what was known: kept, not applied", "bold red")
     yield text
@@ -159,15 +159,15 @@ def find(
     if wanted == OrderFilter():
         raise UsageError("say what to look for: --provider-id, --last4, --amount with --currency, --day")
     with session.journal() as journal:
-        found = journal.search(wanted, limit)
+        records = journal.search(wanted, limit)
     columns = ("created (UTC)", "account", "kind", "order", "requested", "to", "provider id", "state")
     shown = views.table(*columns, wraps="created (UTC)")
-    for record in found:
+    for record in records:
         facts, created = record.facts, views.second(record.created_at)
         order = (facts.account, facts.kind, facts.order_id, facts.amount, views.destination(facts))
         shown.add_row(*map(cell, (created, *order, record.provider_id, record.state)))
-    session.answer({"orders": [views.order_values(record) for record in found]}, shown if found else Text("none"))
-    return ExitCode.DONE if found else ExitCode.NONE_FOUND
+    session.answer({"orders": [views.order_values(record) for record in records]}, shown if records else Text("none"))
+    return ExitCode.DONE if records else ExitCode.NONE_FOUND
 
 
 @command(app)
@@ -182,16 +182,16 @@ def logs(
     With --json each is an object on its own line. Ctrl-C ends it.
     """
     with session.journal() as journal:
-        found = journal.exchanges(limit)
-        last = _show_exchanges(session, found, 0)
+        exchanges = journal.exchanges(limit)
+        last = _show_exchanges(session, exchanges, 0)
         while follow:
             time.sleep(_NAP)
             last = _show_exchanges(session, journal.exchanges(_BATCH, after=last), last)
 
 
-def _show_exchanges(session: Session, found: tuple[tuple[int, Entry], ...], last: int) -> int:
+def _show_exchanges(session: Session, exchanges: tuple[tuple[int, Entry], ...], last: int) -> int:
     """Print exchanges and return the number of the last one."""
-    for number, entry in found:
+    for number, entry in exchanges:
         last = number
         if session.as_json:
             write_json(_values(entry))

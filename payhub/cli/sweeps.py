@@ -114,14 +114,14 @@ def sweep_once(
     """Sweep once and return how many orders were taken; with `keep_trying` a journal that fails is only logged."""
     taken = 0
     try:
-        for found in hub.sweeping(limit):
+        for result in hub.sweeping(limit):
             taken += 1
-            done[None if found is None else found.status] += 1
-            if found is not None and not session.as_json:
-                order = f"{found.account} {kind_of(found).word} {found.order_id}"
+            done[None if result is None else result.status] += 1
+            if result is not None and not session.as_json:
+                order = f"{result.account} {kind_of(result).word} {result.order_id}"
                 head = printable(f"{clock(dt.datetime.now(dt.UTC))}  {order}  ")
-                reason = f"  {one_line(found.reason)}" if found.reason else ""
-                stdout().print(Text.assemble(head, views.status(found), reason), soft_wrap=True)
+                reason = f"  {one_line(result.reason)}" if result.reason else ""
+                stdout().print(Text.assemble(head, views.status(result), reason), soft_wrap=True)
             if interrupts.asked:
                 break
     except JournalFailed as cause:

@@ -63,16 +63,16 @@ def ticket(  # noqa: PLR0913 - one argument for each option
     if len(meant) != 1:
         known = listed(f"{key.kind} of {key.account}" for key in keys)
         raise UsageError(f"say which with --account and --kind; the journal has with this id: {known}")
-    made = Ticket.of(meant[0], records, entries, lang=lang, internal=internal)
+    report = Ticket.of(meant[0], records, entries, lang=lang, internal=internal)
     if output is None:
-        sys.stdout.write(made.rendered(form).decode())
+        sys.stdout.write(report.rendered(form).decode())
         sys.stdout.flush()
         return
     try:
-        path = made.write(output, form, force=force)
+        path = report.write(output, form, force=force)
     except FileExistsError:
         raise UsageError("the file exists already; --force writes over it") from None
     except OSError as cause:
         raise UsageError(f"the file cannot be written: {cause.strerror}") from cause
-    values = {"file": str(path), "format": form, "situation": made.situation, "internal": internal}
-    session.answer(values | {"exchanges": len(made.exchanges)}, Text(f"written: {printable(str(path))}"))
+    values = {"file": str(path), "format": form, "situation": report.situation, "internal": internal}
+    session.answer(values | {"exchanges": len(report.exchanges)}, Text(f"written: {printable(str(path))}"))

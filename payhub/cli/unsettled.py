@@ -66,15 +66,15 @@ def check(session: Session, account: AccountArgument, kind: KindArgument, order:
     with Hub(session.durable_settings(), (recorder,)) as hub:
         hub.registry.account(account)  # names the known ones
         find_record(hub.journal, key)
-        found = hub.advance(*key)
+        result = hub.advance(*key)
         record = find_record(hub.journal, key)
         answer = _answer(record, hub.journal, recorder.last)
     notes = [f"state: {record.state}", answer or "the provider was not asked: this is what is recorded"]
     notes += [deadline] if (deadline := sender_deadline(record)) else []
     notes += ["nothing left this machine: the order may be created again under its id"] if may_send(record) else []
     values = {"state": record.state, "asked": recorder.last is not None, "answer": answer}
-    session.answer(views.result_values(found) | values, *views.result(found), *map(Text, notes))
-    return ExitCode.UNKNOWN if found.status is Status.UNKNOWN else ExitCode.DONE
+    session.answer(views.result_values(result) | values, *views.result(result), *map(Text, notes))
+    return ExitCode.UNKNOWN if result.status is Status.UNKNOWN else ExitCode.DONE
 
 
 def _answer(record: Record, journal: Journal, last: Exchange | None) -> str | None:
@@ -83,15 +83,17 @@ def _answer(record: Record, journal: Journal, last: Exchange | None) -> str | No
         return None
     entries = own_entries(journal, record)
     answers = [entry for entry in entries if entry.evidence and entry.evidence.source is Source.STATUS]
-    if not answers or (found := answers[-1].evidence) is None:
+    if not answers or (evidence := answers[-1].evidence) is None:
         return None
-    if found.why is Why.NOT_FOUND:
+    if evidence.why is Why.NOT_FOUND:
         return "asked: the provider does not find it, which proves nothing"
-    if found.provider_status is None and found.inconclusive:
-        words = one_line((found.reason if found.why is Why.NOT_SENT else found.explanation) or "no usable answer")
+    if evidence.provider_status is None and evidence.inconclusive:
+        words = one_line(
+            (evidence.reason if evidence.why is Why.NOT_SENT else evidence.explanation) or "no usable answer"
+        )
         sent = last is not None and last.phase is not Phase.NOT_SENT
         return f"asked without result: {words}{'' if sent else '; it is the question that was not sent'}"
-    word = one_line(found.provider_status) if found.provider_status else found.state
-    mismatches = f", which contradicts the order: {listed(found.mismatches)}" if found.mismatches else ""
+    word = one_line(evidence.provider_status) if evidence.provider_status else evidence.state
+    mismatches = f", which contradicts the order: {listed(evidence.mismatches)}" if evidence.mismatches else ""
     contradicts = "; that contradicts what was known: kept, not applied" if answers[-1].contradicts else ""
     return f"asked: the provider says {word}{mismatches}{contradicts}"

@@ -173,7 +173,7 @@ class MemoryJournal:
         """Return the orders that fit, the newest first."""
         with self._lock:
             newest = reversed(self._records.values())
-            return tuple(itertools.islice((r for r in newest if _fits(r, wanted)), limit))
+            return tuple(itertools.islice((r for r in newest if wanted.fits(r)), limit))
 
     def exchanges(self, limit: int, *, after: int | None = None) -> tuple[tuple[int, Entry], ...]:
         """Return exchanges with their numbers, in order: the newest, or those after a number."""
@@ -240,17 +240,6 @@ class MemoryJournal:
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
-
-
-def _fits(record: Record, wanted: OrderFilter) -> bool:
-    facts = record.facts
-    pairs = (
-        (wanted.provider_id, record.provider_id),
-        (wanted.tail, facts.tail),
-        (wanted.amount, facts.amount),
-        (wanted.day, record.created_at.date()),
-    )
-    return all(asked in (None, known) for asked, known in pairs)
 
 
 def _entry(

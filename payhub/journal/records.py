@@ -155,6 +155,16 @@ class OrderFilter(MaskedStruct, frozen=True, kw_only=True):
     amount: Clear[Money | None] = None
     day: Clear[dt.date | None] = None
 
+    def fits(self, record: Record) -> bool:
+        """Tell whether an order is one of those that are looked for."""
+        pairs = (
+            (self.provider_id, record.provider_id),
+            (self.tail, record.facts.tail),
+            (self.amount, record.facts.amount),
+            (self.day, record.created_at.date()),
+        )
+        return all(wanted in (None, known) for wanted, known in pairs)
+
 
 class Erasure(NamedTuple):
     """How many orders of a payer keep nothing but the money facts now, and how many are still open."""

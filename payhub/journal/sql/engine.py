@@ -64,12 +64,6 @@ def _write_ahead(connection: Any) -> None:
             raise
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """Begin a transaction of SQLAlchemy's; only one that reads takes no lock."""
-    reads = READS.items() <= connection.get_execution_options().items()
-    connection.exec_driver_sql("BEGIN" if reads else BEGIN)
-
-
 def _prepare_postgresql(connection: Any, _: object) -> None:
     """Bound every wait for a lock, and have what is committed on disk, whatever the server's defaults are."""
     # "off" is a choice for speed, of a role or a database, and would lose orders; "local" and more are kept.
@@ -92,7 +86,12 @@ def open_engine(url: str) -> sa.Engine:
     logging.getLogger("sqlalchemy.engine.Engine.payhub").addFilter(lambda record: record.levelno > logging.DEBUG)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
+
+        @sa.event.listens_for(engine, "begin")
+        def begin(connection: sa.Connection) -> None:  # a transaction that only reads takes no lock
+            reads = READS.items() <= connection.get_execution_options().items()
+            connection.exec_driver_sql("BEGIN" if reads else BEGIN)
+
     elif engine.dialect.name == "postgresql":
         sa.event.listen(engine, "connect", _prepare_postgresql)
     return engine

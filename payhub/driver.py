@@ -164,16 +164,25 @@ class Capabilities(MaskedStruct, frozen=True, kw_only=True):
     schedule: Clear[Schedule] = Schedule()
 
 
+DEFAULT_NAMESPACE = "default"
+
+
 class AccountConfig(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Begin a driver's configuration: one table `[accounts.NAME]` of payhub.toml.
 
     A driver's own struct adds its fields. A `pathlib.Path` is taken relative to the file; a text
     may also be given as `{ env = "NAME" }` or `{ file = "path" }`. `max_per_second` keeps the
     account's calls, reads included, under the provider's rate limit.
+
+    Within a `namespace` one order_id names one order of its kind, whichever accounts it is created
+    with; two shops that number their orders each for itself have one each.
     """
 
     name: Clear[str]
     provider: Clear[str]
+    namespace: Clear[Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+\Z")]] = (
+        DEFAULT_NAMESPACE
+    )
     max_per_second: Clear[Annotated[float, msgspec.Meta(gt=0, le=1000)] | None] = None
 
 

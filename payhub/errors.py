@@ -70,7 +70,21 @@ class InvalidOrder(PayhubError):
 
 
 class OrderConflict(PayhubError):
-    """An order_id that already stands for a different order; no value is quoted."""
+    """An order_id that already stands for another order of its kind; nothing was sent.
+
+    `account` has that order, and `field` is the first one that differs; no value is quoted.
+    """
+
+    def __init__(self, account: str, field: str, kind: str) -> None:
+        """Name the account, the field and the kind."""
+        super().__init__(account, field, kind)
+        self.account = account
+        self.field = field
+        self.kind = kind
+
+    def __str__(self) -> str:
+        """Show who has the other order, and what differs."""
+        return f"account {self.account!r}: this order_id already stands for another {self.kind}: {self.field} differs"
 
 
 class UnknownOrder(PayhubError):

@@ -3,13 +3,14 @@
 import datetime as dt
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import anyio.to_thread
 
 from payhub.accounts import config
 from payhub.accounts.config import Settings
 from payhub.accounts.registry import Registry
+from payhub.driver import DEFAULT_NAMESPACE
 from payhub.journal import Key, Record, State
 from payhub.masking import HiddenFields
 from payhub.models import (
@@ -17,6 +18,7 @@ from payhub.models import (
     Balance,
     Delivery,
     Notification,
+    Order,
     Payment,
     PaymentOrder,
     Payout,
@@ -26,12 +28,27 @@ from payhub.models import (
     Ref,
     Result,
     ReturnedPayer,
+    plain_order_id,
 )
 from payhub.money import Money
-from payhub.operations import ACCOUNT_INFO, BALANCE, NOTIFICATION, PAYMENT, PAYMENTS, PAYOUT, RETURN, kind_named
+from payhub.operations import (
+    ACCOUNT_INFO,
+    BALANCE,
+    NOTIFICATION,
+    PAYMENT,
+    PAYMENTS,
+    PAYOUT,
+    RETURN,
+    OrderKind,
+    kind_named,
+)
 from payhub.plans.plan import Plan
+from payhub.plans.rules import check_order, check_order_id
 from payhub.ticket import Lang, Ticket
 from payhub.transport.runner import AsyncRunner, Runner
+
+OrderT = TypeVar("OrderT", bound=Order)
+ResultT = TypeVar("ResultT", bound=Result)
 
 Outcome = Literal["succeeded", "failed"]
 """What a person can find out about an order."""
@@ -90,30 +107,51 @@ class Hub(_Hub):
         self.journal.close()
 
     def create_payment(self, account: str, order: PaymentOrder) -> Payment:
-        """Create a payment; if this raises a `PayhubError`, no money moved.
+        """Create a payment; if this raises a `PayhubError`, this call moved nothing, and another account may be tried.
 
-        An unknown outcome is returned, with `status=UNKNOWN`: ask for it, never create it again.
+        That is safe because an order has one live leg: while it may have moved money with any account, what is
+        recorded there is returned, whichever account is named and whatever is broken now. Creating the same order
+        again is always safe, too. An unknown outcome is returned, with `status=UNKNOWN`: ask for it.
 
         Raises:
             InvalidOrder: refused here; the field is named.
+            OrderConflict: the order_id stands for another order; the account and the field are named.
             NotSent: nothing left this machine.
             Declined: the provider refused for good.
             ConfigurationError: the account cannot be used.
+            JournalFailed: it could not be looked up, or not written down first; nothing was sent.
         """
-        return self._runner.run(self.registry.account(account).create(PAYMENT, order))
+        return self._create(account, PAYMENT, order)
 
     def create_payout(self, account: str, order: PayoutOrder) -> Payout:
-        """Create a payout; if this raises a `PayhubError`, no money moved.
+        """Create a payout; if this raises a `PayhubError`, this call moved nothing, and another account may be tried.
 
-        An unknown outcome is returned, with `status=UNKNOWN`: ask for it, never create it again.
+        That is safe because an order has one live leg: while it may have moved money with any account, what is
+        recorded there is returned, whichever account is named and whatever is broken now. Creating the same order
+        again is always safe, too. An unknown outcome is returned, with `status=UNKNOWN`: ask for it.
 
         Raises:
             InvalidOrder: refused here; the field is named.
+            OrderConflict: the order_id stands for another order; the account and the field are named.
             NotSent: nothing left this machine.
             Declined: the provider refused for good.
             ConfigurationError: the account cannot be used.
+            JournalFailed: it could not be looked up, or not written down first; nothing was sent.
         """
-        return self._runner.run(self.registry.account(account).create(PAYOUT, order))
+        return self._create(account, PAYOUT, order)
+
+    def _create(self, account: str, kind: OrderKind[OrderT, ResultT], order: OrderT) -> ResultT:
+        order = check_order(kind, order)
+        known = self._runner.run(self.registry.recall(account, kind, order))
+        return known if known is not None else self._runner.run(self.registry.account(account).create(kind, order))
+
+    def find(self, kind: str, order_id: str, *, namespace: str = DEFAULT_NAMESPACE) -> Result | None:
+        """Return what the journal knows of an order, with whichever account it is; nobody is asked.
+
+        If it is live with no account, this is what became of its last leg.
+        """
+        known: Result | None = self._runner.run(self.registry.find(kind_named(kind), order_id, namespace))
+        return known
 
     def fetch_payment(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
@@ -124,7 +162,7 @@ class Hub(_Hub):
             NotFound: the provider does not know it; this proves nothing about money.
             Unavailable: no usable answer; ask again later.
         """
-        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
         return self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     def fetch_payout(
@@ -136,7 +174,7 @@ class Hub(_Hub):
             NotFound: the provider does not know it; this proves nothing about money.
             Unavailable: no usable answer; ask again later.
         """
-        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
         return self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     def read_notification(self, account: str, delivery: Delivery) -> Notification:
@@ -181,7 +219,7 @@ class Hub(_Hub):
         Raises:
             UnknownOrder: the journal does not know the order.
         """
-        plan: Plan[Result] = self.registry.account(account).advance(kind_named(kind), order_id)
+        plan: Plan[Result] = self.registry.account(account).advance(kind_named(kind), check_order_id(order_id))
         return self._runner.run(plan)
 
     def resolve(self, account: str, kind: str, order_id: str, outcome: Outcome, *, reason: str, by: str) -> Result:
@@ -194,7 +232,9 @@ class Hub(_Hub):
             UnknownOrder: the journal does not know the order.
             IllegalStep: the order is in another state; nothing is changed.
         """
-        return self._runner.run(self.registry.resolve(Key(account, kind, order_id), State(outcome), reason, by))
+        return self._runner.run(
+            self.registry.resolve(Key(account, kind, check_order_id(order_id)), State(outcome), reason, by)
+        )
 
     def sweep(self, limit: int = 100) -> tuple[Result, ...]:
         """Advance the orders that are due, `limit` at most, and return what is known of them then.
@@ -232,7 +272,7 @@ class Hub(_Hub):
             UnknownOrder: the journal does not know the order.
         """
         told = self.journal.story(order_id)
-        return Ticket.of(Key(account, kind, order_id), *told, lang=lang, internal=internal)
+        return Ticket.of(Key(account, kind, check_order_id(order_id)), *told, lang=lang, internal=internal)
 
     def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance.
@@ -287,24 +327,36 @@ class AsyncHub(_Hub):
 
     async def create_payment(self, account: str, order: PaymentOrder) -> Payment:
         """Create a payment; see `Hub.create_payment`."""
-        return await self._runner.run(self.registry.account(account).create(PAYMENT, order))
+        return await self._create(account, PAYMENT, order)
 
     async def create_payout(self, account: str, order: PayoutOrder) -> Payout:
         """Create a payout; see `Hub.create_payout`."""
-        return await self._runner.run(self.registry.account(account).create(PAYOUT, order))
+        return await self._create(account, PAYOUT, order)
+
+    async def _create(self, account: str, kind: OrderKind[OrderT, ResultT], order: OrderT) -> ResultT:
+        order = check_order(kind, order)
+        known = await self._runner.run(self.registry.recall(account, kind, order))
+        if known is not None:
+            return known
+        return await self._runner.run(self.registry.account(account).create(kind, order))
+
+    async def find(self, kind: str, order_id: str, *, namespace: str = DEFAULT_NAMESPACE) -> Result | None:
+        """Return what the journal knows of an order; see `Hub.find`."""
+        known: Result | None = await self._runner.run(self.registry.find(kind_named(kind), order_id, namespace))
+        return known
 
     async def fetch_payment(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payment:
         """Ask for a payment's status; see `Hub.fetch_payment`."""
-        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
         return await self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     async def fetch_payout(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payout:
         """Ask for a payout's status; see `Hub.fetch_payout`."""
-        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
         return await self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     async def read_notification(self, account: str, delivery: Delivery) -> Notification:
@@ -321,14 +373,16 @@ class AsyncHub(_Hub):
 
     async def advance(self, account: str, kind: str, order_id: str) -> Result:
         """Take an order as far as it can go now; see `Hub.advance`."""
-        plan: Plan[Result] = self.registry.account(account).advance(kind_named(kind), order_id)
+        plan: Plan[Result] = self.registry.account(account).advance(kind_named(kind), check_order_id(order_id))
         return await self._runner.run(plan)
 
     async def resolve(
         self, account: str, kind: str, order_id: str, outcome: Outcome, *, reason: str, by: str
     ) -> Result:
         """Settle an order by what a person found out; see `Hub.resolve`."""
-        return await self._runner.run(self.registry.resolve(Key(account, kind, order_id), State(outcome), reason, by))
+        return await self._runner.run(
+            self.registry.resolve(Key(account, kind, check_order_id(order_id)), State(outcome), reason, by)
+        )
 
     async def sweep(self, limit: int = 100) -> tuple[Result, ...]:
         """Advance the orders that are due; see `Hub.sweep`."""
@@ -355,7 +409,7 @@ class AsyncHub(_Hub):
     ) -> Ticket:
         """Make a ticket of an order; see `Hub.ticket`."""
         told = await anyio.to_thread.run_sync(self.journal.story, order_id)
-        return Ticket.of(Key(account, kind, order_id), *told, lang=lang, internal=internal)
+        return Ticket.of(Key(account, kind, check_order_id(order_id)), *told, lang=lang, internal=internal)
 
     async def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance; see `Hub.fetch_balance`."""

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import enum
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -16,7 +18,28 @@ Method = Literal["card", "sbp", "sberpay", "bank_account", "wallet"]
 Presentation = Literal["hosted", "direct"]
 """`hosted`: redirect the payer to the provider's page; `direct`: show requisites on your own page."""
 
-OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+_SEPARATORS = frozenset({"Zs", "Pd", "Cf", "Cc"})
+"""Blanks, dashes, and what is not seen at all: the Unicode categories that people put between digits."""
+
+
+def plain_number(number: Any, separators: str = "") -> Any:
+    """Return a number as it is sent: without separators, its digits in ASCII; what is no text stays as it is."""
+    if not isinstance(number, str):
+        return number
+    kept = (c for c in number if unicodedata.category(c) not in _SEPARATORS and c not in separators)
+    return "".join(str(unicodedata.decimal(c, c)) for c in kept)
+
+
+def plain_order_id(order_id: Any) -> Any:
+    """Return an order's id as it is kept: a text, in Unicode's composed form; anything else stays as it is."""
+    if isinstance(order_id, UUID) or (isinstance(order_id, int) and not isinstance(order_id, bool)):
+        return str(order_id)
+    return unicodedata.normalize("NFC", order_id) if isinstance(order_id, str) else order_id
+
+
+LONGEST_ORDER_ID = 255
+
+OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ORDER_ID, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 
 
 class Status(enum.StrEnum):
@@ -28,11 +51,12 @@ class Status(enum.StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     REVERSED = "reversed"
+    NOT_SENT = "not_sent"
 
     @property
     def final(self) -> bool:
         """Tell whether the provider will not change it any more."""
-        return self not in {Status.PENDING, Status.UNKNOWN}
+        return self not in {Status.PENDING, Status.UNKNOWN, Status.NOT_SENT}
 
 
 class Browser(MaskedStruct, frozen=True, kw_only=True):
@@ -85,12 +109,20 @@ class ToCard(MaskedStruct, frozen=True, tag="card"):
     country: Clear[str | None] = None
     birth_date: Birth[dt.date | None] = None
 
+    def __post_init__(self) -> None:
+        """Take the separators off the number."""
+        msgspec.structs.force_setattr(self, "number", plain_number(self.number, "."))
+
 
 class ToPhone(MaskedStruct, frozen=True, tag="phone"):
     """Pay to a bank account found by its owner's phone number; `bank_code` is the provider's."""
 
     number: Phone[str]
     bank_code: Clear[str | None] = None
+
+    def __post_init__(self) -> None:
+        """Take the plus and the separators off the number."""
+        msgspec.structs.force_setattr(self, "number", plain_number(self.number, "+()./"))
 
 
 class ToBankAccount(MaskedStruct, frozen=True, tag="bank_account"):
@@ -100,9 +132,13 @@ class ToBankAccount(MaskedStruct, frozen=True, tag="bank_account"):
     bic: Clear[str | None] = None
     bank_code: Clear[str | None] = None
 
+    def __post_init__(self) -> None:
+        """Take the separators off the number."""
+        msgspec.structs.force_setattr(self, "number", plain_number(self.number, "."))
+
 
 class ToWallet(MaskedStruct, frozen=True, tag="wallet"):
-    """Pay to an electronic wallet."""
+    """Pay to an electronic wallet; its number is sent as it is given."""
 
     number: Truncated[str]
 
@@ -114,25 +150,32 @@ class Summary(MaskedStruct, frozen=True, kw_only=True):
     """What the core has to know of an order, whatever its kind.
 
     `method` is how the money goes (a `Method`, or the tag of a destination), `number` what is paid
-    to, `payer` the application's id of who pays.
+    to and `bank` its BIC, `payer` the application's id of who pays. Kind, amount, method, number
+    and bank are what makes an order this one; all else may differ when it is created again.
     """
 
     method: Clear[str] = ""
     presentation: Clear[Presentation | None] = None
     number: Truncated[str | None] = None
+    bank: Clear[str | None] = None
     payer: Truncated[str | None] = None
 
 
 class Order(MaskedStruct, frozen=True, kw_only=True):
     """What the orders of all kinds have in common.
 
-    `order_id` is yours and unique within the account. `extra` takes the driver's own struct for
+    `order_id` is yours: one id names one order of its kind, whichever account it is created with. A
+    UUID or a whole number is taken and kept as text. `extra` takes the driver's own struct for
     fields that only its provider has.
     """
 
     order_id: Clear[OrderId]
     amount: Clear[Money]
     extra: Any = None
+
+    def __post_init__(self) -> None:
+        """Keep the id as a text."""
+        msgspec.structs.force_setattr(self, "order_id", plain_order_id(self.order_id))
 
     def summary(self) -> Summary:
         """Return what the core has to know of the order."""
@@ -166,7 +209,8 @@ class PayoutOrder(Order, frozen=True, kw_only=True):
 
     def summary(self) -> Summary:
         """Return where the money goes."""
-        return Summary(method=str(self.to.__struct_config__.tag), number=self.to.number)
+        tag, bank = str(self.to.__struct_config__.tag), getattr(self.to, "bic", None)
+        return Summary(method=tag, number=self.to.number, bank=bank)
 
 
 class Ref(MaskedStruct, frozen=True, kw_only=True):

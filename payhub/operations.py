@@ -21,7 +21,6 @@ from payhub.models import (
     PayoutOrder,
     Result,
     ReturnedPayer,
-    Status,
 )
 
 OrderT = TypeVar("OrderT", bound=Order)
@@ -40,20 +39,13 @@ class OrderKind(msgspec.Struct, Generic[OrderT, ResultT], frozen=True):
     order: type[OrderT]
     result: type[ResultT]
     method: str | None = None
+    create: str = ""
+    fetch: str = ""
 
-    @property
-    def create(self) -> str:
-        """Return the name of the operation that creates such an order."""
-        return f"create_{self.word}"
-
-    @property
-    def fetch(self) -> str:
-        """Return the name of the operation that asks for its status."""
-        return f"fetch_{self.word}"
-
-    def unknown(self, order: OrderT) -> ResultT:
-        """Return a result of which nothing is known but what was asked."""
-        return self.result(order_id=order.order_id, requested=order.amount, status=Status.UNKNOWN)
+    def __post_init__(self) -> None:
+        """Name the operations that create such an order and ask for its status."""
+        msgspec.structs.force_setattr(self, "create", f"create_{self.word}")
+        msgspec.structs.force_setattr(self, "fetch", f"fetch_{self.word}")
 
 
 class Query(msgspec.Struct, Generic[A], frozen=True):

@@ -242,10 +242,10 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         PAYMENT_SERVICES,
         extra.service or getattr(config.payment_services, way, None),
         {"method": order.method, "presentation": order.presentation, "currency": currency},
-        InvalidOrder(
+        (
             "method",
-            f"no documented service for {order.method}, {order.presentation}, {currency}; "
-            f"name one in extra.service or in the account's payment_services.{way}",
+            f"{order.method}, {order.presentation}",
+            f"extra.service or in the account's payment_services.{way}",
         ),
     )
     post_code = hide(payer.post_code)
@@ -304,11 +304,7 @@ def payout_request(config: AliKassaConfig, order: PayoutOrder) -> models.PayoutR
         PAYOUT_SERVICES,
         extra.service or getattr(config.payout_services, way),
         {"method": way, "currency": currency},
-        InvalidOrder(
-            "extra.service",
-            f"no documented service for a payout to {way} in {currency}; "
-            f"name one here or in the account's payout_services.{way}",
-        ),
+        ("extra.service", f"a payout to {way}", f"extra.service or in the account's payout_services.{way}"),
     )
     if way == "card" and currency == "EUR":
         required += tuple(f"extra.{name}" for name in _EUR_EXTRA)
@@ -365,14 +361,15 @@ def _choose_service(
     services: Iterable[PaymentService | PayoutService],
     code: str | None,
     wanted: Mapping[str, str],
-    undocumented: InvalidOrder,
+    undocumented: tuple[str, str, str],
 ) -> tuple[str, tuple[str, ...]]:
     """Return the code of a service, and the fields it needs: the one with this code, else the first one wanted.
 
     Of a code that the documents do not have, no needed fields are known.
 
     Raises:
-        InvalidOrder: the service is for another currency, or (`undocumented`) there is none and no code.
+        InvalidOrder: the service is for another currency, or there is none and no code: then `undocumented` has the
+            field to name, what there is no service for, and where one can be named.
     """
     for service in services:
         fits = all(getattr(service, name) == value for name, value in wanted.items())
@@ -383,7 +380,8 @@ def _choose_service(
                 )
             return service.code, service.required
     if code is None:
-        raise undocumented
+        field, what, where = undocumented
+        raise InvalidOrder(field, f"no documented service for {what}, {wanted['currency']}; name one in {where}")
     return code, ()
 
 

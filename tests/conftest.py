@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from payhub import AsyncHub, Hub, hookimpl
 from payhub.models import Exchange
-from payhub.testing import fake
+from payhub.testing import fake, forget_memory
 from tests import leak_watch
 from tests.raw_server import Act, RawServer, serving
 
@@ -57,6 +57,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> Any:
     result = yield
     leak_watch.WATCH.check(item)
     return result
+
+
+@pytest.fixture(autouse=True)
+def new_memory() -> None:
+    """Give every test a journal in memory of its own, as a new process has."""
+    forget_memory()
 
 
 class Observer:

@@ -9,7 +9,7 @@ from payhub.journal import Facts
 from payhub.models import Order
 from payhub.operations import KINDS
 from payhub.plans.identity import facts_of
-from payhub.plans.plan import Timing
+from payhub.plans.plan import Place, Timing
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -40,7 +40,7 @@ class PlainAccount:
         self._flow = flow
         self.name = name
         self.provider_name = provider
-        self.key = key
+        self.place = Place(name, "default", key)
         self.timing = timing
         self.capabilities = Capabilities(
             create={kind: Creating(offers=_OFFERS, refusals=refusals) for kind in KINDS},
@@ -59,4 +59,4 @@ class PlainAccount:
 def facts(account: str, provider: str, order: Order, key: bytes) -> Facts:
     """Make what a journal keeps of an order."""
     kind = next(kind for kind in KINDS.values() if isinstance(order, kind.order))
-    return facts_of(PlainAccount(name=account, provider=provider, key=key), kind.word, order)
+    return facts_of(kind.word, order, Place(account, "default", key), provider)

@@ -244,7 +244,10 @@ def test_the_end_of_the_line_is_no_part_of_the_key(tmp_path: Path) -> None:
     """A key is the same from its file, from the environment, or where an editor has ended its line."""
     path = tmp_path / "payhub.key"
     path.write_text(SECRET)
-    given: list[dict[str, Any]] = [{"url": "sqlite:///payhub.db"}, {"key": SECRET}, {"key": {"file": "payhub.key"}}]
+    given: list[dict[str, Any]] = [
+        {"url": "sqlite:///payhub.db"},
+        *({"url": "sqlite:///payhub.db", "key": key} for key in (SECRET, {"file": "payhub.key"})),
+    ]
     keys = {journal_key(read_mapping({"journal": table}, tmp_path)) for table in given}
     path.write_text(f"{SECRET}\r\n")
     keys |= {journal_key(read_mapping({"journal": table}, tmp_path)) for table in given}

@@ -33,7 +33,7 @@ EXAMPLES: list[PayhubError] = [
     BrokenPlugin("x"),
     UnsupportedOperation("x"),
     InvalidOrder("payer.id", "is missing"),
-    OrderConflict("x"),
+    OrderConflict("shop", "amount", "payout"),
     UnknownOrder("x"),
     IllegalStep("x"),
     JournalFailed("x"),

@@ -152,7 +152,7 @@ def test_money_is_not_broadcast(open_hub: Open, serve: Serve) -> None:
     hub = open_hub(first.url, (second,), accounts={"other": {"provider": "second", "base_url": other.url}})
     hub.create_payout("shop", PAYOUT)
     before = (list(second.called), len(first.requests), len(other.requests))
-    hub.create_payout("other", PAYOUT)
+    hub.create_payout("other", msgspec.structs.replace(PAYOUT, order_id="po-2"))
     assert (([], 1, 0), ["other"], 1, 1) == (before, second.called, len(first.requests), len(other.requests))
 
 
@@ -245,10 +245,11 @@ def test_nothing_else_comes_of_a_delivery(
 
 def test_two_accounts_of_one_provider(open_hub: Open, serve: Serve) -> None:
     """Two shops at one provider are two accounts, each with its own configuration."""
-    server = serve(answer(known(PAYOUT)))
+    server = serve(answer(known(PAYOUT)), answer(known(PAYOUT, order_id="po-2")))
     more = {"second": {"provider": "fake", "base_url": server.url, "token": "two"}}
     hub = open_hub(server.url, accounts=more)
-    names = [hub.create_payout(name, PAYOUT).account for name in ("shop", "second")]
+    orders = {"shop": PAYOUT, "second": msgspec.structs.replace(PAYOUT, order_id="po-2")}
+    names = [hub.create_payout(name, order).account for name, order in orders.items()]
     tokens = [request.header("authorization") for request in server.requests]
     assert (["shop", "second"], [["Bearer none"], ["Bearer two"]]) == (names, tokens)
 

@@ -1,118 +1,178 @@
-import datetime as dt
-import enum
-from decimal import Decimal
+"""What makes an order this one: the same meaning is the same order, however it is written; nothing else is."""
+
+import uuid
 from typing import Any
 
 import msgspec
 import pytest
 
-from payhub import Money, Payer, PaymentOrder, PayoutOrder, ToBankAccount, ToCard, ToPhone, ToWallet
-from payhub.masking import MaskedStruct
-from payhub.plans.identity import canonical
-from tests.samples import PAYMENT, PAYOUT
+from payhub import (
+    Browser,
+    InvalidOrder,
+    Money,
+    OrderConflict,
+    Payer,
+    PaymentOrder,
+    PayoutOrder,
+    Recipient,
+    ToBankAccount,
+    ToCard,
+    ToPhone,
+    ToWallet,
+)
+from payhub.journal.rules import require_same
+from payhub.operations import PAYMENT as PAYMENTS
+from payhub.plans import identity
+from payhub.plans.rules import check_order, check_order_id
+from tests.plain_account import facts
+from tests.samples import CARD, PAYMENT, PAYOUT
 
 
-class Extra(MaskedStruct, frozen=True, kw_only=True):
-    """Stand for a driver's own fields, as they are now."""
-
-    service: str | None = None
-    inner: Any = None
-
-
-class Later(MaskedStruct, frozen=True, kw_only=True):
-    """Stand for the same ones of a later driver."""
-
-    service: str | None = None
-    retries: int = 0
-    names: list[str] = msgspec.field(default_factory=list)
-    least: Money = Money("0.01", "RUB")
-    inner: Any = None
-
-
-class LaterOrder(PaymentOrder, frozen=True, kw_only=True):
-    """Stand for a payment order of a later payhub."""
-
-    instalments: int | None = None
-    tags: tuple[str, ...] = ()
-
-
-class LaterPayer(Payer, frozen=True, kw_only=True):
-    """Stand for a payer of a later payhub."""
-
-    tax_id: str | None = None
-
-
-class LaterCard(ToCard, frozen=True, tag="card"):
-    """Stand for a card of a later payhub."""
-
-    token: str | None = None
+def canonical(kind: str, order: Any) -> bytes:
+    return identity.canonical(kind, order.amount, order.summary())
 
 
 def test_the_form_of_a_payout() -> None:
     """What is written down of an order never changes: what does needs another number in its front."""
-    assert (
-        b'payhub order 1 {"amount":["1000.44","RUB"],"order_id":"po-1","to":{"":"card","number":"4111111111111111"}}'
-    ) == canonical(PAYOUT)
+    assert b'payhub order 1 ["payout","1000.44","RUB","card","4111111111111111",null]' == canonical("payout", PAYOUT)
 
 
 def test_the_form_of_a_payment() -> None:
-    """Every kind of value has its form, in the order of the names."""
-    order = msgspec.structs.replace(
-        PAYMENT, presentation="direct", payer=Payer(id="u-1"), extra=Extra(inner=(dt.date(2030, 1, 2), Decimal("1.50")))
-    )
-    assert (
-        b'payhub order 1 {"amount":["3000","RUB"],"extra":{"inner":["2030-01-02","1.50"]},"method":"card",'
-        b'"order_id":"in-1","payer":{"id":"u-1"},"presentation":"direct"}'
-    ) == canonical(order)
+    """A payment is its amount and method."""
+    assert b'payhub order 1 ["payment","3000","RUB","card",null,null]' == canonical("payment", PAYMENT)
 
 
-CHANGED: list[tuple[Any, Any]] = [
-    (PAYMENT, LaterOrder(order_id="in-1", amount=Money("3000", "RUB"), method="card")),
-    (
-        msgspec.structs.replace(PAYMENT, payer=Payer(id="u", city="x")),
-        msgspec.structs.replace(PAYMENT, payer=LaterPayer(id="u", city="x")),
-    ),
-    (PAYOUT, msgspec.structs.replace(PAYOUT, to=LaterCard("4111111111111111"))),
-    (
-        msgspec.structs.replace(PAYOUT, extra=Extra(service="a", inner=[Extra()])),
-        msgspec.structs.replace(PAYOUT, extra=Later(service="a", inner=[Later()])),
-    ),
-]
+def of(to: Any) -> bytes:
+    return canonical("payout", msgspec.structs.replace(PAYOUT, to=to))
 
 
-@pytest.mark.parametrize(("now", "later"), CHANGED, ids=["order", "payer", "destination", "extra"])
-def test_a_new_field_with_a_default_changes_nothing(now: Any, later: Any) -> None:
-    """An order is the same one after an upgrade that gave its structs, at any depth, fields with defaults."""
-    assert canonical(now) == canonical(later)
+SAME_NUMBERS = [
+    (ToCard(CARD), [ToCard("4111 1111 1111 1111"), ToCard("4111-1111-1111-1111"),
+                    ToCard(" 4111\u00a01111\u20131111\u20111111\t"),
+                    ToCard("4111.1111.1111.1111"), ToCard("".join(chr(0x660 + int(d)) for d in CARD)),
+                    ToCard("\u200e4111111111111111\ufeff"), ToCard(CARD, holder="IVAN IVANOV", exp_year="30")]),
+    (ToPhone("79031112233"), [ToPhone("+7 903 111-22-33"), ToPhone("+7 (903) 111.22.33"),
+                              ToPhone("7\u2010903\u2010111\u20102233"), ToPhone("79031112233", bank_code="sberbank")]),
+    (ToBankAccount("40817810500000000001", bic="044525225"),
+     [ToBankAccount("40817 810 5 0000 0000001", bic="044525225"),
+      ToBankAccount("40817-810-5-0000-0000001", bic="044525225", bank_code="x")]),
+]  # fmt: skip
 
 
-def test_a_new_field_that_is_used_makes_another_order() -> None:
-    """What a new field says beside its default is a part of the order."""
-    extras: list[Any] = [Later(), Later(retries=1), Later(retries=False), Later(names=["a"]), Later(service="")]
-    extras += [Later(least=Money("0.02", "RUB")), None, Later(inner=Later()), Later(inner=[]), Later(inner=[[]])]
-    assert len(extras) == len({canonical(msgspec.structs.replace(PAYOUT, extra=extra)) for extra in extras})
+@pytest.mark.parametrize(("plain", "spellings"), SAME_NUMBERS, ids=["card", "phone", "account"])
+def test_the_same_number_is_the_same_however_it_is_written(plain: Any, spellings: list[Any]) -> None:
+    """Blanks, dashes of any kind, what is not seen and any script's digits: the number is the same, and is sent so."""
+    assert [of(plain)] * len(spellings) == [of(each) for each in spellings]
+    assert {plain.number} == {each.number for each in spellings}
+
+
+@pytest.mark.parametrize("number", ["ivan-petrov", "P-1000(2)", "EQDt0x-_hJ", " 4100 ", "+7 903"])
+def test_a_wallet_is_never_altered(number: str) -> None:
+    """Nobody knows what a dash means to a wallet: its number is sent as it is given."""
+    assert number == ToWallet(number).number
+    assert of(ToWallet(number)) != of(ToWallet(number.replace("-", "").replace(" ", "x")))
 
 
 def test_destinations_of_the_same_number_are_different() -> None:
     """A card, a phone, an account and a wallet may have the same number, and are not the same."""
-    kinds = (ToCard, ToPhone, ToBankAccount, ToWallet)
-    assert 4 == len({canonical(msgspec.structs.replace(PAYOUT, to=kind("4111111111111111"))) for kind in kinds})
+    assert 4 == len({of(kind(CARD)) for kind in (ToCard, ToPhone, ToBankAccount, ToWallet)})
 
 
-class Word(enum.StrEnum):
-    HOSTED = "hosted"
-
-
-@pytest.mark.parametrize("word", ["hosted", Word.HOSTED], ids=["text", "enum"])
-def test_a_default_that_is_said_is_the_default(word: Any) -> None:
-    """Who says what is meant anyway, by whatever kind of text, means the same order."""
-    assert canonical(PAYMENT) == canonical(msgspec.structs.replace(PAYMENT, presentation=word))
+def test_an_account_at_another_bank_is_another_one() -> None:
+    """The same account number exists at many banks."""
+    assert of(ToBankAccount("1", bic="044525225")) != of(ToBankAccount("1", bic="044525974"))
 
 
 @pytest.mark.parametrize("amount", ["500", "500.0", "500.00"])
 def test_equal_amounts_are_the_same(amount: str) -> None:
-    """With how many digits an amount is written, or may be, does not matter; a hundred times as much does."""
+    """With how many digits an amount is written, or may be, does not matter."""
     orders = [PayoutOrder(order_id="x", amount=Money(amount, "RUB", digits), to=ToCard("1")) for digits in (2, 5, 18)]
     orders.append(PayoutOrder(order_id="x", amount=Money("500", "RUB", 0), to=ToCard("1")))
-    assert 1 == len({canonical(order) for order in orders})
-    assert b'["500","RUB"]' in canonical(orders[0])
+    assert 1 == len({canonical("payout", order) for order in orders})
+
+
+ELSE: list[Any] = [
+    msgspec.structs.replace(PAYOUT, recipient=Recipient()),
+    msgspec.structs.replace(PAYOUT, recipient=Recipient(first_name="Ivan")),
+    msgspec.structs.replace(PAYOUT, notification_url="https://shop.example/new"),
+    msgspec.structs.replace(PAYOUT, extra={"service": "x"}),
+]
+
+
+@pytest.mark.parametrize("other", ELSE)
+def test_all_else_may_differ_of_a_payout(other: Any) -> None:
+    """Empty structs, addresses, names and what only one provider has make no other order."""
+    assert canonical("payout", PAYOUT) == canonical("payout", other)
+
+
+def test_a_payer_who_reloads_asks_for_the_same_payment() -> None:
+    """Another IP, browser, success page or presentation is no other payment."""
+    again = msgspec.structs.replace(
+        PAYMENT,
+        payer=Payer(id="u-1", ip="203.0.113.9", browser=Browser(user_agent="x")),
+        success_url="https://shop.example/?token=2",
+        presentation="direct",
+        description="again",
+    )
+    assert canonical("payment", PAYMENT) == canonical("payment", again)
+
+
+CONFLICTS: list[tuple[Any, str]] = [
+    (msgspec.structs.replace(PAYOUT, amount=Money("1000.45", "RUB")), "amount"),
+    (msgspec.structs.replace(PAYOUT, amount=Money("1000.44", "EUR")), "amount.currency"),
+    (msgspec.structs.replace(PAYOUT, to=ToPhone("79031112233")), "to"),
+    (msgspec.structs.replace(PAYOUT, to=ToCard("5555555555554444")), "to.number"),
+    (msgspec.structs.replace(PAYMENT, method="sbp"), "method"),
+]
+
+
+@pytest.mark.parametrize(("other", "field"), CONFLICTS, ids=[field for _, field in CONFLICTS])
+def test_a_conflict_names_the_account_and_the_field(other: Any, field: str) -> None:
+    """Another order under an id that is taken is refused by the first field that differs; no value is quoted."""
+    order = PAYMENT if isinstance(other, PaymentOrder) else PAYOUT
+    with pytest.raises(OrderConflict) as caught:
+        require_same(facts("other-shop", "fake", order, b"k"), facts("shop", "fake", other, b"k"))
+    assert ("other-shop", field) == (caught.value.account, caught.value.field)
+    assert "4444" not in str(caught.value)
+    assert f"account 'other-shop': this order_id already stands for another {caught.value.kind}" in str(caught.value)
+
+
+# The id
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (uuid.UUID("12345678-1234-5678-1234-567812345678"), "12345678-1234-5678-1234-567812345678"),
+        (1001, "1001"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("заказ 17/2", "заказ 17/2"),
+    ],
+)
+def test_an_id_is_kept_as_a_text(given: Any, kept: str) -> None:
+    """A UUID and a whole number are taken for ids and kept as text, a text in its composed form, everywhere."""
+    order = check_order(PAYMENTS, PaymentOrder(order_id=given, amount=Money("1", "RUB"), method="card"))
+    assert (kept, kept) == (order.order_id, check_order_id(given))
+
+
+@pytest.mark.parametrize(
+    ("order_id", "words"),
+    [
+        ("po-1 ", "blank"), (" po-1", "blank"), ("\u00a0po-1", "blank"), ("po-1\n", "blank"),
+        ("po\u200b1", "not seen"), ("po\u20601", "not seen"), ("po\x001", "not seen"), ("\ud800", "not seen"),
+        ("\u202epo", "not seen"), ("po\u20281", "not seen"),
+        (CARD, "card number"), ("pay 4111 1111 1111 1111", "card number"),
+        ("", "1 to 255"), ("x" * 256, "1 to 255"), (True, "1 to 255"), (None, "1 to 255"), (1.5, "1 to 255"),
+    ],
+)  # fmt: skip
+def test_an_id_that_can_be_mistaken_is_refused(order_id: Any, words: str) -> None:
+    """Blanks at the ends, characters that nobody sees and card numbers are refused, and the value is not quoted."""
+    with pytest.raises(InvalidOrder, match=words) as caught:
+        check_order_id(order_id)
+    assert ("order_id", False) == (caught.value.field, "4111" in str(caught.value))
+
+
+@pytest.mark.parametrize("order_id", ["20261127153000", "1764257000000", "1862073483000123392", "4111-1111"])
+def test_ids_of_digits_are_ids(order_id: str) -> None:
+    """Times and numbers that a clock or a database gives are no card numbers."""
+    assert order_id == check_order_id(order_id)

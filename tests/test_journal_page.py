@@ -22,7 +22,7 @@ def test_every_step_is_in_the_table() -> None:
 
 def test_every_state_is_explained_with_its_status() -> None:
     """Each state has a row, with the statuses that an application is told."""
-    found = re.findall(r"(?m)^\| `(\w+)` \| `([A-Z]+)` \| `([A-Z]+)` \| `([A-Z]+)` \|", PAGE)
+    found = re.findall(r"(?m)^\| `(\w+)` \| `([A-Z_]+)` \| `([A-Z]+)` \| `([A-Z]+)` \|", PAGE)
     assert found == [(state.value, *(status.name for status in STATUSES[state])) for state in State]
 
 

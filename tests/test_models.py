@@ -120,6 +120,7 @@ def test_models_are_frozen(model: MaskedStruct) -> None:
         (Status.CANCELED, True),
         (Status.FAILED, True),
         (Status.REVERSED, True),
+        (Status.NOT_SENT, False),
     ],
 )
 def test_what_is_final(status: Status, final: bool) -> None:
@@ -129,7 +130,7 @@ def test_what_is_final(status: Status, final: bool) -> None:
 
 def test_every_status_is_judged() -> None:
     """The table above has every status."""
-    assert 6 == len(Status)
+    assert 7 == len(Status)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,8 @@ def called(
         patch.setattr(payhub.hub, "dt", Fixed)
         patch.setattr(payhub.hub, "Ticket", Spy("Ticket", calls))
         patch.setattr(payhub.hub, "kind_named", lambda word: f"kind {told(word)}")
+        patch.setattr(payhub.hub, "check_order", lambda kind, order: f"{told(kind)} {told(order)}")
+        patch.setattr(payhub.hub, "check_order_id", lambda order_id: f"id {told(order_id)}")
         patch.setattr(payhub.hub, "Ref", lambda **fields: sorted(fields.items()))
         patch.setattr(payhub.hub, "Period", lambda **fields: sorted(fields.items()))
         patch.setattr("anyio.to_thread.run_sync", in_thread)

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from payhub import AsyncHub, Hub, Money, NotSent, PayhubError, Payout, PayoutOrder, ToCard
+from payhub import AsyncHub, Hub, JournalFailed, Money, NotSent, PayhubError, Payout, PayoutOrder, ToCard
 from payhub.journal.sql.tables import tables
 from payhub.journal.states import State
 from payhub_alikassa.sandbox.directory import write_keys
@@ -224,7 +224,7 @@ def submit(hub: Hub, order_id: str, judge: Judge | None = None) -> Payout:
     while True:
         try:
             return hub.create_payout(ACCOUNT, order(order_id))
-        except NotSent:
+        except (NotSent, JournalFailed):
             if time.monotonic() > end or (judge and judge.verdict(order_id).received[order_id]):
                 raise
 

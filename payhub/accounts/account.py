@@ -7,15 +7,15 @@ import pluggy
 
 from payhub import operations
 from payhub.accounts.plugins import Plugins, Provider
-from payhub.driver import AccountConfig, Capabilities, Flow
-from payhub.errors import BadNotification, ConfigurationError, PayhubError
+from payhub.driver import AccountConfig, Flow
+from payhub.errors import BadNotification, PayhubError
 from payhub.exchanges.record import software
 from payhub.models import Delivery, Order, Received, Ref, Result
 from payhub.operations import NOTIFICATION, OrderKind, Query, Verification
 from payhub.plans.advance import advance
 from payhub.plans.create import create
 from payhub.plans.fetch import ask, fetch
-from payhub.plans.plan import Plan, Steps, Timing
+from payhub.plans.plan import Place, Plan, Steps, Timing
 from payhub.plans.receive import receive
 from payhub.plans.rules import unsupported
 
@@ -29,32 +29,24 @@ S = TypeVar("S", bound=msgspec.Struct)
 class OpenAccount:
     """An account with its keys loaded: it holds its own driver and the wrappers, no other driver."""
 
-    def __init__(self, provider: Provider, config: AccountConfig, plugins: Plugins, timing: Timing, key: bytes) -> None:
+    def __init__(
+        self, provider: Provider, config: AccountConfig, plugins: Plugins, timing: Timing, place: Place
+    ) -> None:
         """Load the keys and make the caller of each operation, once."""
         self.driver = provider.info.connect(config)
         self.name = self.driver.name
         self.provider = provider
         self.provider_name = provider.info.name
+        self.capabilities = provider.info.capabilities
         self.timing = timing
-        self.key = key
+        self.place = place
         self._max_per_second = config.max_per_second
         self._software = software(provider.info.name, provider.version)
         callers = {operation: plugins.caller(provider, operation) for operation in operations.operations()}
         self._callers = {operation: caller for operation, caller in callers.items() if caller}
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what the provider can do."""
-        return self.provider.info.capabilities
-
     def create(self, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Plan[ResultT]:
-        """Plan to create an order.
-
-        Raises:
-            ConfigurationError: it is an order of another kind.
-        """
-        if not isinstance(order, kind.order):
-            raise ConfigurationError(f"a {kind.order.__name__} is needed, not {type(order).__name__}")
+        """Plan to create an order that is live with no account."""
         return self._plan(create(self, kind, order))
 
     def fetch(self, kind: OrderKind[Any, ResultT], ref: Ref) -> Plan[ResultT]:

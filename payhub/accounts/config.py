@@ -6,6 +6,7 @@ unknown key is refused with the nearest known name. No message quotes a configur
 
 import contextlib
 import difflib
+import functools
 import hashlib
 import hmac
 import os
@@ -19,7 +20,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from payhub.driver import AccountConfig
+from payhub.driver import DEFAULT_NAMESPACE, AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.files import write_private
@@ -149,7 +150,7 @@ def journal_key(settings: Settings) -> bytes:
     if settings.journal.key:
         return HiddenBytes(settings.journal.key.encode())
     if not settings.journal.url:
-        return HiddenBytes(secrets.token_bytes(32))
+        return memory_key()
     path = settings.base / KEY_FILE
     try:
         if not path.exists():
@@ -183,6 +184,18 @@ def _key_check(settings: Settings) -> KeyCheck:
     return KeyCheck(HiddenText(value), place)
 
 
+@functools.cache
+def memory_journal() -> MemoryJournal:
+    """Return the one journal in memory that all hubs of this process without a `[journal] url` share."""
+    return MemoryJournal()
+
+
+@functools.cache
+def memory_key() -> bytes:
+    """Return the one key of the journal in memory."""
+    return HiddenBytes(secrets.token_bytes(32))
+
+
 def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
     """Open the configured journal; SQLite's path is relative to the configuration.
 
@@ -194,7 +207,7 @@ def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
     url = hide(settings.journal.url)
     if not url:
         log(Event.JOURNAL_IN_MEMORY, hint="orders are forgotten when the process ends; set [journal] url")
-        return MemoryJournal()
+        return memory_journal()
     try:
         from payhub.journal.sql import SqlJournal, placed  # noqa: PLC0415 - needs the extra `sql`
     except ImportError as cause:
@@ -203,6 +216,18 @@ def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
         return SqlJournal(placed(url, settings.base), settings.journal.prefix, _key_check(settings) if keyed else None)
     except JournalFailed as cause:
         raise ConfigurationError(str(cause)) from cause
+
+
+def namespace_of(settings: Settings, name: str) -> str:
+    """Return the namespace of an account's orders, also of an account that there is not, or that cannot be opened.
+
+    Raises:
+        ConfigurationError: it is no text; it must not depend on anything that can be missing.
+    """
+    namespace = settings.accounts.get(name, {}).get("namespace", DEFAULT_NAMESPACE)
+    if not isinstance(namespace, str):
+        raise ConfigurationError(f"accounts.{name}.namespace: give a text")
+    return namespace
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:

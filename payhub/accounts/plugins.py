@@ -76,7 +76,8 @@ class Plugins:
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
-            self._refuse_useless(plugin)
+            if not self._manager.get_hookcallers(plugin):
+                raise ValueError("implements no hook; mark its functions with @payhub.hookimpl")  # noqa: TRY301
             self._refuse_stray_operations(plugin)
             infos = self._introduce(plugin)
             found = [Provider(info=info, plugin=plugin, origin=origin, version=version) for info in infos]
@@ -96,10 +97,6 @@ class Plugins:
             if kind not in KINDS:
                 raise ValueError(f"payhub_provider names the kind {kind!r}; known: {', '.join(KINDS)}")
         return infos
-
-    def _refuse_useless(self, plugin: object) -> None:
-        if not self._manager.get_hookcallers(plugin):
-            raise ValueError("implements no hook; mark its functions with @payhub.hookimpl")
 
     def _refuse_stray_operations(self, plugin: object) -> None:
         """Refuse a plugin that would answer for every driver: it must be a driver, or wrap."""
@@ -138,12 +135,9 @@ class Plugins:
         for broken in self.broken:
             if broken.name == name:
                 raise BrokenPlugin(f"the plugin of provider {name!r} cannot be loaded: {broken}") from broken.cause
-        raise UnknownProvider(self._unknown(name))
-
-    def _unknown(self, name: str) -> str:
         known = ", ".join(sorted({p.info.name for p in self.providers})) or "none"
-        broken = "".join(f"; broken plugin {b}" for b in self.broken)
-        return f"no installed driver speaks to {name!r}; known: {known}{broken}"
+        plugins = "".join(f"; broken plugin {broken}" for broken in self.broken)
+        raise UnknownProvider(f"no installed driver speaks to {name!r}; known: {known}{plugins}")
 
     def caller(self, provider: Provider, operation: str) -> pluggy.HookCaller | None:
         """Return a caller of one operation that reaches this driver and the wrappers, and no other driver."""

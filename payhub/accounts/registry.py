@@ -2,21 +2,25 @@
 
 import threading
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from payhub.accounts.account import OpenAccount
-from payhub.accounts.config import Settings, account_config, journal_key
+from payhub.accounts.config import Settings, account_config, journal_key, namespace_of
 from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, UnknownAccount
 from payhub.journal import Key, Record, State, forks
-from payhub.models import Result
-from payhub.operations import kind_named
+from payhub.models import Order, Result
+from payhub.operations import OrderKind, kind_named
 from payhub.plans.advance import give_up
-from payhub.plans.plan import Plan, Steps, Timing
+from payhub.plans.create import find_order, recall
+from payhub.plans.plan import Place, Plan, Steps, Timing
 from payhub.plans.resolve import resolve
+from payhub.plans.rules import check_order_id
 
 T = TypeVar("T")
+OrderT = TypeVar("OrderT", bound=Order)
+ResultT = TypeVar("ResultT", bound=Result)
 
 _REPORTING = 30.0  # seconds that a sender has to report, beyond the deadline of its call
 
@@ -60,7 +64,10 @@ class Registry:
         """
         with self._lock:
             if name not in self._open:
-                self._open[name] = self._opened(name)
+                provider = self.provider(name)
+                config = account_config(self.settings, name, provider.info.config)
+                timing = self._timing(provider.info.capabilities.schedule)
+                self._open[name] = OpenAccount(provider, config, self.plugins, timing, self._place(name))
             return self._open[name]
 
     def provider(self, name: str) -> Provider:
@@ -73,6 +80,15 @@ class Registry:
             raise ConfigurationError(f"accounts.{name}: the key 'provider' is missing")
         return self.plugins.provider(provider)
 
+    def recall(self, name: str, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Plan[ResultT | None]:
+        """Plan to look whether an order is live already; no account is opened, and this one need not be usable."""
+        steps = recall(kind, order, self._place(name), self.settings.transport.deadline)
+        return Plan(account=name, provider="", steps=steps)
+
+    def find(self, kind: OrderKind[Any, ResultT], order_id: str, namespace: str) -> Plan[ResultT | None]:
+        """Plan to look up what became of an order, with whichever account it is or was."""
+        return Plan(account="", provider="", steps=find_order(kind, check_order_id(order_id), namespace))
+
     def resolve(self, key: Key, state: State, reason: str, by: str) -> Plan[Result]:
         """Plan to write down what a person found out about an order; its account need not be configured any more."""
         kind = kind_named(key.kind)
@@ -82,11 +98,8 @@ class Registry:
         """Plan what becomes of an order that a sweep could not ask about."""
         return _unasked(record.facts.key, give_up(record, cause, self._timing()))
 
-    def _opened(self, name: str) -> OpenAccount:
-        provider = self.provider(name)
-        config = account_config(self.settings, name, provider.info.config)
-        timing = self._timing(provider.info.capabilities.schedule)
-        return OpenAccount(provider, config, self.plugins, timing, self._key)
+    def _place(self, name: str) -> Place:
+        return Place(name, namespace_of(self.settings, name), self._key)
 
     def _timing(self, schedule: Schedule = Schedule()) -> Timing:  # noqa: B008 - frozen
         return Timing(

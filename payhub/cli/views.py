@@ -26,6 +26,7 @@ STYLES: Mapping[Status, str] = {
     Status.FAILED: "red",
     Status.UNKNOWN: "bold red",
     Status.REVERSED: "magenta",
+    Status.NOT_SENT: "yellow",
 }
 
 _RESULT = {

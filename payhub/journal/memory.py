@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -23,7 +23,6 @@ from payhub.journal.records import (
     Record,
     StoredNotification,
     Verdict,
-    conflict,
 )
 from payhub.journal.states import UNFINISHED, Evidence, Source, State
 from payhub.models import Exchange
@@ -38,6 +37,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         """Begin empty."""
         self._records: dict[Key, Record] = {}
+        self._keys: dict[tuple[str, str, str], list[Key]] = defaultdict(list)
         self._entries: dict[Key, list[Entry]] = defaultdict(list)
         self._notifications: dict[tuple[str, str], StoredNotification] = {}
         self._slots: dict[str, float] = {}
@@ -56,19 +56,32 @@ class MemoryJournal:
         """Reserve an order and take it for sending."""
         with self._lock:
             now = _now()
+            leg = rules.live_leg(self._legs(facts.namespace, facts.kind, facts.order_id))
+            if leg is not None and leg.facts.account != facts.account:
+                rules.require_same(leg.facts, facts)
+                return Reservation(leg, yours=False)
             record = self._records.get(facts.key)
-            if record is None:
+            if record is not None:
+                rules.require_same(record.facts, facts)
+            else:
                 record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
+                self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
                 if any(stored.content.key == facts.key for stored in self._notifications.values()):
                     record = self._records[facts.key] = rules.known_from_notification(record, now)
-            elif record.facts.fingerprint != facts.fingerprint:
-                raise conflict(facts.key)
             if not rules.may_send(record):
                 return Reservation(record, yours=False)
             record = rules.take_for_sending(record, now, lease)
             self._records[facts.key] = record
             self._entries[facts.key].append(_entry(record, Evidence(source=Source.PLAN, state=State.SENDING), now))
             return Reservation(record, yours=True)
+
+    def legs(self, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
+        """Return what is known of an order with every account, the live leg first."""
+        with self._lock:
+            return tuple(sorted(self._legs(namespace, kind, order_id), key=lambda leg: not rules.is_live(leg)))
+
+    def _legs(self, namespace: str, kind: str, order_id: str) -> Iterator[Record]:
+        return map(self._records.__getitem__, self._keys[namespace, kind, order_id])
 
     def settle(
         self,

@@ -53,8 +53,18 @@ class Journal(Protocol):
     def open(self, facts: Facts, lease: float) -> Reservation:
         """Reserve an order and take it for sending; an order that is or was sent is not sent twice.
 
+        If another account has a live leg of it, that leg is returned, and is not yours.
+
         Raises:
-            OrderConflict: the order_id stands for a different order.
+            OrderConflict: the order_id stands for another order.
+        """
+        ...
+
+    def legs(self, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
+        """Return what is known of an order with every account, the live leg first.
+
+        Where the journal was begun with another key, live legs are of unknown outcome, and have no
+        fingerprint that could be compared.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from payhub.errors import OrderConflict, UnknownOrder
+from payhub.errors import UnknownOrder
 from payhub.journal.reasons import Why, explain
 from payhub.journal.states import STATUSES, Evidence, State
 from payhub.masking import Clear, Link, MaskedStruct, mask_cards
@@ -32,6 +32,7 @@ class Facts(MaskedStruct, frozen=True, kw_only=True):
 
     account: Clear[str]
     provider: Clear[str]
+    namespace: Clear[str] = "default"
     kind: Clear[str]
     order_id: Clear[str]
     amount: Clear[Money]
@@ -189,11 +190,6 @@ class Entry(MaskedStruct, frozen=True, kw_only=True):
     exchange: Clear[Exchange | None] = None
     notification: Clear[StoredNotification | None] = None
     by: Clear[str | None] = None
-
-
-def conflict(key: Key) -> OrderConflict:
-    """Return the error for an order_id that stands for another order; no value of either is quoted."""
-    return OrderConflict(f"account {key.account!r}: this order_id already stands for a different {key.kind}")
 
 
 def unknown_order(key: Key) -> UnknownOrder:

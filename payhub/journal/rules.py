@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from payhub.driver import Schedule
-from payhub.errors import IllegalStep
+from payhub.errors import IllegalStep, OrderConflict
 from payhub.journal.reasons import Why
-from payhub.journal.records import NotificationContent, Record, Verdict
+from payhub.journal.records import Facts, NotificationContent, Record, Verdict
 from payhub.journal.states import (
     EDGES,
+    LIVE,
     OPEN,
     UNFINISHED,
     UNSETTLED,
@@ -23,6 +24,38 @@ from payhub.journal.states import (
     confirms,
     contradicts_state,
 )
+from payhub.operations import KINDS
+
+UNCOMPARED = ""
+"""The fingerprint of an order in a journal that was begun with another key."""
+
+
+def require_same(known: Facts, asked: Facts) -> None:
+    """Refuse an order whose id stands for another one; where the key is another one, nothing can be compared.
+
+    Raises:
+        OrderConflict: names the account that has the other order, and the first field that differs; no value.
+    """
+    if known.fingerprint in {asked.fingerprint, UNCOMPARED}:
+        return
+    where = KINDS[known.kind].method or "method"
+    fields = {
+        "amount.currency": known.amount.currency != asked.amount.currency,
+        "amount": known.amount.amount != asked.amount.amount,
+        where: known.method != asked.method,
+        f"{where}.number": True,
+    }
+    raise OrderConflict(known.account, next(name for name, differs in fields.items() if differs), known.kind)
+
+
+def is_live(record: Record) -> bool:
+    """Tell whether a leg may have moved money, or has; what says otherwise and is contradicted may have, too."""
+    return record.state in LIVE or record.contradicted or record.notified
+
+
+def live_leg(legs: Iterable[Record]) -> Record | None:
+    """Return the one leg of an order that is live, if there is one."""
+    return next(filter(is_live, legs), None)
 
 
 def may_send(record: Record) -> bool:

@@ -57,6 +57,9 @@ UNFINISHED = OPEN | {State.NEEDS_ATTENTION}
 UNSETTLED = frozenset({State.UNKNOWN, State.NEEDS_ATTENTION})
 """The states in which nobody knows what became of the order."""
 
+LIVE = UNFINISHED | {State.SUCCEEDED, State.REVERSED}
+"""The states of a leg that may have moved money, or has: an order has one leg in them at most."""
+
 NOTHING_MOVED = frozenset({State.NOT_SENT, State.DECLINED, State.FAILED, State.CANCELED})
 """The states that say that no money moved."""
 
@@ -128,7 +131,7 @@ class Statuses(NamedTuple):
 STATUSES: Mapping[State, Statuses] = {
     State.NEW: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
     State.SENDING: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
-    State.NOT_SENT: Statuses(Status.FAILED, Status.UNKNOWN, Status.UNKNOWN),
+    State.NOT_SENT: Statuses(Status.NOT_SENT, Status.UNKNOWN, Status.UNKNOWN),
     State.DECLINED: Statuses(Status.FAILED, Status.UNKNOWN, Status.UNKNOWN),
     State.PENDING: Statuses(Status.PENDING, Status.PENDING, Status.PENDING),
     State.UNKNOWN: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
@@ -152,6 +155,7 @@ _STATES: Mapping[Status, State] = {
     Status.FAILED: State.FAILED,
     Status.UNKNOWN: State.UNKNOWN,
     Status.REVERSED: State.REVERSED,
+    Status.NOT_SENT: State.NOT_SENT,
 }
 
 

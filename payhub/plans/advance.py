@@ -12,9 +12,9 @@ from payhub.exchanges.events import Event, log
 from payhub.journal import Key, Record, Source, State
 from payhub.journal.records import unknown_order
 from payhub.journal.states import UNFINISHED, evidence_of
-from payhub.models import Ref, Result
+from payhub.models import Result
 from payhub.operations import OrderKind
-from payhub.plans.fetch import compare_with_record, keep, read_status, unanswered
+from payhub.plans.fetch import compare_with_record, keep, read_status, ref_to, unanswered
 from payhub.plans.plan import Account, Act, Attempt, Steps, Timing
 from payhub.plans.settle import hand_over, release_sender, result_of
 
@@ -46,8 +46,13 @@ def advance(account: Account, kind: OrderKind[Any, ResultT], order_id: str) -> S
 def _ask(account: Account, kind: OrderKind[Any, Any], record: Record) -> Steps[Record]:
     """Ask about an order; without an answer it stays as it is."""
     key, began, attempt = record.facts.key, dt.datetime.now(dt.UTC), Attempt()
+    query = account.capabilities.fetch.get(kind.word)
+    ref = ref_to(record, query.by) if query else None
+    if ref is None:
+        found = unanswered(Unavailable("the provider cannot be asked without an id of its own, and none is known"))
+        return (yield from keep(account, key, found, attempt, began, answered=False))
     try:
-        result = yield from read_status(account, kind, _ref(account, kind, record), attempt)
+        result = yield from read_status(account, kind, ref, attempt)
         found = evidence_of(compare_with_record(result, record), Source.STATUS)
         answered = True
     except Exception as cause:  # noqa: BLE001 - a driver's mistake is no answer, either
@@ -57,17 +62,6 @@ def _ask(account: Account, kind: OrderKind[Any, Any], record: Record) -> Steps[R
         # Of an order that is closed, "not found" is all that will ever be known.
         answered = isinstance(cause, NotFound) and not record.state.open
     return (yield from keep(account, key, found, attempt, began, answered=answered))
-
-
-def _ref(account: Account, kind: OrderKind[Any, Any], record: Record) -> Ref:
-    """Name an order by the provider's id where it is known, else by ours."""
-    query = account.capabilities.fetch.get(kind.word)
-    by = query.by if query else frozenset()
-    if record.provider_id and "provider_id" in by:
-        return Ref(provider_id=record.provider_id, amount=record.facts.amount)
-    if "order_id" in by:
-        return Ref(order_id=record.facts.order_id, amount=record.facts.amount)
-    raise Unavailable("the provider cannot be asked without an id of its own, and none is known")
 
 
 def give_up(record: Record, cause: Exception, timing: Timing) -> Steps[Record]:

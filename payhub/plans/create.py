@@ -14,80 +14,95 @@ import msgspec
 from payhub.driver import Call, Flow, Unreadable
 from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
 from payhub.exchanges.events import Event, log
-from payhub.journal import Evidence, Facts, Key, Reservation, Source, State, Why
-from payhub.journal.records import conflict
-from payhub.journal.rules import may_send, overdue_sender
+from payhub.journal import Evidence, Key, Record, Reservation, Source, State, Why
+from payhub.journal.rules import live_leg, overdue_sender, require_same
 from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Order, Ref, Result
 from payhub.operations import OrderKind
 from payhub.plans.identity import facts_of
-from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Pause, Steps, Timing, Undecided, drive
-from payhub.plans.rules import believe, check_capabilities, check_order, compare
-from payhub.plans.settle import find, remembered, result_of, settle, words_of
+from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Pause, Place, Steps, Timing, Undecided, drive
+from payhub.plans.rules import believe, check_capabilities, compare, unknown_result
+from payhub.plans.settle import answer_creator, result_of, settle, words_of
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
 
 
+def recall(kind: OrderKind[OrderT, ResultT], order: OrderT, place: Place, patience: float) -> Steps[ResultT | None]:
+    """Return what is recorded of an order that is live with any account, or nothing if it is with none.
+
+    This comes before an account is opened: whatever is broken now, an order that may have been sent
+    is answered from its record. The order has been checked, see `payhub.plans.rules.check_order`.
+
+    Raises:
+        OrderConflict: the order_id stands for another order.
+        NotSent: another call of this order was waited for, and sent nothing.
+        JournalFailed: the journal cannot be read; nothing is sent, with any account.
+    """
+    legs: tuple[Record, ...] = yield Act(lambda journal: journal.legs(place.namespace, kind.word, order.order_id))
+    leg = live_leg(legs)
+    if leg is None:
+        return None
+    require_same(leg.facts, facts_of(kind.word, order, place, ""))
+    return answer_creator((yield from _wait(leg, patience)), kind)
+
+
+def find_order(kind: OrderKind[Any, ResultT], order_id: str, namespace: str) -> Steps[ResultT | None]:
+    """Return what is recorded of an order's live leg, or of its last one, or nothing if there is none."""
+    legs: tuple[Record, ...] = yield Act(lambda journal: journal.legs(namespace, kind.word, order_id))
+    leg = live_leg(legs) or max(legs, key=lambda record: record.updated_at, default=None)
+    return result_of(leg, kind) if leg is not None else None
+
+
 def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Steps[ResultT]:
-    """Create an order once, for all that ask for it.
+    """Create an order once, for all that ask for it; the order has been checked.
 
     Raises:
         InvalidOrder: refused here, before anything was sent.
         UnsupportedOperation: the provider has no such orders.
-        OrderConflict: the order_id stands for a different order; nothing is sent.
-        NotSent: nothing left this machine, or the journal could not be written first.
+        OrderConflict: the order_id stands for another order; nothing is sent.
+        NotSent: nothing left this machine, or another call of this order was waited for and sent nothing.
+        JournalFailed: it could not be written down first; nothing was sent.
         Declined: the provider refused with an answer that its capabilities call definite.
     """
-    order = check_order(order, account.capabilities.exponents)
-    facts = facts_of(account, kind.word, order)
+    refusals = check_capabilities(account, kind, order)
     try:
-        refusals = check_capabilities(account, kind, order)
         flow = account.flow(kind.create, order=order)
         call = next(flow)  # a driver refuses an order here, before anything is written
     except StopIteration as done:  # the driver wants nothing sent
         answer: ResultT = done.value
         return account.named(compare(answer, Ref(order_id=order.order_id, amount=order.amount)))
-    except PayhubError as refusal:
-        recorded: ResultT = yield from _answer_from_record(facts, kind, refusal)
-        return recorded
-    opened = yield from _reserve(facts, account.timing)
+    facts = facts_of(kind.word, order, account.place, account.provider_name)
+    timing = account.timing
+    opened: Reservation = yield Act(lambda journal: journal.open(facts, timing.lease))
     if not opened.yours:
         flow.close()
-        return remembered(opened.record, kind)
+        return answer_creator((yield from _wait(opened.record, timing.patience)), kind)
     lease = opened.record.lease_until
-    attempt = Attempt(refusals, lease and lease - dt.timedelta(seconds=account.timing.patience))
+    attempt = Attempt(refusals, lease and lease - dt.timedelta(seconds=timing.patience))
     result: ResultT = yield from _send(account, kind, order, flow, call, attempt)
     return result
 
 
-def _answer_from_record(facts: Facts, kind: OrderKind[Any, ResultT], refusal: PayhubError) -> Steps[ResultT]:
-    """Return what is recorded of an order that is refused now, if it was sent before; else let the refusal stand."""
-    known = yield from find(facts.key)
-    if known is None or may_send(known):
-        raise refusal
-    if known.facts.fingerprint != facts.fingerprint:
-        raise conflict(facts.key)
-    return remembered(known, kind)
+def _wait(record: Record, patience: float) -> Steps[Record]:
+    """Wait for the call that is sending an order, and return what is known then.
 
-
-def _reserve(facts: Facts, timing: Timing) -> Steps[Reservation]:
-    """Take the order, or wait for the caller that is sending it."""
-    waited = 0.0
-    opened: Reservation | None = None
-    while True:
-        try:
-            opened = yield Act(lambda journal: journal.open(facts, timing.lease))
-        except JournalFailed as cause:
-            if opened is not None:  # another caller sends it: nobody may say that nothing was sent
-                return opened
-            raise NotSent(str(cause)) from cause
-        died = overdue_sender(opened.record, dt.datetime.now(dt.UTC)) is not None
-        if opened.yours or opened.record.state is not State.SENDING or died or waited >= timing.patience:
-            return opened
-        pause = min(0.05 + waited / 4, 1.0, timing.patience - waited)
+    Raises:
+        NotSent: it sent nothing. That is no reason to take the order: its caller was told so, too, and
+            may be creating it with another account by now.
+    """
+    key, waited = record.facts.key, 0.0
+    while (
+        record.state is State.SENDING and waited < patience and overdue_sender(record, dt.datetime.now(dt.UTC)) is None
+    ):
+        pause = min(0.05 + waited / 4, 1.0, patience - waited)
         yield Pause(pause)
         waited += pause
+        try:
+            record = (yield Act(lambda journal: journal.find(key))) or record
+        except JournalFailed:  # another call sends it: nobody may say that nothing was sent
+            return record
+    return record
 
 
 def _send(
@@ -98,7 +113,7 @@ def _send(
     Only what proves that nothing moved leaves as an error. Whatever else is raised once money may
     have left, by a driver or by a signal, the outcome is unknown.
     """
-    unknown = account.named(kind.unknown(order))
+    unknown = account.named(unknown_result(kind, order))
     key = Key(account.name, kind.word, order.order_id)
     try:
         answer = yield from drive(flow, attempt, call)
@@ -107,7 +122,9 @@ def _send(
     except Exception as cause:  # noqa: BLE001 - whatever it is, the attempt knows whether money may have left
         proof = _proof(cause, attempt)
         if proof is not None:
-            found = _evidence_of_proof(proof, cause)
+            state = State.DECLINED if isinstance(proof, Declined) else State.NOT_SENT
+            why, words = (cause.why, cause.words) if isinstance(cause, NoAnswer) else (None, words_of(proof))
+            found = Evidence(source=Source.ANSWER, state=state, why=why, reason=words)
             known = yield from _report(key, found, account.timing, attempt, kind)
             if known is not None:
                 return known
@@ -127,13 +144,6 @@ def _proof(cause: Exception, attempt: Attempt) -> Exception | None:
     if isinstance(cause, NoAnswer):
         return NotSent(cause.words or str(cause))
     return None if isinstance(cause, Undecided) else cause
-
-
-def _evidence_of_proof(proof: Exception, cause: Exception) -> Evidence:
-    """Return what an error is evidence for that proves that nothing moved."""
-    state = State.DECLINED if isinstance(proof, Declined) else State.NOT_SENT
-    why, words = (cause.why, cause.words) if isinstance(cause, NoAnswer) else (None, words_of(proof))
-    return Evidence(source=Source.ANSWER, state=state, why=why, reason=words)
 
 
 def _evidence_of_doubt(cause: Exception, attempt: Attempt) -> Evidence:

@@ -5,6 +5,7 @@ sends anything again.
 """
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -13,12 +14,12 @@ from payhub.driver import Unreadable
 from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
-from payhub.journal.states import evidence_of
+from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Phase, Ref, Result
 from payhub.operations import OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
 from payhub.plans.rules import compare, unsupported
-from payhub.plans.settle import find, hand_over, judge_notifications, settle
+from payhub.plans.settle import find, hand_over, judge_notifications, result_of, settle
 
 A = TypeVar("A")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -64,8 +65,9 @@ def read_status(account: Account, kind: OrderKind[Any, ResultT], ref: Ref, attem
 def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[ResultT]:
     """Ask for a status as the application wants, and keep what the answer says of a known order.
 
-    What is kept is compared with what is recorded, not with what the application says now. Of an
-    order that was made with another provider nothing is kept.
+    Of a known order the record is returned, as to every other reader, with the provider's own words
+    of today beside it. It is asked for by the provider's id where that is known. Of an order that
+    was made with another provider nothing is kept.
 
     Raises:
         ConfigurationError: both ids are given, or none.
@@ -82,8 +84,10 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
     began = dt.datetime.now(dt.UTC)
     attempt = Attempt()
     key = Key(account.name, kind.word, ref.order_id) if ref.order_id else None
+    record = yield from _find_own(account, key)
+    asked = ref_to(record, query.by) if record is not None else None
     try:
-        result = yield from read_status(account, kind, msgspec.structs.replace(ref, amount=None), attempt)
+        result = yield from read_status(account, kind, asked or msgspec.structs.replace(ref, amount=None), attempt)
     except Exception as cause:
         record = yield from _find_own(account, key)
         if record is not None:
@@ -93,10 +97,24 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
         key = Key(account.name, kind.word, result.order_id)
     record = yield from _find_own(account, key)
     if record is not None:
-        result = compare_with_record(result, record)
-        found = evidence_of(result, Source.STATUS)
-        yield from _keep_if_possible(account, record, found, attempt, began, answered=True)
+        answer = compare_with_record(result, record)
+        found = evidence_of(answer, Source.STATUS)
+        known = yield from _keep_if_possible(account, record, found, attempt, began, answered=True)
+        if known is not None:  # it is answered as every reader is, with what the provider says today in its own words
+            names = ("provider_status", "raw", "requisites", "created_at")
+            today = {name: getattr(answer, name) for name in names if getattr(answer, name, None) is not None}
+            answer = msgspec.structs.replace(result_of(known, kind), **today)
+        result = answer
     return compare(result, ref)
+
+
+def ref_to(record: Record, by: Collection[str]) -> Ref | None:
+    """Name an order by the provider's id where it is known, else by ours, as far as the provider can be asked so."""
+    if record.provider_id and "provider_id" in by:
+        return Ref(provider_id=record.provider_id, amount=record.facts.amount)
+    if "order_id" in by:
+        return Ref(order_id=record.facts.order_id, amount=record.facts.amount)
+    return None
 
 
 def _find_own(account: Account, key: Key | None) -> Steps[Record | None]:
@@ -107,12 +125,16 @@ def _find_own(account: Account, key: Key | None) -> Steps[Record | None]:
 
 def _keep_if_possible(
     account: Account, record: Record, found: Evidence, attempt: Attempt, began: dt.datetime, *, answered: bool
-) -> Steps[None]:
-    """Keep evidence; a journal that fails now does not keep the application from its answer."""
+) -> Steps[Record | None]:
+    """Keep evidence, and return what is known then; a journal that fails keeps nobody from the answer.
+
+    Then what is known is what was known, if that was final.
+    """
     try:
-        yield from keep(account, record.facts.key, found, attempt, began, answered=answered)
+        return (yield from keep(account, record.facts.key, found, attempt, began, answered=answered))
     except JournalFailed as cause:
         log(Event.JOURNAL_FAILED, record.facts.key, error=str(cause), state=str(found.state))
+        return None if record.state in UNFINISHED else record
 
 
 def keep(

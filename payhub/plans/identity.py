@@ -1,42 +1,41 @@
-"""Say what makes an order this one, in bytes that are the same in every version of payhub.
+"""Say what makes an order this one, and what may be kept of it.
 
-A field that has its default is left out, at any depth, so that a field that a later payhub, or a
-later driver, adds with a default changes no order that is already known. Therefore a default must
-never change its meaning. What is written otherwise needs another `_FORM`.
+The same order is its kind, amount and currency, and where the money goes: for payments the method,
+for payouts the destination. All else may differ when an order is created again: addresses to be
+told at, the payer's IP and browser, texts, what only one provider has.
 """
 
-import functools
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 
 from payhub.journal import Facts
 from payhub.masking import truncate
-from payhub.masking.hidden import HiddenFields, HiddenItems
-from payhub.models import Order
+from payhub.masking.hidden import HiddenItems
+from payhub.models import Order, Summary
 from payhub.money import Money
-from payhub.plans.plan import Account
+from payhub.plans.plan import Place
 
 _FORM = b"payhub order 1 "
+"""What is written otherwise needs another form: fingerprints of orders that are known must not change."""
 
 
-def facts_of(account: Account, kind: str, order: Order) -> Facts:
+def facts_of(kind: str, order: Order, place: Place, provider: str) -> Facts:
     """Return what may be kept of an order: its numbers only inside the keyed fingerprint."""
     summary = order.summary()
     return Facts(
-        account=account.name,
-        provider=account.provider_name,
+        account=place.account,
+        provider=provider,
+        namespace=place.namespace,
         kind=kind,
         order_id=order.order_id,
         amount=order.amount,
         method=summary.method,
-        fingerprint=keyed(account.key, canonical(order)),
+        fingerprint=keyed(place.key, canonical(kind, order.amount, summary)),
         # The last four characters, if a mask would show them.
         tail=(truncate(summary.number)[-4:].lstrip("*") or None) if summary.number else None,
-        payer=payer_key(account.key, summary.payer) if summary.payer else None,
+        payer=payer_key(place.key, summary.payer) if summary.payer else None,
     )
 
 
@@ -50,43 +49,9 @@ def payer_key(key: bytes, payer_id: str) -> str:
     return keyed(key, b"payer " + payer_id.encode())
 
 
-def canonical(order: Order) -> bytes:
+def canonical(kind: str, amount: Money, summary: Summary) -> bytes:
     """Write what makes an order this one; equal amounts are equal with however many digits they were written."""
-    return _FORM + msgspec.json.encode(_plain(order), order="deterministic")
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Money():
-            digits = f"{value.amount:f}"
-            return HiddenItems([digits.rstrip("0").rstrip(".") if "." in digits else digits, value.currency])
-        case msgspec.Struct():
-            tag = value.__struct_config__.tag
-            present = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
-            fields = {name: _plain(each) for name, each, default in present if not _same(each, default())}
-            return HiddenFields(fields if tag is None else {"": tag, **fields})
-        case Mapping():
-            return HiddenFields({name: _plain(each) for name, each in value.items()})
-        case list() | tuple():
-            return HiddenItems(map(_plain, value))
-    return value
-
-
-def _same(value: object, default: object) -> bool:
-    """Tell whether a value is the default, also as a text of another kind; `False` is not the same as 0."""
-    if value is default or type(value) is type(default):
-        return value == default
-    return value == default and msgspec.json.encode(value) == msgspec.json.encode(default)
-
-
-@functools.cache
-def _defaults(shape: type[msgspec.Struct]) -> tuple[tuple[str, Callable[[], Any]], ...]:
-    """Return the names of a struct's fields, and what makes the default of each; nothing equals `NODEFAULT`."""
-
-    def constant(field: msgspec.structs.FieldInfo) -> Callable[[], Any]:
-        return lambda: field.default
-
-    return tuple(
-        (field.name, constant(field) if field.default_factory is msgspec.NODEFAULT else field.default_factory)
-        for field in msgspec.structs.fields(shape)
-    )
+    digits = f"{amount.amount:f}"
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    parts = HiddenItems([kind, digits, amount.currency, summary.method, summary.number, summary.bank])
+    return _FORM + msgspec.json.encode(parts)

@@ -65,6 +65,18 @@ class Timing(NamedTuple):
     keep_exchanges: bool = True
 
 
+class Place(NamedTuple):
+    """Where an account's orders stand in the journal.
+
+    Within a `namespace` an order_id names one order of its kind, whichever accounts it is created
+    with. `key` is the secret that fingerprints are made with.
+    """
+
+    account: str
+    namespace: str
+    key: bytes
+
+
 class Account(Protocol):
     """The account that a plan is for, as plans need it."""
 
@@ -78,10 +90,7 @@ class Account(Protocol):
         """Return the name of the provider."""
         ...
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what the provider can do."""
-        ...
+    capabilities: Capabilities
 
     @property
     def timing(self) -> Timing:
@@ -89,8 +98,8 @@ class Account(Protocol):
         ...
 
     @property
-    def key(self) -> bytes:
-        """Return the secret that fingerprints are made with."""
+    def place(self) -> Place:
+        """Return where the account's orders stand in the journal."""
         ...
 
     def named(self, result: N) -> N:

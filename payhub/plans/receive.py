@@ -20,7 +20,7 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
     Raises:
         JournalFailed: nothing is kept; let the provider send it again.
     """
-    kept = _notice(notification, keyed(account.key, notification.digest.encode()))
+    kept = _notice(notification, keyed(account.place.key, notification.digest.encode()))
     lease = account.timing.lease if ask else 0.0
     intake: Intake = yield Act(lambda journal: journal.keep_notification(kept, account.timing.window, lease))
     received = Received(

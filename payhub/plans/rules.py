@@ -1,15 +1,17 @@
 """Hold the rules of money that are pure: what may be ordered, what is believed, what is compared."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from payhub.driver import Offer, exact
-from payhub.errors import InvalidOrder, UnsupportedOperation
+from payhub.errors import ConfigurationError, InvalidOrder, UnsupportedOperation
 from payhub.journal import Why
 from payhub.journal.reasons import explain
-from payhub.models import Order, Ref, Result, Status, Summary
+from payhub.masking import mask_cards
+from payhub.models import LONGEST_ORDER_ID, Order, Ref, Result, Status, Summary, plain_order_id
 from payhub.money import InvalidMoney, Money, exponent
 from payhub.operations import OrderKind
 from payhub.plans.plan import Account, Undecided
@@ -17,22 +19,61 @@ from payhub.plans.plan import Account, Undecided
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
 
+_FINAL = frozenset(status for status in Status if status.final)
 
-def check_order(order: OrderT, exponents: Mapping[str, int]) -> OrderT:
-    """Return an order with exact types, if it can be one at any provider.
+
+def check_order(kind: OrderKind[OrderT, Any], order: OrderT) -> OrderT:
+    """Return an order with exact types, if it can be one of its kind with any account.
 
     Raises:
-        InvalidOrder: a field is missing, malformed, or asks for more digits than the currency has.
+        ConfigurationError: it is an order of another kind.
+        InvalidOrder: a field is missing or malformed.
     """
+    if not isinstance(order, kind.order):
+        raise ConfigurationError(f"a {kind.order.__name__} is needed, not {type(order).__name__}")
     plain = exact(msgspec.structs.replace(order, extra=None))
-    money = plain.amount
-    if money.amount <= 0:
+    _refuse_unclear_id(plain.order_id)
+    if plain.amount.amount <= 0:
         raise InvalidOrder("amount", "must be more than zero")
+    return msgspec.structs.replace(plain, extra=order.extra)
+
+
+def check_order_id(order_id: str) -> str:
+    """Return an order's id as it is kept, if it is one that nobody can take for another.
+
+    Raises:
+        InvalidOrder: it is none, has blanks at its ends or characters that are not seen, or holds a card number.
+    """
+    text: str = plain_order_id(order_id)
+    _refuse_unclear_id(text)
+    return text
+
+
+# Control, format, surrogate, private and unassigned characters, separators of lines and paragraphs.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def _refuse_unclear_id(text: object) -> None:
+    if not isinstance(text, str) or not 0 < len(text) <= LONGEST_ORDER_ID:
+        raise InvalidOrder("order_id", f"a text of 1 to {LONGEST_ORDER_ID} characters is needed")
+    if text != text.strip():
+        raise InvalidOrder("order_id", "has a blank at its beginning or end")
+    if any(unicodedata.category(character) in _UNSEEN for character in text):
+        raise InvalidOrder("order_id", "has a character that is not seen")
+    if mask_cards(text) != text:
+        raise InvalidOrder("order_id", "holds a card number; give the order an id of its own")
+
+
+def check_digits(amount: Money, exponents: Mapping[str, int]) -> None:
+    """Refuse an amount with more digits than its currency has, at this provider.
+
+    Raises:
+        InvalidOrder: there are more.
+    """
     try:
-        Money(money.amount, money.currency, exponents.get(money.currency, exponent(money.currency)))
+        Money(amount.amount, amount.currency, exponents.get(amount.currency, exponent(amount.currency)))
     except InvalidMoney as cause:
         raise InvalidOrder("amount", cause.reason) from None
-    return msgspec.structs.replace(plain, extra=order.extra)
 
 
 def unsupported(account: Account, operation: str) -> UnsupportedOperation:
@@ -45,9 +86,12 @@ def check_capabilities(account: Account, kind: OrderKind[OrderT, ResultT], order
 
     Raises:
         UnsupportedOperation: the provider creates no such orders.
-        InvalidOrder: no offer has its method, presentation and currency; what is offered is listed.
+        InvalidOrder: no offer has its method, presentation and currency, and what is offered is listed; or the
+            amount has more digits than its currency has at this provider.
     """
-    creating = account.capabilities.create.get(kind.word)
+    capabilities = account.capabilities
+    check_digits(order.amount, capabilities.exponents)
+    creating = capabilities.create.get(kind.word)
     if creating is None:
         raise unsupported(account, kind.create)
     if kind.method is not None:
@@ -72,6 +116,11 @@ def _listed(words: Iterable[str]) -> str:
     return ", ".join(sorted(set(words))) or "nothing"
 
 
+def unknown_result(kind: OrderKind[OrderT, ResultT], order: OrderT) -> ResultT:
+    """Return a result of which nothing is known but what was asked."""
+    return kind.result(order_id=order.order_id, requested=order.amount, status=Status.UNKNOWN)
+
+
 def believe(result: object, status: int, unknown: ResultT, *, definite: bool) -> ResultT:
     """Return the result of a create, if an answer with this HTTP status can prove it.
 
@@ -84,7 +133,9 @@ def believe(result: object, status: int, unknown: ResultT, *, definite: bool) ->
         result = msgspec.convert(msgspec.structs.asdict(result), type(result))
     except msgspec.ValidationError:
         raise Undecided(Why.MALFORMED_RESULT, type(result).__name__, http_status=status) from None
-    unproven = result.status.final and status // 100 != 2  # noqa: PLR2004
+    if result.status is Status.NOT_SENT:  # nothing that came back can say so
+        raise Undecided(Why.UNPROVEN, str(result.status), http_status=status)
+    unproven = result.status in _FINAL and status // 100 != 2  # noqa: PLR2004
     if unproven and not (definite and result.status in {Status.FAILED, Status.CANCELED}):
         raise Undecided(Why.UNPROVEN, str(result.status), http_status=status)
     return result
@@ -98,7 +149,9 @@ def compare(result: ResultT, ref: Ref) -> ResultT:
     expected = {"order_id": ref.order_id, "requested": ref.amount, "provider_id": ref.provider_id}
     known = {name: value for name, value in expected.items() if value is not None}
     wrong = [name for name, value in known.items() if getattr(result, name) not in (None, value)]
-    wrong += _other_currencies(result, ref.amount)
+    if ref.amount is not None:
+        sums = [(name, getattr(result, name)) for name in ("paid", "credited", "commission")]
+        wrong += [name for name, money in sums if money and money.currency != ref.amount.currency]
     result = msgspec.structs.replace(result, **known)
     if not wrong:
         return result
@@ -108,10 +161,3 @@ def compare(result: ResultT, ref: Ref) -> ResultT:
         mismatches=tuple(dict.fromkeys((*result.mismatches, *wrong))),
         reason=explain(Why.CONTRADICTS_ORDER, fields=wrong),
     )
-
-
-def _other_currencies(result: Result, amount: Money | None) -> list[str]:
-    if amount is None:
-        return []
-    values = [(name, getattr(result, name)) for name in ("paid", "credited", "commission")]
-    return [name for name, value in values if value and value.currency != amount.currency]

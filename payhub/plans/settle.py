@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any, TypeVar
 
-from payhub.errors import Declined, JournalFailed, PayhubError
+from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
 from payhub.journal.reasons import explain
@@ -62,8 +62,15 @@ def hand_over(record: Record, now: dt.datetime, timing: Timing) -> Steps[Record]
     return (yield from settle(record.facts.key, over, timing))
 
 
-def remembered(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:
-    """Return what is recorded of an order; a refusal is raised again."""
+def answer_creator(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:
+    """Return what is recorded of an order to a call that creates it; what proves that nothing moved is raised.
+
+    Raises:
+        NotSent: another call of this order sent nothing.
+        Declined: the provider refused it before.
+    """
+    if record.state is State.NOT_SENT and not record.in_doubt:
+        raise NotSent(record.reason or "another call of this order sent nothing")
     if record.state is State.DECLINED and not record.in_doubt:
         raise Declined(record.reason or "refused")
     return result_of(record, kind)

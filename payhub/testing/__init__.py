@@ -12,12 +12,13 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from payhub.accounts.config import memory_journal
 from payhub.driver import Call, Response
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
 from payhub.plans.plan import Act, Pause
 
-__all__ = ["Played", "answer", "play"]
+__all__ = ["Played", "answer", "forget_memory", "play"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -65,6 +66,14 @@ def next_call(flow: Generator[Call | Act | Pause, Any, Any], step: Call | Act | 
         else:
             step = flow.send(done)
     return step
+
+
+def forget_memory() -> None:
+    """Begin a new journal in memory, as a new process does: for tests that use the same order_ids.
+
+    Hubs without a `[journal] url` share one for as long as the process lives.
+    """
+    memory_journal.cache_clear()
 
 
 def _made(calls: list[Call]) -> str:

@@ -39,6 +39,7 @@ __all__ = ["CHECKS", "Check", "Subject"]
 ACCOUNT = "conformance"
 MOST_CALLS = 50
 OK = 200
+LONG = 60
 
 Answerer = Callable[[Call], Response]
 
@@ -422,6 +423,12 @@ def other_orders_are_not_believed(subject: Subject) -> None:
             _require_unknown(case, _carried_out(case, _except(subject, other)), "an answer about another order")
 
 
+def _echo(call: Call) -> Response:
+    """Answer as a debugging provider would: with the request in unknown places and in an error's text."""
+    body = call.body.decode("utf-8", "replace")
+    return answer({"request": body, "echo": {"body": [body]}, "text": "see request", "message": "see request"})
+
+
 def nothing_secret_is_shown(subject: Subject) -> None:
     """Require that no card, phone or account number, secret or long header shows in a record or a repr."""
     registry = subject.registry()
@@ -430,7 +437,11 @@ def nothing_secret_is_shown(subject: Subject) -> None:
     for case in (*_creates(subject), *_reads(subject)):
         for response in (subject.answer, _echo):
             ended = _carried_out(case, response)
-            hidden = (*subject.secrets, *_numbers(case.order), *_header_values(ended.calls))
+            # Long headers hold signatures and tokens.
+            headers = (value for call in ended.calls for value in call.headers.values() if len(value) > LONG)
+            phone = getattr(getattr(case.order, "payer", None), "phone", None)
+            numbers = (case.order.summary().number, phone) if case.order else ()
+            hidden = (*subject.secrets, *filter(None, numbers), *headers)
             for thing in (registry.settings, config, account.driver, case.order, ended.value, *ended.calls):
                 _require_hidden(hidden, f"{thing!r} {thing} {pprint.pformat(thing)}", type(thing).__name__)
             for call, reply in ended.exchanges:
@@ -444,23 +455,6 @@ def nothing_secret_is_shown(subject: Subject) -> None:
                     duration=0.0,
                 )
                 _require_hidden(hidden, str(msgspec.to_builtins(exchange)), "the record of an exchange")
-
-
-def _echo(call: Call) -> Response:
-    """Answer as a debugging provider would: with the request in unknown places and in an error's text."""
-    body = call.body.decode("utf-8", "replace")
-    return answer({"request": body, "echo": {"body": [body]}, "text": "see request", "message": "see request"})
-
-
-def _numbers(order: Order | None) -> tuple[str, ...]:
-    """Take the numbers of an order that nobody may see whole: what is paid to, and the payer's phone."""
-    phone = getattr(getattr(order, "payer", None), "phone", None)
-    return tuple(number for number in (order and order.summary().number, phone) if number)
-
-
-def _header_values(calls: tuple[Call, ...]) -> tuple[str, ...]:
-    """Take what only a secret header holds: long values, signatures and tokens among them."""
-    return tuple(value for call in calls for value in call.headers.values() if len(value) > 60)  # noqa: PLR2004
 
 
 def _require_hidden(hidden: tuple[str, ...], shown: str, where: str) -> None:

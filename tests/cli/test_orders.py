@@ -157,14 +157,14 @@ def test_a_question_that_is_not_sent(payhub: Command, sandbox: Sandbox) -> None:
 
 
 def test_a_status_of_which_the_journal_says_otherwise(payhub: Command, sandbox: Sandbox) -> None:
-    """The provider's answer is shown as it is, and that it is not what the journal holds."""
+    """Of an order that is contradicted nobody can tell: that is shown, with the provider's own word beside it."""
     sandbox.arm("body", path="/v1/payout", body={"payment_status": "fail"})
     payhub("payout", *ordered("po-1"), "--to-card", CARD)
     sandbox.settle("payout", "po-1")
     config = ("--config", sandbox.config)
     done = payhub("status", ACCOUNT, "payout", "--order-id", "po-1", "--json", *config)
     words = "the journal says otherwise: this payout is failed, and contradicted"
-    assert (done.code, done.json["status"]) == (0, "succeeded")
+    assert (done.code, done.json["status"], done.json["provider_status"]) == (4, "unknown", "paid")
     assert done.err.splitlines()[-1] == f"payhub: {words}; see: payhub trace po-1 --config {sandbox.config}"
     payhub("payout", *ordered("po-2"), "--to-card", CARD)
     assert payhub("status", ACCOUNT, "payout", "--order-id", "po-2").err == ""

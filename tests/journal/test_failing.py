@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from payhub import ConfigurationError, NotSent, Status
+from payhub import ConfigurationError, Status
 from payhub.errors import JournalFailed
 from payhub.journal import Key, OrderFilter, State
 from payhub.journal.sql import SqlJournal
@@ -59,9 +59,8 @@ def locked(path: str) -> Iterator[None]:
 
 def refused(shop: Shop, reason: str, order: Any = PAYOUT) -> None:
     """See that an order is not sent, and why."""
-    with pytest.raises(NotSent, match=rf"^the journal failed: .*{reason}.* \(not sent\)$") as caught:
+    with pytest.raises(JournalFailed, match=rf"^the journal failed: .*{reason}"):
         shop.hub.create_payout("shop", order)
-    assert isinstance(caught.value.__cause__, JournalFailed)
     assert [] == shop.sent
 
 
@@ -113,7 +112,7 @@ def test_rule_1_with_a_read_only_file_nothing_is_sent(open_shop: OpenShop) -> No
     (directory / "payhub.db").chmod(0o444)
     directory.chmod(0o555)
     before = len(shop.sent)
-    with nobody(), pytest.raises(NotSent, match=r"^the journal failed: .*(readonly|unable to open).* \(not sent\)$"):
+    with nobody(), pytest.raises(JournalFailed, match=r"^the journal failed: .*(readonly|unable to open)"):
         shop.hub.create_payout("shop", PAYOUT)
     directory.chmod(0o755)
     (directory / "payhub.db").chmod(0o644)

@@ -5,14 +5,17 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from payhub import Money, OrderConflict
 from payhub.errors import IllegalStep, JournalFailed
 from payhub.journal import Evidence, Journal, Key, Record, Source, State
-from payhub.journal.states import NOTHING_MOVED
+from payhub.journal.sql import SqlJournal
+from payhub.journal.states import LIVE, NOTHING_MOVED
 from payhub.masking import mask_text
 
-from .making import LATER, NOW, WAYS, brought, exchange, facts, found, key
+from .conftest import Place
+from .making import LATER, NOW, PREFIX, WAYS, brought, exchange, facts, found, key
 
 RUB = Money("1000.44", "RUB")
 
@@ -68,17 +71,64 @@ def test_another_order_under_the_same_name_is_a_conflict(journal: Journal, state
     record = brought(journal, state)
     with pytest.raises(OrderConflict) as caught:
         journal.open(facts(fingerprint="0" * 64), 60.0)
-    assert "account 'shop': this order_id already stands for a different payout" == str(caught.value)
+    assert "account 'shop': this order_id already stands for another payout: to.number differs" == str(caught.value)
     assert record == journal.find(key())
 
 
 @pytest.mark.parametrize(
-    "other", [{"account": "other"}, {"kind": "payment"}, {"order_id": "PO-1"}, {"order_id": "po-1 "}]
+    "other",
+    [{"account": "other", "namespace": "b"}, {"kind": "payment"}, {"order_id": "PO-1"}, {"order_id": "po-1 "}],
 )
 def test_another_name_is_another_order(journal: Journal, other: dict[str, Any]) -> None:
-    """The same order_id in another account or of the other kind is another order; so is another spelling."""
+    """The same order_id in another namespace or of another kind is another order; so is another spelling."""
     journal.open(facts(), 60.0)
     assert journal.open(facts(**other), 60.0).yours
+
+
+@pytest.mark.parametrize("state", sorted({*LIVE} - {State.NEEDS_ATTENTION}))
+def test_rule_2_a_live_leg_keeps_the_order_from_every_other_account(journal: Journal, state: State) -> None:
+    """Rule 2: while one account may have moved the money, no other is given the order; it is told which has it."""
+    record = brought(journal, state)
+    assert (record, False) == journal.open(facts(account="other"), 60.0)
+    assert [record.facts.account] == [leg.facts.account for leg in journal.legs("default", "payout", "po-1")]
+
+
+@pytest.mark.parametrize("state", sorted({State.NOT_SENT, State.DECLINED, State.FAILED, State.CANCELED}))
+def test_rule_2_a_leg_that_moved_nothing_leaves_the_order_free(journal: Journal, state: State) -> None:
+    """Rule 2: what was not sent, or is over without money, may be created with another account, which then has it."""
+    brought(journal, state)
+    assert journal.open(facts(account="other"), 60.0).yours
+    assert not journal.open(facts(), 60.0).yours
+    assert ["other", "shop"] == [leg.facts.account for leg in journal.legs("default", "payout", "po-1")]
+
+
+@pytest.mark.parametrize("state", sorted({State.FAILED, State.CANCELED, State.DECLINED}))
+def test_rule_2_a_leg_that_is_contradicted_is_live(journal: Journal, state: State) -> None:
+    """Rule 2: what is recorded as over without money, and is contradicted, may have moved it."""
+    brought(journal, state)
+    journal.settle(key(), found(State.SUCCEEDED, Source.STATUS), LATER)
+    opened = journal.open(facts(account="other"), 60.0)
+    assert ("shop", False, True) == (opened.record.facts.account, opened.yours, opened.record.contradicted)
+
+
+def test_rule_2_another_order_under_the_id_is_a_conflict_with_every_account(journal: Journal) -> None:
+    """Rule 2: an id that is live with one account stands for that order with all of them."""
+    journal.open(facts(), 60.0)
+    with pytest.raises(OrderConflict, match="account 'shop': "):
+        journal.open(facts(account="other", fingerprint="0" * 64), 60.0)
+
+
+def test_rule_2_the_database_itself_refuses_two_live_legs(kept: SqlJournal, place: Place) -> None:
+    """Rule 2: whatever program writes, one order has one live leg."""
+    brought(kept, State.PENDING)
+    row = "SELECT 'default', 'other', provider, kind, order_id, method, amount, currency, fingerprint"
+    with place.engine().begin() as connection:
+        columns = "namespace, account, provider, kind, order_id, method, amount, currency, fingerprint"
+        rest = "state, contradicted, attempts, checks, notified, created_at, updated_at"
+        values = f"{row}, 'new', contradicted, 0, 0, notified, created_at, updated_at FROM {PREFIX}orders"
+        connection.exec_driver_sql(f"INSERT INTO {PREFIX}orders ({columns}, {rest}) {values}")
+    with pytest.raises(sa.exc.IntegrityError), place.engine().begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {PREFIX}orders SET state = 'sending' WHERE account = 'other'")  # noqa: S608 - no stranger names these
 
 
 # Evidence
@@ -477,7 +527,7 @@ def test_a_story_is_whole_and_in_order(journal: Journal) -> None:
 
 def test_a_story_is_of_every_order_with_the_name(journal: Journal) -> None:
     """A payment and a payout with one order_id, in any account, are one story; others are not in it."""
-    others = [facts(), facts(kind="payment"), facts(account="other"), facts("po-2")]
+    others = [facts(), facts(kind="payment"), facts(account="other", namespace="b"), facts("po-2")]
     for each in others:
         journal.open(each, 60.0)
     records, entries = journal.story("po-1")

@@ -155,7 +155,7 @@ async def _among_waiting(monkeypatch: pytest.MonkeyPatch, tables: dict[str, Any]
 
         monkeypatch.setattr(hub.journal, "reserve_slot", noted)
         for number in range(60):
-            group.start_soon(create, f"po-{number}")
+            group.start_soon(create, f"po-slow-{number}")
         with anyio.fail_after(20):  # and not half an hour
             while len(waits) < 60 or not done:  # noqa: ASYNC110 - they reserve in threads
                 await anyio.sleep(0.01)

@@ -125,7 +125,7 @@ def test_what_contradicts(now: State, found: State, source: Source, expected: bo
 @pytest.mark.parametrize("state", State)
 def test_every_state_has_a_status(state: State) -> None:
     """Every state has a status for the application, and only a final state has a final one."""
-    final = {State.SUCCEEDED, State.FAILED, State.CANCELED, State.REVERSED, State.DECLINED, State.NOT_SENT}
+    final = {State.SUCCEEDED, State.FAILED, State.CANCELED, State.REVERSED, State.DECLINED}
     assert (state in final) is status_of(state).final
 
 

@@ -107,7 +107,7 @@ class Build(NamedTuple):
 
 def _sent_first(account: Account, kind: OrderKind[Any, Any], order: Order) -> Steps[Any]:
     """Look whether the order is known; send it; write it down."""
-    facts = facts_of(account, kind.word, order)
+    facts = facts_of(kind.word, order, account.place, account.provider_name)
     flow = account.flow(kind.create, order=order)
     call_ = next(flow)
     known: Record | None = yield Act(lambda journal: journal.find(facts.key))

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from payhub import AsyncHub, Hub, NotSent
+from payhub import AsyncHub, Hub, JournalFailed, NotSent
 from torture.claims import find_broken_claims, finish
 from torture.judge import Judge
 from torture.postgres import Postgres
@@ -76,7 +76,7 @@ def _submitting(hub: Hub, stream: Stream) -> Work:
     def work(seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311 - no secret
         while True:
-            with contextlib.suppress(NotSent):
+            with contextlib.suppress(NotSent, JournalFailed):
                 hub.create_payout(ACCOUNT, order(stream.take(chance)))
             if chance.randrange(5) == 0:
                 hub.sweep(5)
@@ -88,7 +88,7 @@ def _concurrently(hub: AsyncHub, stream: Stream) -> Work:
     async def submit(seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311 - no secret
         while True:
-            with contextlib.suppress(NotSent):
+            with contextlib.suppress(NotSent, JournalFailed):
                 await hub.create_payout(ACCOUNT, order(stream.take(chance)))
             if chance.randrange(5) == 0:
                 await hub.sweep(5)

@@ -1,7 +1,7 @@
 """Stop a process inside a transaction of the journal, and let another submit the same order.
 
 The stopped process keeps the locks that it holds. The other must not wait for it without end: it gets an
-answer, or `NotSent`, within a bounded time.
+answer, or `NotSent` or `JournalFailed`, within a bounded time.
 """
 
 import functools
@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from payhub import Hub, NotSent
+from payhub import Hub, JournalFailed, NotSent
 from torture.experiments.storage import Outcome, Place, judge_outcomes, open_hub, sum_up, try_create
 from torture.judge import Judge
 from torture.postgres import Postgres
@@ -75,5 +75,5 @@ def _submitted(hub: Hub, order_id: str) -> str:
     with hub:
         try:
             return str(hub.create_payout(ACCOUNT, order(order_id)).status)
-        except NotSent:
+        except (NotSent, JournalFailed):
             return "not sent"

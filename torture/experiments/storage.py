@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from payhub import Hub, NotSent, hookimpl
+from payhub import Hub, JournalFailed, hookimpl
 from payhub.journal import Key
 from payhub.journal.sql import SqlJournal
 from torture.claims import find_broken_claims, finish
@@ -143,7 +143,7 @@ def try_create(hub: Hub, order_id: str, place: Place, fault: Fault) -> Outcome:
 
 
 def _wrong(outcome: Outcome, received: int) -> Iterator[str]:
-    """Judge one create: before the request, `NotSent` or no harm; after it, a result in any case."""
+    """Judge one create: before the request, `JournalFailed` or no harm; after it, a result in any case."""
     what = f"{outcome.order_id}: at {outcome.place}"
     if not outcome.met:
         yield f"{what}: the fault was not met"
@@ -151,8 +151,8 @@ def _wrong(outcome: Outcome, received: int) -> Iterator[str]:
         yield f"{what}: returned {outcome.status}, and {received} were sent"
     if outcome.raised is not None and received:
         yield f"{what}: raised {outcome.raised}, although it was sent"
-    if outcome.raised is not None and not outcome.raised.startswith(NotSent.__name__):
-        yield f"{what}: raised {outcome.raised}, not NotSent"
+    if outcome.raised is not None and not outcome.raised.startswith(JournalFailed.__name__):
+        yield f"{what}: raised {outcome.raised}, not JournalFailed"
     if outcome.raised is not None and not outcome.place.before:
         yield f"{what}: no result, although the fault came after the answer"
     if outcome.place.before and outcome.critical:
@@ -178,6 +178,6 @@ def sum_up(title: str, outcomes: Sequence[Outcome], problems: Sequence[str], *, 
     refused = sum(outcome.raised is not None for outcome in outcomes)
     unwritten = sum(outcome.critical > 0 for outcome in outcomes)
     harmless = len(outcomes) - refused - unwritten
-    fault = f"{title}: NotSent {refused}, sent and not written down {unwritten}, no harm {harmless}"
+    fault = f"{title}: JournalFailed {refused}, sent and not written down {unwritten}, no harm {harmless}"
     bitten = () if refused or unwritten or not bites else ("this fault never bit",)
     return Finding(fault=fault, trials=len(outcomes), failures=(*problems, *bitten))

@@ -26,6 +26,7 @@ from payhub.driver import Flow, Schedule
 from payhub.journal import Evidence, Key, NotificationContent, Reservation, Source, State
 from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
+from payhub.plans.rules import unknown_result
 from payhub.transport.runner import Runner
 from torture.judge import FIRST_ID, Fault, Judge
 from torture.processes import start, wait_until
@@ -233,7 +234,7 @@ def _being_sent(hubs: Hubs, order_id: str, judge: Judge) -> None:
 def _abandoned(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     """Leave the order as a process leaves it that died before it sent."""
     known = hubs.plain.registry.account(ACCOUNT)
-    hubs.plain.journal.open(facts_of(known, "payout", order(order_id)), _INSTANT)
+    hubs.plain.journal.open(facts_of("payout", order(order_id), known.place, known.provider_name), _INSTANT)
 
 
 def _full(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
@@ -283,7 +284,7 @@ def _created_and_refused(hubs: Hubs, order_id: str, judge: Judge) -> None:
 
 def _sending_nothing(_flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
     yield from ()
-    return PAYOUT.unknown(order)
+    return unknown_result(PAYOUT, order)
 
 
 def _refusing_before_it_sends(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
@@ -317,7 +318,7 @@ def _created_and_unable(hubs: Hubs, order_id: str, _judge: Judge) -> None:
 def _failing(flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
     """Call the payout failed, whatever the answer is."""
     yield next(flow)
-    return msgspec.structs.replace(PAYOUT.unknown(order), status=Status.FAILED)
+    return msgspec.structs.replace(unknown_result(PAYOUT, order), status=Status.FAILED)
 
 
 def _being_sent_and_unreadable(hubs: Hubs, order_id: str, judge: Judge) -> None:

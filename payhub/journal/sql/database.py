@@ -46,6 +46,7 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         self.errors = (SQLAlchemyError, self._driver_error)
+        self.integrity_error: type[Exception] = self.engine.dialect.loaded_dbapi.IntegrityError
         # SQLite has one writer. A thread that waits for it in SQLite sleeps and tries again; one that waits for this
         # lock is woken up.
         self._lock = threading.Lock()
@@ -56,8 +57,10 @@ class Database:
             forks.register(self)
 
     @contextlib.contextmanager
-    def cursor(self) -> Iterator[Any]:
-        """Open a transaction that may write, and give a cursor of the database's own driver: the hot path.
+    def cursor(self, *, reads_only: bool = False) -> Iterator[Any]:
+        """Open a transaction, and give a cursor of the database's own driver: the hot path.
+
+        One that only reads waits for no writer.
 
         Raises:
             JournalFailed: nothing was changed.
@@ -66,7 +69,7 @@ class Database:
             connection = self.engine.raw_connection()
             cursor = connection.cursor()
             try:
-                if self.is_sqlite:
+                if self.is_sqlite and not reads_only:
                     cursor.execute(BEGIN)
                 yield cursor
                 connection.commit()

@@ -3,8 +3,10 @@
 In SQLite a transaction that may write has the write lock from its beginning; in PostgreSQL it locks the order's row.
 """
 
+import contextlib
 import datetime as dt
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ from payhub.journal.records import (
     Record,
     StoredNotification,
     Verdict,
-    conflict,
 )
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.database import Database
@@ -36,6 +37,7 @@ from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 
 _MICROSECONDS = 1_000_000
+_LOOK_AGAIN = (0.0, 0.1, 0.3, 1.0, 2.0)  # seconds between looks after a commit whose acknowledgement was lost
 
 
 class SqlJournal:
@@ -85,21 +87,44 @@ class SqlJournal:
             ConfigurationError: the key is another one, and the order was not sent; one that was is of unknown outcome.
         """
         if (place := self._wrong_key()) is not None:
-            record = self.find(facts.key)
-            if record is None or rules.may_send(record):
+            leg = rules.live_leg(self.legs(facts.namespace, facts.kind, facts.order_id)) or self.find(facts.key)
+            if leg is None or rules.may_send(leg):
                 raise ConfigurationError(explain(Why.OTHER_KEY, place))
-            unknown = msgspec.structs.replace(
-                record, state=State.UNKNOWN, why=Why.OTHER_KEY, reason=place, http_status=None, mismatches=()
-            )
-            return Reservation(unknown, yours=False)
+            return Reservation(_uncompared(leg, place), yours=False)
+        taken: list[Record] = []
+        try:
+            return self._open(facts, lease, taken)
+        except JournalFailed as cause:
+            if isinstance(cause.__cause__, self.database.integrity_error):
+                # Another account's leg of the order became live at the same time: now it can be seen.
+                return self._open(facts, lease, taken)
+            if taken and self._was_committed(taken[-1]):
+                return Reservation(taken[-1], yours=True)
+            raise
+
+    def _was_committed(self, taken: Record) -> bool:
+        """Look whether a transaction took effect whose acknowledgement did not come; without an answer it did not."""
+        for pause in _LOOK_AGAIN:
+            time.sleep(pause)
+            with contextlib.suppress(JournalFailed):
+                found = self.find(taken.facts.key)
+                # No two senders take one order at one microsecond: they wait for each other.
+                return found is not None and found.sent_at == taken.sent_at and found.state is State.SENDING
+        return False
+
+    def _open(self, facts: Facts, lease: float, taken: list[Record]) -> Reservation:
+        """Reserve an order; what is taken for sending is in `taken`, also if the commit fails."""
         with self.database.cursor() as cursor:
+            leg = rules.live_leg(self._legs(cursor, facts.namespace, facts.kind, facts.order_id))
+            if leg is not None and leg.facts.account != facts.account:
+                rules.require_same(leg.facts, facts)
+                return Reservation(leg, yours=False)
             now = _now()
             record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
             new = rows.new_order(record)
             made = self._statements.reserve(tuple(new)).run(cursor, new).fetchone()
             row, record = (made[0], record) if made else self._lock(cursor, facts.key)
-            if record.facts.fingerprint != facts.fingerprint:
-                raise conflict(facts.key)
+            rules.require_same(record.facts, facts)
             if made and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
                 record = self._update(cursor, row, record, rules.known_from_notification(record, _now()))
             if not rules.may_send(record):
@@ -108,7 +133,20 @@ class SqlJournal:
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
+            taken.append(record)
             return Reservation(record, yours=True)
+
+    def legs(self, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
+        """Return what is known of an order with every account, the live leg first."""
+        place = self._wrong_key()
+        with self.database.cursor(reads_only=True) as cursor:
+            legs = self._legs(cursor, namespace, kind, order_id)
+        return legs if place is None else tuple(_uncompared(leg, place) for leg in legs)
+
+    def _legs(self, cursor: Any, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
+        order = {"namespace": namespace, "kind": kind, "order_id": order_id}
+        legs = [rows.record(OrderRow(*row)) for row in self._statements.legs.run(cursor, order).fetchall()]
+        return tuple(sorted(legs, key=lambda leg: not rules.is_live(leg)))
 
     def settle(
         self,
@@ -279,6 +317,16 @@ class SqlJournal:
     def close(self) -> None:
         """Close the connections; those that a fork has copied from another process are not closed here."""
         self.database.close()
+
+
+def _uncompared(leg: Record, place: str) -> Record:
+    """Return what may be said of a leg whose fingerprint was made with another key, which is looked for in a place."""
+    leg = msgspec.structs.replace(leg, facts=msgspec.structs.replace(leg.facts, fingerprint=rules.UNCOMPARED))
+    if rules.may_send(leg):
+        return leg
+    return msgspec.structs.replace(
+        leg, state=State.UNKNOWN, why=Why.OTHER_KEY, reason=place, http_status=None, mismatches=()
+    )
 
 
 def _now() -> dt.datetime:

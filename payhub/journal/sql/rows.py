@@ -98,6 +98,7 @@ def record(row: Any) -> Record:
     facts = Facts(
         account=row.account,
         provider=row.provider,
+        namespace=row.namespace,
         kind=row.kind,
         order_id=row.order_id,
         amount=Money.as_written(row.amount, row.currency),

@@ -70,11 +70,11 @@ def _reserve_slot(slots: sa.Table, dialect: sa.Dialect) -> Any:
 class Statements:
     """The statements of one journal in one database.
 
-    Orders: `reserve` a new one, `find` it, `lock` it until the transaction ends, `update` it; `due` finds and locks
-    those to be asked about, `take` makes one due later. What happens to an order: `attempt`, `exchange`, `act`,
-    `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one, `note_again` counts
-    it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a key, `begun` returns
-    the key; `reserve_slot` reserves an instant for a call.
+    Orders: `reserve` a new one, `find` it, or all `legs` of it, `lock` it until the transaction ends, `update` it;
+    `due` finds and locks those to be asked about, `take` makes one due later. What happens to an order: `attempt`,
+    `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one,
+    `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a
+    key, `begun` returns the key; `reserve_slot` reserves an instant for a call.
     """
 
     _compiled: ClassVar[dict[tuple[Tables, str], "Statements"]] = {}
@@ -108,6 +108,8 @@ class Statements:
         )
         find = sa.select(t.orders).where(*[order[name] == param(name) for name in key])
         self.find = made(find)
+        whole = [order[name] == param(name) for name in ("order_id", "kind", "namespace")]
+        self.legs = made(sa.select(t.orders).where(*whole).order_by(order.id))
         self.lock = made(find.with_for_update())
         due = sa.select(t.orders).where(order.due_at <= param("due")).order_by(order.due_at).limit(param("limit"))
         self.due = made(due.with_for_update(skip_locked=True))

@@ -1,6 +1,7 @@
 """The tables of a journal, under the prefix that the application chose."""
 
 import functools
+from collections.abc import Iterable
 
 from sqlalchemy import (
     BigInteger,
@@ -18,15 +19,19 @@ from sqlalchemy import (
     text,
 )
 
-from payhub.journal.states import UNSETTLED
+from payhub.journal.states import LIVE, UNSETTLED, State
 
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in INTEGER columns only
+
+
+def _listed(states: Iterable[State]) -> str:
+    return ", ".join(repr(state.value) for state in sorted(states))
 
 
 PARTS = {
     "due_at": "due_at IS NOT NULL",
     "provider_id": "provider_id IS NOT NULL",
-    "updated_at": f"(state IN ({', '.join(repr(state.value) for state in sorted(UNSETTLED))}) OR contradicted)",
+    "updated_at": f"(state IN ({_listed(UNSETTLED)}) OR contradicted)",
 }
 """The indexed columns of an order, and the part of the orders that is ever looked for by them."""
 
@@ -90,6 +95,10 @@ class Tables:
             Column("updated_at", _Time, nullable=False),
             UniqueConstraint("order_id", "account", "kind"),
         )
+        # Rule 2, in the database itself: an order has one live leg, whichever accounts it was created with.
+        live = text(f"state IN ({_listed(LIVE)})")
+        legs = (self.orders.c.order_id, self.orders.c.kind, self.orders.c.namespace)
+        Index(f"uq_{prefix}orders_live", *legs, unique=True, sqlite_where=live, postgresql_where=live)
         for name, part in PARTS.items():  # few orders are in each part, and the others cost the index nothing
             index = f"ix_{prefix}orders_{name}"
             Index(index, self.orders.c[name], sqlite_where=text(part), postgresql_where=text(part))

@@ -24,6 +24,7 @@ _PARTS = {
     "provider_id": "provider_id IS NOT NULL",
     "updated_at": "(state IN ('needs_attention', 'unknown') OR contradicted)",
 }
+_LIVE = "state IN ('needs_attention', 'pending', 'reversed', 'sending', 'succeeded', 'unknown')"
 _ENDS = ("succeeded", "failed", "canceled", "reversed")
 _STEPS = {
     "new": ("sending",),
@@ -81,6 +82,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=f"pk_{orders}"),
         sa.UniqueConstraint("order_id", "account", "kind", name=f"uq_{orders}_order_id"),
     )
+    live = sa.text(_LIVE)
+    order = ["order_id", "kind", "namespace"]
+    op.create_index(f"uq_{orders}_live", orders, order, unique=True, sqlite_where=live, postgresql_where=live)
     for name, part in _PARTS.items():
         where = sa.text(part)
         op.create_index(f"ix_{orders}_{name}", orders, [name], sqlite_where=where, postgresql_where=where)

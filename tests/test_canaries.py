@@ -1,4 +1,4 @@
-"""Rule 11, over everything at once: what must not be shown is in nothing that leaves payhub.
+"""Rule 12, over everything at once: what must not be shown is in nothing that leaves payhub.
 
 `tests/canaries.py` says what is planted and finds it, `tests/aviary.py` lets it fly through the whole of
 payhub, `tests/loud.py` hears every library. What was found so is compared with what may be there: nothing,
@@ -172,8 +172,8 @@ _KEPT = {"file": {"token of the payment page"}}
 
 
 @pytest.mark.parametrize("kind", ["log", "error", "repr", "ticket", "file", "command", "frame"])
-def test_rule_11_nothing_that_was_planted_comes_out(flown: Flown, kind: str) -> None:
-    """Rule 11: no log line, error, repr, ticket, file, command and none of payhub's own frames shows a canary."""
+def test_rule_12_nothing_that_was_planted_comes_out(flown: Flown, kind: str) -> None:
+    """Rule 12: no log line, error, repr, ticket, file, command and none of payhub's own frames shows a canary."""
     canaries = [canary for canary in flown.canaries if canary.name not in _KEPT.get(kind, set())]
     assert set() == leaks_among(flown.texts[kind], canaries)
 

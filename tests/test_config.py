@@ -147,7 +147,7 @@ def test_a_path_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytes
     ],
 )
 def test_errors_name_the_key_and_quote_no_value(table: dict[str, Any], message: str) -> None:
-    """Rule 11: an error names the key, and the nearest known name, and never quotes a configured value."""
+    """Rule 12: an error names the key, and the nearest known name, and never quotes a configured value."""
     with pytest.raises(ConfigurationError) as caught:
         account(table)
     assert (message, False) == (str(caught.value), SECRET in str(caught.value))
@@ -278,14 +278,14 @@ def test_directory_is_no_file(tmp_path: Path) -> None:
         read_file(tmp_path)
 
 
-def test_rule_11_settings_show_no_secret() -> None:
-    """Rule 11: the settings of a hub show no configured value in their repr."""
+def test_rule_12_settings_show_no_secret() -> None:
+    """Rule 12: the settings of a hub show no configured value in their repr."""
     settings = read_mapping({"accounts": {"a": {"provider": "p", "password": SECRET}}})
     assert (Settings, False) == (type(settings), SECRET in repr(settings))
 
 
-def test_rule_11_a_configuration_error_has_no_quoting_cause() -> None:
-    """Rule 11: the traceback of a configuration error shows no error that quotes a value."""
+def test_rule_12_a_configuration_error_has_no_quoting_cause() -> None:
+    """Rule 12: the traceback of a configuration error shows no error that quotes a value."""
     with pytest.raises(ConfigurationError) as caught:
         account({"shop": "1", "retries": SECRET})
     assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)

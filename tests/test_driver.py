@@ -53,8 +53,8 @@ def test_a_call_has_no_header_of_two_lines(name: str, value: str) -> None:
     ],
     ids=["call", "response"],
 )
-def test_rule_11_no_repr_shows_what_is_sent(thing: object) -> None:
-    """Rule 11: neither headers nor bodies show in the repr of a call or a response."""
+def test_rule_12_no_repr_shows_what_is_sent(thing: object) -> None:
+    """Rule 12: neither headers nor bodies show in the repr of a call or a response."""
     assert SECRET not in repr(thing)
 
 
@@ -105,8 +105,8 @@ def test_the_schedule_of_a_driver_that_says_none() -> None:
     assert (5.0, 1.7, 3600.0, 604800.0) == (schedule.first, schedule.growth, schedule.longest, schedule.until)
 
 
-def test_rule_11_fields_of_a_configuration_are_hidden_unless_declared() -> None:
-    """Rule 11: a driver's configuration shows only the fields that it declares clear."""
+def test_rule_12_fields_of_a_configuration_are_hidden_unless_declared() -> None:
+    """Rule 12: a driver's configuration shows only the fields that it declares clear."""
 
     class Config(AccountConfig, frozen=True, kw_only=True):
         password: str

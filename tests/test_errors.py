@@ -82,8 +82,8 @@ def test_errors_say_what_is_wrong(error: PayhubError, text: str) -> None:
     assert text == str(error)
 
 
-def test_rule_11_a_refusal_that_quotes_a_card_number_does_not_pass_it_on() -> None:
-    """Rule 11: a provider may quote a card number in its refusal; the error does not."""
+def test_rule_12_a_refusal_that_quotes_a_card_number_does_not_pass_it_on() -> None:
+    """Rule 12: a provider may quote a card number in its refusal; the error does not."""
     card = "4111111111111111"
     error = Declined(f"card {card} is bad", errors={f"card {card}": (f"{card} expired",)})
     shown = f"{error} {error!r} {vars(error)} {error.args}"

@@ -131,8 +131,8 @@ def test_whatever_comes_is_recorded(body: bytes, date: str, url: str, order_id: 
         events.publish(recorded(Reply(phase=Phase.ANSWERED, response=response), call), ())
 
 
-def test_rule_11_nothing_secret_is_recorded() -> None:
-    """Rule 11: card numbers, query, headers and undeclared fields are in no part of a record."""
+def test_rule_12_nothing_secret_is_recorded() -> None:
+    """Rule 12: card numbers, query, headers and undeclared fields are in no part of a record."""
     call = msgspec.structs.replace(
         CALL, order_id=CARD, provider_id=CARD, url=f"https://u:sesame@pay.example/{CARD}?sesame"
     )

@@ -82,8 +82,8 @@ def test_history(open_hub: Open, serve: Serve) -> None:
     )  # fmt: skip
 
 
-def test_rule_2_a_refusal_means_that_no_money_moved(open_hub: Open, serve: Serve) -> None:
-    """Rule 2: a definite refusal raises with the provider's code and words."""
+def test_rule_3_a_refusal_means_that_no_money_moved(open_hub: Open, serve: Serve) -> None:
+    """Rule 3: a definite refusal raises with the provider's code and words."""
     server = serve(answer({"code": "17", "text": "no funds"}, 422))
     with pytest.raises(Declined, match=r"^no funds$") as caught:
         open_hub(server.url).create_payout("shop", PAYOUT)
@@ -101,8 +101,8 @@ def test_not_found_proves_nothing(open_hub: Open, serve: Serve) -> None:
     [{"order_id": "po-2"}, {"amount": "1.00"}, {"currency": "EUR"}, {"paid": "1000.440001"}, {"amount": "much"}],
     ids=str,
 )
-def test_rule_9_an_answer_that_contradicts_is_unknown(open_hub: Open, serve: Serve, fields: dict[str, str]) -> None:
-    """Rule 9: an answer that contradicts the order is UNKNOWN, though it says that all is done."""
+def test_rule_10_an_answer_that_contradicts_is_unknown(open_hub: Open, serve: Serve, fields: dict[str, str]) -> None:
+    """Rule 10: an answer that contradicts the order is UNKNOWN, though it says that all is done."""
     server = serve(answer(known(PAYOUT, status="done", **fields)))
     payout = open_hub(server.url).create_payout("shop", PAYOUT)
     assert (Status.UNKNOWN, PAYOUT.amount, "po-1") == (payout.status, payout.requested, payout.order_id)

@@ -105,7 +105,7 @@ def test_other_numbers_are_not(number: str) -> None:
     ],
 )
 def test_sweep(text: str, expected: str) -> None:
-    """Rule 11: card numbers in free text are truncated where they stand, and nothing else changes."""
+    """Rule 12: card numbers in free text are truncated where they stand, and nothing else changes."""
     assert expected == mask_cards(text)
 
 
@@ -123,10 +123,10 @@ def hidden_everywhere(shown: str, card: str) -> bool:
     st.text(st.sampled_from("0123456789 -.")),
 )
 @example(before="", card="4111111111111111", separator=" ", width=4, after=" 12")
-def test_rule_11_no_card_number_survives_a_sweep(
+def test_rule_12_no_card_number_survives_a_sweep(
     before: str, card: str, separator: str, width: int, after: str
 ) -> None:
-    """Rule 11: however a card number is grouped, and whatever follows it, its middle digits are hidden."""
+    """Rule 12: however a card number is grouped, and whatever follows it, its middle digits are hidden."""
     written = separator.join(card[place : place + width] for place in range(0, len(card), width))
     if after[:1].isdigit():
         after = f" / {after}"
@@ -219,8 +219,8 @@ def test_every_mask_is_tried_here() -> None:
 
 
 @given(st.sampled_from(Mask), cards, st.text(max_size=5))
-def test_rule_11_no_mask_shows_a_card_number(mask: Mask, card: str, around: str) -> None:
-    """Rule 11: a card number in a field of whatever else is not shown whole."""
+def test_rule_12_no_mask_shows_a_card_number(mask: Mask, card: str, around: str) -> None:
+    """Rule 12: a card number in a field of whatever else is not shown whole."""
     for value in (
         card,
         f"{around}@{card}",
@@ -311,8 +311,8 @@ json_values = st.recursive(
 
 
 @given(json_values, st.sampled_from([None, Outer, Inner]))
-def test_rule_11_no_card_number_in_masked_json(value: object, shape: type[msgspec.Struct] | None) -> None:
-    """Rule 11: whatever JSON comes, and wherever a card number stands in it, none is shown whole."""
+def test_rule_12_no_card_number_in_masked_json(value: object, shape: type[msgspec.Struct] | None) -> None:
+    """Rule 12: whatever JSON comes, and wherever a card number stands in it, none is shown whole."""
     shown = json.dumps(mask_json(value, shape))
     assert [] == [card for card in CARDS if card in shown]
 
@@ -346,7 +346,7 @@ SHOWN = (
     ids=["repr", "str", "pprint", "rich", "format"],
 )
 def test_repr_obeys_the_masks(printed: Any) -> None:
-    """Rule 11: however a struct is printed, its fields are shown by their masks."""
+    """Rule 12: however a struct is printed, its fields are shown by their masks."""
     assert SHOWN == printed(PERSON)
 
 

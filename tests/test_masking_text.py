@@ -195,8 +195,8 @@ def test_what_must_not_be_shown_is_hidden(text: str, expected: str) -> None:
 
 @given(st.text(st.sampled_from(" .-+abc:\n\u00a0")), cards, st.sampled_from(["", " ", "-", "\u00a0", "+"]), st.text())
 @example(before="a", card="4111111111111111", separator="-", after="")
-def test_rule_11_no_card_number_survives_blotting(before: str, card: str, separator: str, after: str) -> None:
-    """Rule 11: whatever stands around a card number in a text of no known shape, it is not shown whole."""
+def test_rule_12_no_card_number_survives_blotting(before: str, card: str, separator: str, after: str) -> None:
+    """Rule 12: whatever stands around a card number in a text of no known shape, it is not shown whole."""
     written = separator.join(re.findall("....?", card))
     shown = re.sub(r"[ +-]", "", mask_text(f"{before} {written}\n{after}"))
     assert card not in shown

@@ -98,8 +98,8 @@ def test_every_model_is_tried_here() -> None:
 @pytest.mark.parametrize(
     "printed", [repr, str, pprint.pformat, rich.pretty.pretty_repr], ids=["repr", "str", "pprint", "rich"]
 )
-def test_rule_11_no_repr_shows_a_secret(model: MaskedStruct, printed: Any) -> None:
-    """Rule 11: no card, phone or account number, secret or query shows in a printed model."""
+def test_rule_12_no_repr_shows_a_secret(model: MaskedStruct, printed: Any) -> None:
+    """Rule 12: no card, phone or account number, secret or query shows in a printed model."""
     shown = printed(model)
     assert [] == [each for each in (CARD, PHONE, SECRET, "40817810500000000001", "41001234567890") if each in shown]
 

@@ -47,8 +47,8 @@ def test_amount_has_the_digits_of_its_currency(given: Any, expected: str) -> Non
 
 
 @pytest.mark.parametrize("inexact", [1.5, 1000.0, float("nan"), True, None, b"1", [], object()])
-def test_rule_12_no_floats(inexact: Any) -> None:
-    """Rule 12: a float, or any type that is not exact, is refused and the field is named."""
+def test_rule_13_no_floats(inexact: Any) -> None:
+    """Rule 13: a float, or any type that is not exact, is refused and the field is named."""
     with pytest.raises(TypeError, match=r"^amount: "):
         Money(inexact, "RUB")
 
@@ -69,8 +69,8 @@ def test_what_is_no_plain_number_is_refused(malformed: Any) -> None:
     ("amount", "currency", "allowed", "given"),
     [("1000.444", "RUB", 2, 3), ("0.5", "JPY", 0, 1), ("1.2345", "KWD", 3, 4)],
 )
-def test_rule_12_excess_digits_are_refused(amount: str, currency: str, allowed: int, given: int) -> None:
-    """Rule 12: more digits than the currency has are refused, not rounded."""
+def test_rule_13_excess_digits_are_refused(amount: str, currency: str, allowed: int, given: int) -> None:
+    """Rule 13: more digits than the currency has are refused, not rounded."""
     with pytest.raises(
         ValueError, match=f"^amount: {currency} has {allowed} digits after the point, {given} were given$"
     ):
@@ -79,8 +79,8 @@ def test_rule_12_excess_digits_are_refused(amount: str, currency: str, allowed: 
 
 @pytest.mark.parametrize("tail", ["1", "0" * 30 + "1", "0" * 80 + "1"])
 @pytest.mark.parametrize("allowed", [None, 8, 18, 30])
-def test_rule_12_no_tail_is_too_fine_to_be_seen(tail: str, allowed: int | None) -> None:
-    """Rule 12: however far behind the point a digit stands, it is refused and not rounded away."""
+def test_rule_13_no_tail_is_too_fine_to_be_seen(tail: str, allowed: int | None) -> None:
+    """Rule 13: however far behind the point a digit stands, it is refused and not rounded away."""
     with pytest.raises(ValueError, match=r"^amount: RUB has \d+ digits after the point, \d+ were given$"):
         Money(Decimal(f"10.{'0' * 18}{tail}"), "RUB", allowed)
 
@@ -123,8 +123,8 @@ def test_what_payhub_has_written_is_read_from_a_decimal() -> None:
 
 
 @pytest.mark.parametrize("damaged", [1.5, "1e3", "", "NaN", None])
-def test_rule_12_what_is_no_exact_number_is_not_read(damaged: Any) -> None:
-    """Rule 12: what no amount is written as is refused, where it comes from notwithstanding."""
+def test_rule_13_what_is_no_exact_number_is_not_read(damaged: Any) -> None:
+    """Rule 13: what no amount is written as is refused, where it comes from notwithstanding."""
     with pytest.raises((TypeError, ValueError), match=r"^amount: "):
         Money.as_written(damaged, "RUB")
 
@@ -166,8 +166,8 @@ def test_nothing_is_lost_on_the_way_to_text(money: Money) -> None:
 
 
 @given(st.floats(), currencies)
-def test_rule_12_no_float_whatever_its_value(inexact: float, currency: str) -> None:
-    """Rule 12: no float is money, not even one that is whole."""
+def test_rule_13_no_float_whatever_its_value(inexact: float, currency: str) -> None:
+    """Rule 13: no float is money, not even one that is whole."""
     with pytest.raises(TypeError, match=r"^amount: a float is not exact"):
         Money(inexact, currency)  # type: ignore[arg-type]
 

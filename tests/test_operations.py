@@ -323,7 +323,7 @@ def test_a_presentation_that_is_not_offered_is_refused(open_hub: Callable[..., A
 def test_an_order_that_was_sent_is_not_refused_afterwards(
     open_hub: Callable[..., Any], serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rule 3: what is recorded of a sent order is returned, also when its provider offers no such thing any more."""
+    """Rule 5: what is recorded of a sent order is returned, also when its provider offers no such thing any more."""
     server = serve(served(known(PAYOUT_ORDER)))
     hub = open_hub(server.url)
     hub.create_payout("shop", PAYOUT_ORDER)

@@ -73,21 +73,21 @@ def test_an_answer_is_believed() -> None:
     assert KNOWN == created(flow(call()), answered())
 
 
-def test_rule_2_not_sent_is_an_error() -> None:
-    """Rule 2: what provably did not leave raises, so that another provider may be used."""
+def test_rule_3_not_sent_is_an_error() -> None:
+    """Rule 3: what provably did not leave raises, so that another provider may be used."""
     with pytest.raises(NotSent, match=r"^no connection \(not sent\)$"):
         created(flow(call()), NOT_SENT)
 
 
-def test_rule_2_maybe_sent_is_a_result() -> None:
-    """Rule 2: what may have left is returned as UNKNOWN, with the order's own fields and the reason."""
+def test_rule_3_maybe_sent_is_a_result() -> None:
+    """Rule 3: what may have left is returned as UNKNOWN, with the order's own fields and the reason."""
     expected = Payout(account="shop", provider="fake", order_id="po-1", requested=PAYOUT.amount, status=Status.UNKNOWN,
                       reason="the connection was cut (maybe sent)")  # fmt: skip
     assert expected == created(flow(call()), MAYBE_SENT)
 
 
-def test_rule_2_a_runner_that_fails_leaves_it_open() -> None:
-    """Rule 2: if the runner itself fails during a call, nobody knows how far it got: UNKNOWN."""
+def test_rule_3_a_runner_that_fails_leaves_it_open() -> None:
+    """Rule 3: if the runner itself fails during a call, nobody knows how far it got: UNKNOWN."""
     steps, journal = plan(flow(call())), MemoryJournal()
     next_call(steps, next(steps), journal)
     with pytest.raises(StopIteration) as ended:
@@ -99,8 +99,8 @@ def test_rule_2_a_runner_that_fails_leaves_it_open() -> None:
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("x"), InvalidOrder("to", "x"), Declined("x"), ValueError("x")])
-def test_rule_2_before_anything_was_sent_every_error_passes(error: Exception) -> None:
-    """Rule 2: what a driver raises before it sent anything reaches the caller as it is."""
+def test_rule_3_before_anything_was_sent_every_error_passes(error: Exception) -> None:
+    """Rule 3: what a driver raises before it sent anything reaches the caller as it is."""
     with pytest.raises(type(error)) as caught:
         created(flow(end=error))
     assert error is caught.value
@@ -118,8 +118,8 @@ def test_rule_2_before_anything_was_sent_every_error_passes(error: Exception) ->
         (RecursionError("deep"), "HTTP 200: RecursionError in the driver"),
     ],
 )
-def test_rule_2_after_sending_no_error_passes(error: Exception, reason: str) -> None:
-    """Rule 2: whatever a driver raises after money may have moved becomes UNKNOWN, and quotes no stray value."""
+def test_rule_3_after_sending_no_error_passes(error: Exception, reason: str) -> None:
+    """Rule 3: whatever a driver raises after money may have moved becomes UNKNOWN, and quotes no stray value."""
     result = created(flow(call(), end=error), answered(200))
     assert (Status.UNKNOWN, reason) == (result.status, result.reason)
 
@@ -132,14 +132,14 @@ def test_a_declared_refusal_passes(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 301, 401, 403, 404, 409, 429, 500, 502, 503, 504])
-def test_rule_6_a_refusal_that_is_not_declared_is_unknown(status: int) -> None:
-    """Rule 6: `Declined` under any other status is UNKNOWN: do not cancel on your side."""
+def test_rule_7_a_refusal_that_is_not_declared_is_unknown(status: int) -> None:
+    """Rule 7: `Declined` under any other status is UNKNOWN: do not cancel on your side."""
     assert Status.UNKNOWN is created(flow(call(), end=Declined("no funds")), answered(status)).status
 
 
 @pytest.mark.parametrize("status", [100, 199, 200, 400, 422, 500, 599])
-def test_rule_6_without_declared_refusals_nothing_is_declined(status: int) -> None:
-    """Rule 6: a provider whose capabilities name no refusal, as AliKassa's payouts, cannot refuse for good."""
+def test_rule_7_without_declared_refusals_nothing_is_declined(status: int) -> None:
+    """Rule 7: a provider whose capabilities name no refusal, as AliKassa's payouts, cannot refuse for good."""
     steps = plan(flow(call(), end=Declined("no")), frozenset())
     assert Status.UNKNOWN is play(steps, answered(status)).result.status
 
@@ -172,16 +172,16 @@ def test_a_second_call_without_an_answer_is_unknown(reply: Reply, moves_money: b
 
 
 @pytest.mark.parametrize("first", [answered(), answered(500), answered(422)])
-def test_rule_3_a_money_call_is_never_sent_again(first: Reply) -> None:
-    """Rule 3: a driver that wants to send the same money call again is stopped, and the outcome is UNKNOWN."""
+def test_rule_5_a_money_call_is_never_sent_again(first: Reply) -> None:
+    """Rule 5: a driver that wants to send the same money call again is stopped, and the outcome is UNKNOWN."""
     played = play(plan(flow(call(), call())), first)
     assert (Status.UNKNOWN, "the driver wanted to send it again", 1) == (
         played.result.status, played.result.reason, len(played.calls)
     )  # fmt: skip
 
 
-def test_rule_3_a_stopped_driver_cannot_object() -> None:
-    """Rule 3: a driver that ignores being closed, and yields on, changes nothing."""
+def test_rule_5_a_stopped_driver_cannot_object() -> None:
+    """Rule 5: a driver that ignores being closed, and yields on, changes nothing."""
 
     def stubborn() -> Flow[Payout]:
         while True:
@@ -253,10 +253,10 @@ def endless(replies: list[Reply]) -> Iterator[Reply]:
 
 
 @given(st.lists(CALLS, max_size=5), ENDS, st.lists(REPLIES, min_size=1, max_size=6))
-def test_rules_2_and_3_hold_for_every_driver_and_every_answer(
+def test_rules_3_and_5_hold_for_every_driver_and_every_answer(
     calls: list[Call], end: Any, replies: list[Reply]
 ) -> None:
-    """Rules 2 and 3: whatever a driver does and whatever happens, an error means that no money moved.
+    """Rules 3 and 5: whatever a driver does and whatever happens, an error means that no money moved.
 
     And no money call that may have been sent is made again, and no failure stands without proof.
     """
@@ -349,18 +349,18 @@ ORDER = Ref(order_id=PAYOUT.order_id, amount=PAYOUT.amount)
     ],
 )
 @pytest.mark.parametrize("status", [Status.PENDING, Status.SUCCEEDED, Status.FAILED])
-def test_rule_9_answers_are_compared_with_the_order(
+def test_rule_10_answers_are_compared_with_the_order(
     fields: dict[str, Any], mismatches: tuple[str, ...], status: Status
 ) -> None:
-    """Rule 9: an answer about another order or amount, or in another currency, is UNKNOWN and says why."""
+    """Rule 10: an answer about another order or amount, or in another currency, is UNKNOWN and says why."""
     result = compare(Payout(status=status, **fields), ORDER)
     reason = f"the answer contradicts the order: {', '.join(mismatches)}" if mismatches else None
     expected = (mismatches, Status.UNKNOWN if mismatches else status, reason)
     assert expected == (result.mismatches, result.status, result.reason)
 
 
-def test_rule_9_what_was_paid_is_not_what_was_asked() -> None:
-    """Rule 9: `paid` is what the provider says, never filled from the order."""
+def test_rule_10_what_was_paid_is_not_what_was_asked() -> None:
+    """Rule 10: `paid` is what the provider says, never filled from the order."""
     result = compare(Payout(status=Status.SUCCEEDED), ORDER)
     assert (PAYOUT.amount, None, "po-1") == (result.requested, result.paid, result.order_id)
 
@@ -377,8 +377,8 @@ def test_rule_9_what_was_paid_is_not_what_was_asked() -> None:
         (Ref(order_id="po-1", amount=Money("10", "EUR")), ("requested", "paid")),
     ],
 )
-def test_rule_9_answers_are_compared_with_the_question(ref: Ref, mismatches: tuple[str, ...]) -> None:
-    """Rule 9: the answer to a question is compared with the ids and the amount that were asked for."""
+def test_rule_10_answers_are_compared_with_the_question(ref: Ref, mismatches: tuple[str, ...]) -> None:
+    """Rule 10: the answer to a question is compared with the ids and the amount that were asked for."""
     found = Payout(order_id="po-1", provider_id="7", requested=RUB, paid=RUB, status=Status.SUCCEEDED)
     assert mismatches == compare(found, ref).mismatches
 
@@ -451,10 +451,10 @@ def test_a_wrong_word_is_refused_by_its_field(fields: dict[str, Any], message: s
         (Money("1.5", "KWD"), {"RUB": 0}, None),
     ],
 )
-def test_rule_12_digits_are_those_of_the_provider(
+def test_rule_13_digits_are_those_of_the_provider(
     amount: Money, exponents: dict[str, int], message: str | None
 ) -> None:
-    """Rule 12: a provider may count finer or coarser than ISO 4217; excess digits are refused, not rounded."""
+    """Rule 13: a provider may count finer or coarser than ISO 4217; excess digits are refused, not rounded."""
     try:
         check_digits(amount, exponents)
         refused = None

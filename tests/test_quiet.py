@@ -69,10 +69,10 @@ def steps(log: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_rule_11_no_library_logs_a_secret(
+def test_rule_12_no_library_logs_a_secret(
     open_hub: Any, serve: Any, everything: Any, secure: Any, script: str, tls: bool
 ) -> None:
-    """Rule 11: whatever a provider answers, its head is in no log, and neither is what was sent."""
+    """Rule 12: whatever a provider answers, its head is in no log, and neither is what was sent."""
     server: RawServer = serve(SCRIPTS[script], tls=secure if tls else None)
     shop = {"provider": "fake", "base_url": f"{server.url}/?t=sesame-query", "token": "sesame-token"}
     hub = open_hub(accounts={"shop": shop})

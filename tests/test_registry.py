@@ -183,8 +183,8 @@ def test_results_name_account_and_provider(operation: str, argument: Any, body: 
     assert (result.account, result.provider, result.provider_id, result.status) == ("shop", "fake", "7", Status.PENDING)
 
 
-def test_rule_9_a_result_about_another_order_needs_a_person() -> None:
-    """Rule 9: an answer about another amount is UNKNOWN, though the provider says it is done."""
+def test_rule_10_a_result_about_another_order_needs_a_person() -> None:
+    """Rule 10: an answer about another amount is UNKNOWN, though the provider says it is done."""
     plan = registry().account("shop").create(PAYOUTS, PAYOUT)
     result = play(plan.steps, answered(known(PAYOUT, amount="1.00", status="done"))).result
     assert (result.status, result.mismatches) == (Status.UNKNOWN, ("requested",))
@@ -224,8 +224,8 @@ def test_a_wrapper_may_change_the_result() -> None:
     assert (played.result.reason, played.result.provider_id, len(played.calls)) == ("approved by Ann", "7", 1)
 
 
-def test_rule_2_a_wrapper_that_fails_after_sending_changes_nothing() -> None:
-    """Rule 2: what a wrapper raises after the money may have moved is UNKNOWN, not an error."""
+def test_rule_3_a_wrapper_that_fails_after_sending_changes_nothing() -> None:
+    """Rule 3: what a wrapper raises after the money may have moved is UNKNOWN, not an error."""
 
     def late(flow: Any, order: PayoutOrder) -> Any:
         yield from flow
@@ -235,8 +235,8 @@ def test_rule_2_a_wrapper_that_fails_after_sending_changes_nothing() -> None:
     assert Status.UNKNOWN is play(plan.steps, answered(known(PAYOUT))).result.status
 
 
-def test_rule_2_a_wrapper_cannot_hide_what_was_sent() -> None:
-    """Rule 2: a wrapper that loses the result after sending leaves it UNKNOWN, never `None`."""
+def test_rule_3_a_wrapper_cannot_hide_what_was_sent() -> None:
+    """Rule 3: a wrapper that loses the result after sending leaves it UNKNOWN, never `None`."""
 
     def lose(flow: Any, order: PayoutOrder) -> Any:
         yield from flow
@@ -246,8 +246,8 @@ def test_rule_2_a_wrapper_cannot_hide_what_was_sent() -> None:
     assert (Payout, Status.UNKNOWN, "po-1") == (type(result), result.status, result.order_id)
 
 
-def test_rule_2_no_answer_in_a_wrapped_flow() -> None:
-    """Rule 2: around a wrapped flow the rules are the same."""
+def test_rule_3_no_answer_in_a_wrapped_flow() -> None:
+    """Rule 3: around a wrapped flow the rules are the same."""
 
     def plain(flow: Any, order: PayoutOrder) -> Any:
         return (yield from flow)
@@ -257,8 +257,8 @@ def test_rule_2_no_answer_in_a_wrapped_flow() -> None:
         play(plan.steps, Reply(phase=Phase.NOT_SENT, problem="no connection"))
 
 
-def test_rule_11_an_open_account_shows_no_secret() -> None:
-    """Rule 11: neither the account nor what it is made of shows a secret."""
+def test_rule_12_an_open_account_shows_no_secret() -> None:
+    """Rule 12: neither the account nor what it is made of shows a secret."""
     accounts = registry()
     account = accounts.account("shop")
     shown = f"{account!r} {account.driver!r} {vars(account)} {vars(accounts)} {account.provider!r}"

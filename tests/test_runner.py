@@ -44,8 +44,8 @@ def test_an_order_goes_out_and_comes_back(open_hub: Open, serve: Serve) -> None:
     assert ("7", Status.PENDING, ["/payouts"]) == (payout.provider_id, payout.status, [r.path for r in server.requests])
 
 
-def test_rule_10_the_bytes_sent_are_the_bytes_of_the_call(open_hub: Open, serve: Serve) -> None:
-    """Rule 10: the body goes out byte for byte as the driver made it, with its length and nothing else."""
+def test_rule_11_the_bytes_sent_are_the_bytes_of_the_call(open_hub: Open, serve: Serve) -> None:
+    """Rule 11: the body goes out byte for byte as the driver made it, with its length and nothing else."""
     body = b'{"order_id":"po-1", "sum": 1000.440, "x": "\xd1\x84\\u0444"}\r\n\x00'
 
     class Exact:
@@ -143,7 +143,7 @@ def test_a_certificate_that_is_not_trusted(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Rule 3: behind a certificate that is not trusted nothing is sent, whatever SSL_CERT_FILE says."""
+    """Rule 5: behind a certificate that is not trusted nothing is sent, whatever SSL_CERT_FILE says."""
     authority, context = tls
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     if trusted_by_environment:
@@ -264,10 +264,10 @@ UNREACHABLE = {
 
 
 @pytest.mark.parametrize(("kind", "problem"), UNREACHABLE.items())
-def test_rule_3_what_was_not_sent_is_known(
+def test_rule_5_what_was_not_sent_is_known(
     open_hub: Open, serve: Serve, observer: Observer, full_server: str, tls: Any, kind: str, problem: str
 ) -> None:
-    """Rule 3: no name, no connection, no handshake: provably not sent, and safe to repeat elsewhere."""
+    """Rule 5: no name, no connection, no handshake: provably not sent, and safe to repeat elsewhere."""
     url = unreachable(kind, serve, full_server, tls)
     hub = open_hub(url, transport={"deadline": 3, "connect_timeout": 0.3})
     with pytest.raises(NotSent, match=rf"^{problem} \(not sent\)$"):
@@ -364,8 +364,8 @@ def chunked(connection: socket.socket, chunks: int) -> None:
 
 
 @pytest.mark.parametrize("act", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_rule_2_what_may_have_been_sent_is_unknown(open_hub: Open, serve: Serve, observer: Observer, act: Act) -> None:
-    """Rules 2 and 3: a cut, a broken or a refused answer leaves a payout UNKNOWN, and it is not sent again."""
+def test_rule_3_what_may_have_been_sent_is_unknown(open_hub: Open, serve: Serve, observer: Observer, act: Act) -> None:
+    """Rules 3 and 5: a cut, a broken or a refused answer leaves a payout UNKNOWN, and it is not sent again."""
     server = serve(act)
     payout = open_hub(server.url).create_payout("shop", PAYOUT)
     assert (Status.UNKNOWN, "po-1", PAYOUT.amount, 1, [Phase.MAYBE_SENT]) == (
@@ -393,10 +393,10 @@ def test_identity_may_be_named(open_hub: Open, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("act", [close, reset], ids=["closed", "reset"])
-def test_rule_3_a_cut_on_a_reused_connection_is_ambiguous(
+def test_rule_5_a_cut_on_a_reused_connection_is_ambiguous(
     open_hub: Open, serve: Serve, observer: Observer, act: Act
 ) -> None:
-    """Rule 3: a connection that had worked and is cut under a payout leaves it UNKNOWN."""
+    """Rule 5: a connection that had worked and is cut under a payout leaves it UNKNOWN."""
     server = serve(answer({"available": "1", "held": "0", "currency": "RUB"}), act)
     hub = open_hub(server.url)
     hub.fetch_balance("shop")
@@ -457,7 +457,7 @@ def test_a_silent_server_does_not_outlast_the_read_timeout(open_hub: Open, serve
 
 
 def test_a_handshake_does_not_outlast_the_connect_timeout(open_hub: Open) -> None:
-    """Rule 3: a server that never answers the TLS handshake got nothing: not sent."""
+    """Rule 5: a server that never answers the TLS handshake got nothing: not sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         hub = open_hub(f"https://127.0.0.1:{listener.getsockname()[1]}", transport={"connect_timeout": 0.3})
         with pytest.raises(NotSent, match="no connection within the time allowed"):
@@ -469,17 +469,17 @@ def test_a_handshake_does_not_outlast_the_connect_timeout(open_hub: Open) -> Non
 
 @pytest.mark.parametrize("status", [201, 204, 400, 401, 404, 408, 409, 425, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize(("operation", "order"), [("create_payout", PAYOUT), ("create_payment", PAYMENT)])
-def test_rule_3_a_money_call_is_made_once(
+def test_rule_5_a_money_call_is_made_once(
     open_hub: Open, serve: Serve, operation: str, order: Any, status: int
 ) -> None:
-    """Rules 3 and 6: whatever a provider answers, a call that moves money is not repeated; the outcome is UNKNOWN."""
+    """Rules 5 and 7: whatever a provider answers, a call that moves money is not repeated; the outcome is UNKNOWN."""
     server = serve(answer({"order_id": order.order_id}, status, Retry_After="0"))
     result = getattr(open_hub(server.url), operation)("shop", order)
     assert (Status.UNKNOWN, 1) == (result.status, len(server.requests))
 
 
-def test_rule_3_a_refused_connection_is_not_tried_again_for_money(open_hub: Open, observer: Observer) -> None:
-    """Rule 3: even what was not sent is not repeated by payhub itself: the caller may."""
+def test_rule_5_a_refused_connection_is_not_tried_again_for_money(open_hub: Open, observer: Observer) -> None:
+    """Rule 5: even what was not sent is not repeated by payhub itself: the caller may."""
     with pytest.raises(NotSent):
         open_hub(f"http://127.0.0.1:{refused_port()}").create_payout("shop", PAYOUT)
     assert 1 == len(observer.exchanges)
@@ -595,8 +595,8 @@ def test_every_exchange_is_one_event(open_hub: Open, serve: Serve) -> None:
     assert expected == [(log["event"], log["operation"], log["phase"], log["status"]) for log in events]
 
 
-def test_rule_11_no_log_has_a_card_number_or_a_secret(open_hub: Open, serve: Serve, observer: Observer) -> None:
-    """Rule 11: whatever is logged and observed of a payout, its card number and the token are not in it."""
+def test_rule_12_no_log_has_a_card_number_or_a_secret(open_hub: Open, serve: Serve, observer: Observer) -> None:
+    """Rule 12: whatever is logged and observed of a payout, its card number and the token are not in it."""
     server = serve(answer({**known(PAYOUT), "number": PAYOUT.to.number, "token": "sesame", "text": PAYOUT.to.number}))
     with capture_logs() as logs:
         open_hub(accounts={"secret": {"provider": "fake", "base_url": server.url, "token": "sesame"}}).create_payout(

@@ -167,8 +167,8 @@ def test_the_attack_has_what_it_needs(kept: Kept) -> None:
     assert hashlib.sha1(body(kept.request, CARD)).digest() == digest  # noqa: S324
 
 
-def test_rule_11_the_hidden_digits_cannot_be_found(kept: Kept) -> None:
-    """Rule 11: with every kept byte, the public key and every number that is left, none is seen to be the right one."""
+def test_rule_12_the_hidden_digits_cannot_be_found(kept: Kept) -> None:
+    """Rule 12: with every kept byte, the public key and every number that is left, none is seen to be the right one."""
     assert len(kept.data) > 10_000
     assert attack(kept, kept.data) == set()
     assert kept.sign.encode() not in kept.data.replace(b"\\/", b"/")

@@ -146,8 +146,8 @@ def test_complaints_that_quote_values_are_masked(watched: Any, sandbox: Sandbox,
     assert not re.search("ivan|90311122|1111111|12027301", unknown.reason)
 
 
-def test_rule_11_nothing_is_logged_at_debug(watched: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Rule 11: with every logger at DEBUG there is no signature, no number and no name in any record."""
+def test_rule_12_nothing_is_logged_at_debug(watched: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Rule 12: with every logger at DEBUG there is no signature, no number and no name in any record."""
     before = structlog.get_config()
     structlog.configure(
         processors=[structlog.processors.JSONRenderer(ensure_ascii=False)],

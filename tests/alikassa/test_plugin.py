@@ -131,7 +131,7 @@ def test_what_the_provider_does_not_know_is_not_found(hub: Any) -> None:
 
 
 def test_a_refused_payment_is_declined_and_a_refused_payout_is_unknown(hub: Any) -> None:
-    """Rule 6: HTTP 400 with complaints refuses a payment for good, and leaves a payout unknown."""
+    """Rule 7: HTTP 400 with complaints refuses a payment for good, and leaves a payout unknown."""
     with pytest.raises(Declined) as error:
         hub.create_payment(ACCOUNT, payment(extra=AliKassaPayment(service="nobodys")))
     assert (error.value.code, list(error.value.errors)) == ("400", ["service"])
@@ -197,7 +197,7 @@ def test_every_fault_while_creating(
     impatient: Any, sandbox: Sandbox, kind: Any, operation: str, make: Callable[[], Any], fault: str,
     options: dict[str, Any], phase: Phase, accepted: int,
 ) -> None:  # fmt: skip
-    """Rules 2 to 4: nothing sent is an error, anything else is UNKNOWN, and nothing is sent twice."""
+    """Rules 3 to 4: nothing sent is an error, anything else is UNKNOWN, and nothing is sent twice."""
     order = make()
     sandbox.arm(fault, **options)
     with capture_logs() as logs:
@@ -254,7 +254,7 @@ def test_a_read_is_repeated_when_nothing_was_sent(hub: Any, sandbox: Sandbox) ->
 def test_a_paid_answer_about_something_else_is_not_a_success(
     hub: Any, sandbox: Sandbox, body: dict[str, Any], mismatch: str
 ) -> None:
-    """Rule 9: an answer that contradicts what was asked needs attention."""
+    """Rule 10: an answer that contradicts what was asked needs attention."""
     created = hub.create_payment(ACCOUNT, payment())
     sandbox.settle("payment", "in-1")
     sandbox.arm("body", body=body)
@@ -294,7 +294,7 @@ OPERATIONS: list[tuple[str, Callable[[Any], Any]]] = [
 def test_openssl_verifies_every_call(
     account: AliKassaAccount, path: str, start: Callable[[Any], Any], tmp_path: Path
 ) -> None:
-    """Rule 10: the signature is over the very bytes that are sent, by a verifier that is not ours."""
+    """Rule 11: the signature is over the very bytes that are sent, by a verifier that is not ours."""
     call: Call = next(start(account))
     (tmp_path / "sign").write_bytes(base64.b64decode(call.headers["Sign"]))
     verify = (

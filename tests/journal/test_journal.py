@@ -164,7 +164,7 @@ def test_what_evidence_does_not_say_stays(journal: Journal) -> None:
 
 
 def test_a_value_that_contradicts_the_order_is_not_taken_over(journal: Journal) -> None:
-    """Rule 9: an amount in another currency is kept as evidence, and is not what was paid."""
+    """Rule 10: an amount in another currency is kept as evidence, and is not what was paid."""
     brought(journal, State.PENDING)
     wrong = found(State.NEEDS_ATTENTION, paid=Money("5", "EUR"), provider_id="7", mismatches=("paid",))
     record = journal.settle(key(), wrong, LATER)
@@ -174,7 +174,7 @@ def test_a_value_that_contradicts_the_order_is_not_taken_over(journal: Journal) 
 
 @pytest.mark.parametrize("name", ["order_id", "provider_id"])
 def test_nothing_is_taken_over_from_an_answer_about_another_order(journal: Journal, name: str) -> None:
-    """Rule 9: the id and the money of a stranger's order never become this order's."""
+    """Rule 10: the id and the money of a stranger's order never become this order's."""
     brought(journal, State.PENDING)
     stranger = found(State.NEEDS_ATTENTION, **{**EVERYTHING, "mismatches": (name,)})
     record = journal.settle(key(), stranger, LATER)
@@ -201,8 +201,8 @@ def test_any_text_of_a_provider_can_be_kept(journal: Journal, text: str) -> None
 
 
 @pytest.mark.parametrize("state", [state for state in WAYS if not state.open and state is not State.NEEDS_ATTENTION])
-def test_rule_7_a_final_state_does_not_change(journal: Journal, state: State) -> None:
-    """Rule 7: after a final state no evidence leads to another one; what contradicts is kept and flagged."""
+def test_rule_8_a_final_state_does_not_change(journal: Journal, state: State) -> None:
+    """Rule 8: after a final state no evidence leads to another one; what contradicts is kept and flagged."""
     brought(journal, state)
     agreed = NOTHING_MOVED if state in NOTHING_MOVED else {state}
     others = set(State) - {State.NEW, State.SENDING, State.UNKNOWN, State.PENDING, State.REVERSED, *agreed}
@@ -234,8 +234,8 @@ def test_what_an_operator_said_is_no_old_news_to_a_late_answer(journal: Journal,
     assert (said, expected) == (record.state, record.contradicted)
 
 
-def test_rule_7_a_success_is_reversed_by_a_status_query_alone(journal: Journal) -> None:
-    """Rule 7: a status query may say that a success was reversed; the answer to a create may not."""
+def test_rule_8_a_success_is_reversed_by_a_status_query_alone(journal: Journal) -> None:
+    """Rule 8: a status query may say that a success was reversed; the answer to a create may not."""
     brought(journal, State.SUCCEEDED)
     by_answer = journal.settle(key(), found(State.REVERSED, Source.ANSWER), LATER)
     by_query = journal.settle(key(), found(State.REVERSED, Source.STATUS), LATER)
@@ -320,8 +320,8 @@ def test_a_question_in_vain_changes_no_state(journal: Journal, state: State) -> 
 
 @pytest.mark.parametrize("name", ["provider_id", "paid", "credited", "commission"])
 @pytest.mark.parametrize("source", [Source.STATUS, Source.ANSWER])
-def test_rule_7_how_a_final_order_ended_does_not_change(journal: Journal, source: Source, name: str) -> None:
-    """Rule 7: what is learnt of a final order is taken over, and what denies it is kept, flagged and not applied."""
+def test_rule_8_how_a_final_order_ended_does_not_change(journal: Journal, source: Source, name: str) -> None:
+    """Rule 8: what is learnt of a final order is taken over, and what denies it is kept, flagged and not applied."""
     brought(journal, State.SUCCEEDED)
     known = journal.settle(key(), found(State.SUCCEEDED, **EVERYTHING), LATER)
     denied = {**EVERYTHING, name: "8" if name == "provider_id" else Money("1", "RUB")}
@@ -384,7 +384,7 @@ def test_what_was_not_sent_is_not_sent_any_more_once_it_was_confirmed(journal: J
 
 @pytest.mark.parametrize("state", CONFIRMED)
 def test_an_operator_may_not_change_what_was_contradicted(journal: Journal, state: State) -> None:
-    """Rule 7: an operator cannot make a final order another one."""
+    """Rule 8: an operator cannot make a final order another one."""
     brought(journal, state)
     before = journal.settle(key(), found(State.NEEDS_ATTENTION, mismatches=("paid",)), LATER)
     for said in {State.SUCCEEDED, State.FAILED} - {CONFIRMED[state]}:
@@ -550,6 +550,6 @@ def test_a_name_is_a_key() -> None:
 
 
 def test_no_repr_shows_a_fingerprint_or_the_rest_of_a_link() -> None:
-    """Rule 11: neither facts nor evidence show what must not be logged."""
+    """Rule 12: neither facts nor evidence show what must not be logged."""
     shown = f"{facts(fingerprint='deadbeef')!r} {Evidence(source=Source.STATUS, state=State.PENDING, reason='x')!r}"
     assert (False, True) == ("deadbeef" in shown, "po-1" in shown)

@@ -48,8 +48,8 @@ def test_a_new_order_with_another_key_is_refused(open_shop: OpenShop) -> None:
 @pytest.mark.parametrize(
     "act", [answer(known(PAYOUT)), answer(known(PAYOUT, status="done", paid="1000.44")), close, answer({}, 422)]
 )
-def test_rule_2_an_order_that_was_sent_is_unknown_with_another_key(open_shop: OpenShop, act: Any) -> None:
-    """Rule 2: where nobody can tell whether it is the same order, none is raised that invites to pay elsewhere."""
+def test_rule_3_an_order_that_was_sent_is_unknown_with_another_key(open_shop: OpenShop, act: Any) -> None:
+    """Rule 3: where nobody can tell whether it is the same order, none is raised that invites to pay elsewhere."""
     first = open_shop(act)
     try:
         first.hub.create_payout("shop", PAYOUT)
@@ -160,8 +160,8 @@ def test_a_key_file_that_was_not_brought_back_is_named(serve: Any, tmp_path: Pat
         assert Status.PENDING is hub.create_payment("shop", other).status
 
 
-def test_rule_11_the_key_is_not_in_the_journal(open_shop: OpenShop, kept: SqlJournal) -> None:
-    """Rule 11: what stands for the key in a journal is not the key."""
+def test_rule_12_the_key_is_not_in_the_journal(open_shop: OpenShop, kept: SqlJournal) -> None:
+    """Rule 12: what stands for the key in a journal is not the key."""
     open_shop(answer(known(PAYOUT))).hub.create_payout("shop", PAYOUT)
     with kept.database.engine.connect() as connection:
         rows = connection.execute(sa.select(tables(PREFIX).settings)).all()

@@ -1,4 +1,4 @@
-"""Rule 2, where it is hardest: whatever is raised, and whenever, an error says that no money moved."""
+"""Rule 3, where it is hardest: whatever is raised, and whenever, an error says that no money moved."""
 
 import datetime as dt
 import socket
@@ -85,7 +85,7 @@ def interrupted(number: int) -> tuple[State, bool]:
     return journal.story("po-1")[0][0].state, interruption.left <= 0
 
 
-def test_rule_2_an_interruption_after_the_answer_is_no_proof() -> None:
+def test_rule_3_an_interruption_after_the_answer_is_no_proof() -> None:
     """At whatever line a signal raises once an answer has come: the order is never one that may be sent again."""
     all_lines = [interrupted(number) for number in range(1, 400)]
     found = [state for state, reached in all_lines if reached]
@@ -118,7 +118,7 @@ def broken(_: Any) -> Any:
     [broken, *(lambda p, f=f: msgspec.structs.replace(p, **f) for f in ({"status": None}, {"provider_id": 7}))],
     ids=["raises", "status", "provider_id"],
 )
-def test_rule_2_a_drivers_mistake_after_the_answer_is_no_proof(
+def test_rule_3_a_drivers_mistake_after_the_answer_is_no_proof(
     open_hub: Callable[..., Any], serve: Callable[..., RawServer], mistake: Callable[[Any], Any]
 ) -> None:
     """What a driver does wrong with the answer leaves the outcome unknown: the order is sent once."""
@@ -131,7 +131,7 @@ def test_rule_2_a_drivers_mistake_after_the_answer_is_no_proof(
 # The same order again
 
 
-def test_rule_2_a_journal_that_fails_while_another_sends_is_no_proof(
+def test_rule_3_a_journal_that_fails_while_another_sends_is_no_proof(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller that has seen another process send the order does not hear that nothing was sent."""
@@ -179,7 +179,7 @@ class EarlyVeto(Veto):
 
 
 @pytest.mark.parametrize("kind", [Veto, EarlyVeto])
-def test_rule_2_a_veto_against_an_order_that_was_sent_is_too_late(
+def test_rule_3_a_veto_against_an_order_that_was_sent_is_too_late(
     open_hub: Callable[..., Any], serve: Callable[..., RawServer], kind: type[Veto]
 ) -> None:
     """Repeating an order that is refused by now returns what is recorded of it; a new order is refused."""
@@ -222,7 +222,7 @@ FAILED = answer(known(PAYOUT, status="failed"))
     ],
     ids=["refused, paid", "refused, pending", "failed, paid", "refused, told of", "failed, told of"],
 )
-def test_rule_2_a_refusal_of_what_is_known_better_is_no_proof(
+def test_rule_3_a_refusal_of_what_is_known_better_is_no_proof(
     open_shop: OpenShop, answered: bytes, heard: State | None, expected: Status
 ) -> None:
     """A copy of the request may have been accepted: the create returns what was found out, or notified, meanwhile."""
@@ -248,7 +248,7 @@ def two_calls() -> Any:
     return Payout(status=Status.PENDING)
 
 
-def test_rule_2_no_call_leaves_when_the_lease_may_end() -> None:
+def test_rule_3_no_call_leaves_when_the_lease_may_end() -> None:
     """Of a flow of several calls the one that moves money does not leave once another may have acted on the order."""
     journal = MemoryJournal()
     timing = TIMING._replace(lease=0.05, patience=0.01)

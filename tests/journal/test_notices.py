@@ -130,7 +130,7 @@ def test_a_message_that_is_faster_than_the_answer_waits_for_it(journal: Journal)
 
 
 def test_an_order_that_the_provider_seems_to_know_is_not_given_for_sending(journal: Journal) -> None:
-    """Rule 3: what was not sent may be sent again, but not while a notification says that it is known."""
+    """Rule 5: what was not sent may be sent again, but not while a notification says that it is known."""
     brought(journal, State.NOT_SENT)
     journal.keep_notification(notice(), 60.0, 30.0)
     assert not journal.open(facts(), 60.0).yours
@@ -285,7 +285,7 @@ def told(shop: Shop, said: NotificationContent) -> bool:
 
 
 def test_a_sweep_asks_about_what_a_notification_made_due(open_shop: OpenShop) -> None:
-    """Rule 8: the provider's answer settles the order, and the notification with it."""
+    """Rule 9: the provider's answer settles the order, and the notification with it."""
     shop = open_shop(CREATED, DONE, schedule={"first": 3600.0})
     shop.hub.create_payout("shop", PAYOUT)
     assert () == shop.hub.sweep()
@@ -295,7 +295,7 @@ def test_a_sweep_asks_about_what_a_notification_made_due(open_shop: OpenShop) ->
 
 
 def test_a_closed_order_is_asked_about_when_a_notification_says_otherwise(open_shop: OpenShop) -> None:
-    """It may have been reversed; rule 7: anything else is kept, flagged and logged."""
+    """It may have been reversed; rule 8: anything else is kept, flagged and logged."""
     shop = open_shop(CREATED, DONE, DONE)
     shop.hub.create_payout("shop", PAYOUT)
     shop.hub.advance("shop", "payout", "po-1")
@@ -345,7 +345,7 @@ def test_an_application_that_asks_settles_the_notification_too(open_shop: OpenSh
 
 
 def test_an_order_not_sent_of_which_a_notification_comes_is_not_sent_again(open_shop: OpenShop) -> None:
-    """Rule 3: the same order again sends nothing and is unknown, for the provider seems to have it."""
+    """Rule 5: the same order again sends nothing and is unknown, for the provider seems to have it."""
     shop = open_shop(GONE)
     shop.journal.open(order_facts(), 60.0)
     shop.journal.settle(key(), found(State.NOT_SENT, Source.ANSWER), NOW)

@@ -141,8 +141,8 @@ def test_a_sender_past_its_lease_is_given_up_and_asked_about(open_shop: OpenShop
     ],
     ids=["not found", "403", "html"],
 )
-def test_rule_5_no_answer_leaves_an_unknown_order_unknown(open_shop: OpenShop, act: bytes, reason: str) -> None:
-    """Rule 5: "not found" and every other answer that says nothing leave the order unknown, and are kept."""
+def test_rule_6_no_answer_leaves_an_unknown_order_unknown(open_shop: OpenShop, act: bytes, reason: str) -> None:
+    """Rule 6: "not found" and every other answer that says nothing leave the order unknown, and are kept."""
     shop = open_shop(close, act)
     shop.hub.create_payout("shop", PAYOUT)
     results = [shop.hub.advance("shop", "payout", "po-1").status for _ in range(2)]
@@ -162,8 +162,8 @@ def test_a_question_that_could_not_be_asked_does_not_say_that_nothing_was_sent(o
     assert "no connection (not sent)" == reasons(shop)[-1][2]
 
 
-def test_rule_7_a_pending_order_stays_pending_without_an_answer(open_shop: OpenShop) -> None:
-    """Rule 7: "not found" does not make a pending order unknown, and does not contradict it."""
+def test_rule_8_a_pending_order_stays_pending_without_an_answer(open_shop: OpenShop) -> None:
+    """Rule 8: "not found" does not make a pending order unknown, and does not contradict it."""
     shop = open_shop(CREATED, GONE)
     shop.hub.create_payout("shop", PAYOUT)
     shop.hub.advance("shop", "payout", "po-1")
@@ -179,8 +179,8 @@ WRONG: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_rule_9_an_answer_about_something_else_needs_attention(open_shop: OpenShop, wrong: dict[str, Any]) -> None:
-    """Rule 9: a status that contradicts the order is no success: a person has to look, and it is not due any more."""
+def test_rule_10_an_answer_about_something_else_needs_attention(open_shop: OpenShop, wrong: dict[str, Any]) -> None:
+    """Rule 10: a status that contradicts the order is no success: a person has to look, and it is not due any more."""
     shop = open_shop(CREATED, answer(known(PAYOUT, status="done", **wrong)))
     shop.hub.create_payout("shop", PAYOUT)
     result = shop.hub.advance("shop", "payout", "po-1")
@@ -191,8 +191,8 @@ def test_rule_9_an_answer_about_something_else_needs_attention(open_shop: OpenSh
     assert [] == swept(shop)
 
 
-def test_rule_9_a_strangers_id_is_never_asked_about(open_shop: OpenShop) -> None:
-    """Rule 9: if a create is answered with another order, its id, and so its end, is not taken for ours."""
+def test_rule_10_a_strangers_id_is_never_asked_about(open_shop: OpenShop) -> None:
+    """Rule 10: if a create is answered with another order, its id, and so its end, is not taken for ours."""
     stranger = known(PAYOUT, order_id="po-2", id="99", status="done", paid="1000.44")
     shop = open_shop(answer(stranger), answer(stranger))
     shop.hub.create_payout("shop", PAYOUT)
@@ -591,8 +591,8 @@ def test_a_payment_is_kept_as_a_payment(open_shop: OpenShop) -> None:
 
 
 @pytest.mark.parametrize("by", [{"order_id": "po-1"}, {"provider_id": "7"}], ids=["order_id", "provider_id"])
-def test_rule_9_a_known_order_is_compared_without_being_told(open_shop: OpenShop, by: dict[str, str]) -> None:
-    """Rule 9: of a known order the recorded amount is compared, though the application does not give it."""
+def test_rule_10_a_known_order_is_compared_without_being_told(open_shop: OpenShop, by: dict[str, str]) -> None:
+    """Rule 10: of a known order the recorded amount is compared, though the application does not give it."""
     shop = open_shop(CREATED, answer(known(PAYOUT, status="done", amount="1.00")))
     shop.hub.create_payout("shop", PAYOUT)
     result = shop.hub.fetch_payout("shop", **by)
@@ -630,8 +630,8 @@ def test_a_question_without_an_answer_changes_nothing(open_shop: OpenShop, act: 
     assert ("status query", "unknown", words) == reasons(shop)[-1]
 
 
-def test_rule_7_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) -> None:
-    """Rule 7: asked again, a success may turn out reversed; "failed" is kept, flagged, and not believed."""
+def test_rule_8_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) -> None:
+    """Rule 8: asked again, a success may turn out reversed; "failed" is kept, flagged, and not believed."""
     failed, returned = (answer(known(PAYOUT, status=status)) for status in ("failed", "returned"))
     shop = open_shop(DONE, failed, returned, DONE)
     shop.hub.create_payout("shop", PAYOUT)
@@ -642,8 +642,8 @@ def test_rule_7_a_success_may_be_reversed_and_nothing_else(open_shop: OpenShop) 
     assert [(State.SUCCEEDED, True), (State.REVERSED, True), (State.REVERSED, True)] == states
 
 
-def test_rule_7_a_failure_that_is_denied_is_not_told_as_one(open_shop: OpenShop) -> None:
-    """Rule 7: an order stays failed, but creating it again does not say that nothing moved; a person looks."""
+def test_rule_8_a_failure_that_is_denied_is_not_told_as_one(open_shop: OpenShop) -> None:
+    """Rule 8: an order stays failed, but creating it again does not say that nothing moved; a person looks."""
     shop = open_shop(close, DONE)
     shop.hub.create_payout("shop", PAYOUT)
     shop.hub.resolve("shop", "payout", "po-1", "failed", reason="support says: never came", by="ann")

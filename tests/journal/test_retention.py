@@ -78,7 +78,7 @@ def test_the_newest_come_first_and_no_more_than_asked(journal: Journal) -> None:
     ],
 )
 def test_what_is_kept_of_a_number_is_what_a_mask_shows(to: Any, tail: str | None) -> None:
-    """Rule 11: the last four, and of a short number nothing."""
+    """Rule 12: the last four, and of a short number nothing."""
     order = PayoutOrder(order_id="po-1", amount=RUB, to=to)
     assert tail == facts_of("shop", "fake", order, SECRET).tail
 

@@ -59,8 +59,8 @@ def leaked(data: bytes, secrets: list[str]) -> list[str]:
     return [secret for secret in secrets if secret.encode() in data or secret.encode("utf-16-le") in data]
 
 
-def test_rule_11_no_database_has_what_must_not_be_kept(place: Place, tmp_path: Path, open_hub: Any, serve: Any) -> None:
-    """Rule 11: of the payer, the card and the account's token not a byte is in the database; the order is."""
+def test_rule_12_no_database_has_what_must_not_be_kept(place: Place, tmp_path: Path, open_hub: Any, serve: Any) -> None:
+    """Rule 12: of the payer, the card and the account's token not a byte is in the database; the order is."""
     texts = {"text": f"card {CARD} refused", "code": CARD}
     server: RawServer = serve(
         answer({**known(PAYOUT), "number": CARD, "status": f"sent to {CARD}", "holder": "IVAN"}), answer(texts, 422),
@@ -86,8 +86,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
 
 
-def test_rule_11_no_database_has_what_alikassa_is_told(place: Place, tmp_path: Path, sandbox: Sandbox) -> None:
-    """Rule 11: through AliKassa's driver, too, neither a number, a name, a key, a password nor a signature is kept."""
+def test_rule_12_no_database_has_what_alikassa_is_told(place: Place, tmp_path: Path, sandbox: Sandbox) -> None:
+    """Rule 12: through AliKassa's driver, too, neither a number, a name, a key, a password nor a signature is kept."""
     sandbox.reset()
     settings = read_file(sandbox.config)
     settings = msgspec.structs.replace(settings, journal=JournalSettings(url=place.url, prefix=PREFIX))

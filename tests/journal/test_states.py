@@ -77,14 +77,14 @@ def test_every_state_can_be_reached() -> None:
     assert set(State) == {State.NEW, *(then for _, then in LEGAL)}
 
 
-def test_rule_5_time_never_makes_unknown_a_failure() -> None:
-    """Rule 5: neither a lease nor a schedule that ended leads to `failed`, `canceled`, `declined` or `not_sent`."""
+def test_rule_6_time_never_makes_unknown_a_failure() -> None:
+    """Rule 6: neither a lease nor a schedule that ended leads to `failed`, `canceled`, `declined` or `not_sent`."""
     over = {State.FAILED, State.CANCELED, State.DECLINED, State.NOT_SENT}
     assert set() == {step for step, by in LEGAL.items() if by & {Source.LEASE, Source.SCHEDULE} and step[1] in over}
 
 
-def test_rule_7_a_final_state_has_no_way_out_but_reversed() -> None:
-    """Rule 7: from `succeeded` a status query leads to `reversed`; other final states have no way out."""
+def test_rule_8_a_final_state_has_no_way_out_but_reversed() -> None:
+    """Rule 8: from `succeeded` a status query leads to `reversed`; other final states have no way out."""
     final = {State.SUCCEEDED, State.FAILED, State.CANCELED, State.DECLINED, State.REVERSED}
     assert {(State.SUCCEEDED, State.REVERSED): {Source.STATUS}} == {k: v for k, v in LEGAL.items() if k[0] in final}
 
@@ -136,8 +136,8 @@ def test_every_status_has_a_state(status: Status) -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_rule_9_a_mismatch_needs_attention(status: Status) -> None:
-    """Rule 9: a result that contradicts the order is evidence for `needs_attention`, whatever its status."""
+def test_rule_10_a_mismatch_needs_attention(status: Status) -> None:
+    """Rule 10: a result that contradicts the order is evidence for `needs_attention`, whatever its status."""
     assert State.NEEDS_ATTENTION is state_of(Payout(status=status, mismatches=("paid",)))
 
 

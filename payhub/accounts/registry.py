@@ -13,7 +13,8 @@ from payhub.journal import Key, Record, State, forks
 from payhub.models import Order, Result
 from payhub.operations import OrderKind, kind_named
 from payhub.plans.advance import give_up
-from payhub.plans.create import find_order, recall
+from payhub.plans.create import recall
+from payhub.plans.find import find_order
 from payhub.plans.plan import Place, Plan, Steps, Timing
 from payhub.plans.resolve import resolve
 from payhub.plans.rules import check_order_id

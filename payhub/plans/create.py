@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from payhub.driver import Call, Flow, Unreadable
-from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
+from payhub.errors import Declined, NotSent, PayhubError
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Reservation, Source, State, Why
-from payhub.journal.rules import live_leg, overdue_sender, require_same
+from payhub.journal.rules import live_leg, require_same
 from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Order, Ref, Result
 from payhub.operations import OrderKind
 from payhub.plans.identity import facts_of
-from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Pause, Place, Steps, Timing, Undecided, drive
+from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Place, Steps, Timing, Undecided, drive
 from payhub.plans.rules import believe, check_capabilities, compare, unknown_result
-from payhub.plans.settle import answer_creator, result_of, settle, words_of
+from payhub.plans.settle import answer_creator, result_of, settle, wait_for_sender, words_of
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
@@ -44,14 +44,7 @@ def recall(kind: OrderKind[OrderT, ResultT], order: OrderT, place: Place, patien
     if leg is None:
         return None
     require_same(leg.facts, facts_of(kind.word, order, place, ""))
-    return answer_creator((yield from _wait(leg, patience)), kind)
-
-
-def find_order(kind: OrderKind[Any, ResultT], order_id: str, namespace: str) -> Steps[ResultT | None]:
-    """Return what is recorded of an order's live leg, or of its last one, or nothing if there is none."""
-    legs: tuple[Record, ...] = yield Act(lambda journal: journal.legs(namespace, kind.word, order_id))
-    leg = live_leg(legs) or max(legs, key=lambda record: record.updated_at, default=None)
-    return result_of(leg, kind) if leg is not None else None
+    return answer_creator((yield from wait_for_sender(leg, patience)), kind)
 
 
 def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Steps[ResultT]:
@@ -77,32 +70,11 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
     opened: Reservation = yield Act(lambda journal: journal.open(facts, timing.lease))
     if not opened.yours:
         flow.close()
-        return answer_creator((yield from _wait(opened.record, timing.patience)), kind)
+        return answer_creator((yield from wait_for_sender(opened.record, timing.patience)), kind)
     lease = opened.record.lease_until
     attempt = Attempt(refusals, lease and lease - dt.timedelta(seconds=timing.patience))
     result: ResultT = yield from _send(account, kind, order, flow, call, attempt)
     return result
-
-
-def _wait(record: Record, patience: float) -> Steps[Record]:
-    """Wait for the call that is sending an order, and return what is known then.
-
-    Raises:
-        NotSent: it sent nothing. That is no reason to take the order: its caller was told so, too, and
-            may be creating it with another account by now.
-    """
-    key, waited = record.facts.key, 0.0
-    while (
-        record.state is State.SENDING and waited < patience and overdue_sender(record, dt.datetime.now(dt.UTC)) is None
-    ):
-        pause = min(0.05 + waited / 4, 1.0, patience - waited)
-        yield Pause(pause)
-        waited += pause
-        try:
-            record = (yield Act(lambda journal: journal.find(key))) or record
-        except JournalFailed:  # another call sends it: nobody may say that nothing was sent
-            return record
-    return record
 
 
 def _send(

@@ -133,10 +133,10 @@ def believe(result: object, status: int, unknown: ResultT, *, definite: bool) ->
         result = msgspec.convert(msgspec.structs.asdict(result), type(result))
     except msgspec.ValidationError:
         raise Undecided(Why.MALFORMED_RESULT, type(result).__name__, http_status=status) from None
-    if result.status is Status.NOT_SENT:  # nothing that came back can say so
-        raise Undecided(Why.UNPROVEN, str(result.status), http_status=status)
     unproven = result.status in _FINAL and status // 100 != 2  # noqa: PLR2004
-    if unproven and not (definite and result.status in {Status.FAILED, Status.CANCELED}):
+    refused = definite and result.status in {Status.FAILED, Status.CANCELED}
+    # That nothing was sent, nothing that came back can say.
+    if (unproven and not refused) or result.status is Status.NOT_SENT:
         raise Undecided(Why.UNPROVEN, str(result.status), http_status=status)
     return result
 

@@ -10,7 +10,7 @@ from payhub.journal.reasons import explain
 from payhub.journal.rules import contradicts, overdue_sender, past_schedule
 from payhub.models import Result
 from payhub.operations import OrderKind
-from payhub.plans.plan import Act, Attempt, Steps, Timing
+from payhub.plans.plan import Act, Attempt, Pause, Steps, Timing
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -60,6 +60,26 @@ def hand_over(record: Record, now: dt.datetime, timing: Timing) -> Steps[Record]
         return record
     over = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, why=Why.SCHEDULE_OVER)
     return (yield from settle(record.facts.key, over, timing))
+
+
+def wait_for_sender(record: Record, patience: float) -> Steps[Record]:
+    """Wait for the call that is sending an order, and return what is known then.
+
+    If that call sent nothing, this is no reason to take the order: its caller knows that, too, and may
+    be creating it with another account by now.
+    """
+    key, waited = record.facts.key, 0.0
+    while (
+        record.state is State.SENDING and waited < patience and overdue_sender(record, dt.datetime.now(dt.UTC)) is None
+    ):
+        pause = min(0.05 + waited / 4, 1.0, patience - waited)
+        yield Pause(pause)
+        waited += pause
+        try:
+            record = (yield Act(lambda journal: journal.find(key))) or record
+        except JournalFailed:  # another call sends it: nobody may say that nothing was sent
+            return record
+    return record
 
 
 def answer_creator(record: Record, kind: OrderKind[Any, ResultT]) -> ResultT:

@@ -13,6 +13,8 @@ from torture.report import Finding
 ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "prepare a hub, before any order": (
         "payhub.journal.states.<genexpr>",
+        "payhub.plans.rules.<genexpr>",
+        "payhub.journal.sql.statements.Statements.of",
         "payhub.journal.sql.database.Database.__init__",
         "payhub.journal.sql.engine.open_engine*",
         "payhub.journal.sql.engine.placed",
@@ -34,8 +36,10 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "make the tables": ("payhub.journal.sql.tables.*", "payhub.journal.sql.triggers.*", "payhub.journal.sql.migrate.*"),
     "keep nothing for another process": ("payhub.journal.memory.*",),
     "only read the journal": (
+        "payhub.plans.find.*",
         "payhub.journal.records.StoredNotification.entry",
         "payhub.journal.rules.waits_for_person",
+        "payhub.journal.states.status_of",
         "payhub.journal.sql.database.Database.connection",
         "payhub.journal.sql.database.Database.has_tables",
         "payhub.journal.sql.journal.SqlJournal.exchanges",
@@ -66,6 +70,13 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.journal.forks.*",
         "payhub.journal.sql.database.Database.pause",
         "payhub.journal.sql.database.Database.resume",
+    ),
+    "belong to another key, which the tests of the journal use": (
+        "payhub.journal.sql.journal._uncompared",
+        "payhub.journal.sql.journal.SqlJournal.legs.*",
+    ),
+    "look again at a commit that was not acknowledged, which `servers` makes": (
+        "payhub.journal.sql.journal.SqlJournal._was_committed",
     ),
     "belong to PostgreSQL, which `servers` and `freezes` kill": ("payhub.journal.sql.engine._prepare_postgresql",),
     "receive notifications, where `deliveries` kills": (

@@ -401,6 +401,7 @@ WAYS = (
         faults=(_STALLED,),
     ),
     Way(name="disk full before sending", act=_creating(), before=_full),
+    Way(name="disk full before sending, awaited", act=_awaiting(), before=_full),
     Way(name="disk full after sending", act=_creating(), before=_full_later),
     Way(name="no time left under a rate limit", act=_creating("hurried")),
     Way(name="no time left under a rate limit, awaited", act=_awaiting("awaited_hurried")),

@@ -37,6 +37,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "keep nothing for another process": ("payhub.journal.memory.*",),
     "only read the journal": (
         "payhub.plans.find.*",
+        "payhub.journal.records.OrderFilter.fits*",
         "payhub.journal.records.StoredNotification.entry",
         "payhub.journal.rules.waits_for_person",
         "payhub.journal.states.status_of",

@@ -55,12 +55,12 @@ class Watch:
         return event
 
     def listen(self) -> None:
-        """Take back what an earlier test may have changed: levels of libraries, structlog's processors."""
+        """Take back what an earlier test may have changed: levels of libraries, how structlog is configured."""
         for name in LIBRARIES:
             logging.getLogger(name).setLevel(logging.NOTSET)
         logging.root.setLevel(LEVEL)
-        if not structlog.is_configured():
-            structlog.configure(processors=[self, *structlog.get_config()["processors"]])
+        structlog.reset_defaults()
+        structlog.configure(processors=[self, *structlog.get_config()["processors"]])
 
 
 WATCH = Watch()

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import structlog
 
 import payhub
 from payhub import InvalidOrder, Money, Status, UnsupportedOperation, hookimpl, hookspecs, operations
@@ -170,14 +169,6 @@ def test_the_conformance_kit_finds_a_driver_that_pays_twice(gifts: Gifts) -> Non
         check.run(Subject(plugin=Mistaken(), config=ACCOUNT, orders=(ORDER,), answer=provider))
 
 
-@pytest.fixture
-def log_as_it_was() -> Iterator[None]:
-    """Take back how a command configures structlog."""
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("log_as_it_was")
 def test_a_new_kind_is_told_by_trace_and_ticket(
     gifts: Gifts,
     open_hub: Callable[..., Any],

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-import structlog
 
 from payhub.cli import main
 from payhub.journal.sql import SqlJournal
@@ -68,9 +67,7 @@ def without_hint(err: str) -> str:
 
 
 @pytest.fixture
-def payhub(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Callable[..., Done]]:
+def payhub(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Done]:
     """Run commands through the entry point, in an empty directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PAYHUB_CONFIG", raising=False)
@@ -86,8 +83,7 @@ def payhub(
         assert isinstance(code, int)
         return Done(code, captured.out, without_hint(captured.err))
 
-    yield run
-    structlog.reset_defaults()
+    return run
 
 
 @pytest.fixture(scope="session")

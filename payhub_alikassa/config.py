@@ -11,9 +11,9 @@ from payhub.masking import Clear, Link, MaskedStruct
 from payhub_alikassa.signing import Digest
 
 Uuid = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
+    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z")
 ]
-Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+\Z")]
 
 
 class PaymentServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
     """
 
     account: Clear[Uuid]
-    currency: Clear[Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]]
+    currency: Clear[Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]]
     base_url: Link[str] = "https://api-merchant.alikassa.com"
     payment_cert: Clear[Path | None] = None
     payment_password: str | None = None

@@ -411,28 +411,28 @@ def _phone(phone: str | None) -> str | None:
 
 
 def _destination_number(to: Destination, currency: str) -> str:
-    """Return the number of a card, phone, account or wallet, checked and without separators.
+    """Return the number of a card, phone, account or wallet, checked.
 
     Raises:
         InvalidOrder: it cannot be one, or an account's BIC cannot.
     """
+    number = HiddenText(to.number)
     match to:
         case ToCard():
-            number = HiddenText(to.number.replace(" ", "").replace("-", ""))
-            if not (number.isascii() and is_card_number(number)):
+            if not is_card_number(number):
                 raise InvalidOrder("to.number", "not a card number")
         case ToPhone():
-            number = HiddenText(_phone(to.number))
+            if currency == "RUB" and not re.fullmatch("7[0-9]{10}", number):
+                raise InvalidOrder("to.number", "not a phone number for SBP: 7 and ten digits, as 79031112233")
             if not re.fullmatch("[0-9]{10,15}", number):
-                raise InvalidOrder("to.number", "not a phone number with its country code, as 79031112233")
+                raise InvalidOrder("to.number", "not a phone number with its country code")
         case ToBankAccount():
-            number = HiddenText(to.number.replace(" ", ""))
             if currency == "RUB" and not re.fullmatch("[0-9]{20}", number):
                 raise InvalidOrder("to.number", "not an account number of 20 digits")
             if currency == "RUB" and to.bic is not None and not re.fullmatch("[0-9]{9}", to.bic):
                 raise InvalidOrder("to.bic", "not a BIC of 9 digits (bik_bank)")
-        case _:  # a wallet, whose number may be anything
-            number = HiddenText(_phone(to.number))
+        case ToWallet():
+            pass  # may be anything
     return str(number)
 
 

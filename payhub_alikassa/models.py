@@ -36,13 +36,13 @@ Text100 = Annotated[str, _text(100)] | UnsetType
 Text128 = Annotated[str, _text(128)] | UnsetType
 Text255 = Annotated[str, _text(255)] | UnsetType
 Text2000 = Annotated[str, _text(2000)] | UnsetType
-Email254 = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | UnsetType
-Email50 = Annotated[str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | UnsetType
-Phone15 = Annotated[str, Meta(pattern=r"^[0-9]{10,15}$")] | UnsetType
-Phone12 = Annotated[str, Meta(pattern=r"^[0-9]{10,12}$")] | UnsetType
+Email254 = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z")] | UnsetType
+Email50 = Annotated[str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z")] | UnsetType
+Phone15 = Annotated[str, Meta(pattern=r"^[0-9]{10,15}\Z")] | UnsetType
+Phone12 = Annotated[str, Meta(pattern=r"^[0-9]{10,12}\Z")] | UnsetType
 Number = Annotated[int, Meta(ge=0, le=2**31 - 1)] | UnsetType
 
-Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?$")]
+Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?\Z")]
 OrderId = Annotated[str, _text(128)]
 ServiceCode = Annotated[str, _text(100)]
 
@@ -86,11 +86,11 @@ class PaymentRequest(MaskedStruct, frozen=True, kw_only=True):
 class CardExtra(MaskedStruct, frozen=True, kw_only=True):
     """The card and its holder, for payouts in EUR."""
 
-    card_exp_year: Annotated[str, Meta(pattern="^[0-9]{2}$")] | UnsetType = UNSET
-    card_exp_month: Annotated[str, Meta(pattern="^(0[1-9]|1[0-2])$")] | UnsetType = UNSET
+    card_exp_year: Annotated[str, Meta(pattern=r"^[0-9]{2}\Z")] | UnsetType = UNSET
+    card_exp_month: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])\Z")] | UnsetType = UNSET
     card_holder: Name[Text100] = UNSET
-    card_country: Clear[Annotated[str, Meta(pattern="^[A-Z]{2}$")] | UnsetType] = UNSET
-    card_recipient_birth_date: Birth[Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | UnsetType] = UNSET
+    card_country: Clear[Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")] | UnsetType] = UNSET
+    card_recipient_birth_date: Birth[Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")] | UnsetType] = UNSET
 
 
 # https://doc-merchant.alikassa.com/payout/create and https://doc-merchant.alikassa.com/provider/ps4rub
@@ -110,7 +110,7 @@ class PayoutRequest(MaskedStruct, frozen=True, kw_only=True):
     bik_bank: Clear[Text100] = UNSET
     customer_first_name: Name[Text100] = UNSET
     customer_last_name: Name[Text100] = UNSET
-    customer_country: Clear[Annotated[str, Meta(pattern="^[A-Z]{3}$")] | UnsetType] = UNSET
+    customer_country: Clear[Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] | UnsetType] = UNSET
     project_url: Link[Text255] = UNSET
 
 

@@ -65,7 +65,7 @@ class JournalSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fi
     prefix: Clear[str] = "payhub_"
     key: str | None = None
     lease: Clear[Annotated[float, msgspec.Meta(gt=0)] | None] = None
-    keep_exchanges: Clear[Annotated[str, msgspec.Meta(pattern=rf"^({_DURATION})$")] | None] = None
+    keep_exchanges: Clear[Annotated[str, msgspec.Meta(pattern=rf"^({_DURATION})\Z")] | None] = None
 
     @property
     def keep_seconds(self) -> float | None:

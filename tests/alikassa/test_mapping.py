@@ -135,6 +135,8 @@ PAYOUTS = [
     (TO_BANK_ACCOUNT, {"number": BANK_ACCOUNT, "service": "virtual_account_rub", "customer_code": BANK,
                        "bik_bank": "041351902"}),
     (TO_WALLET, {"number": "79005554455", "service": "qiwi_rub"}),
+    (ToWallet("ivan-petrov"), {"number": "ivan-petrov", "service": "qiwi_rub"}),
+    (ToWallet("P-1000(2)"), {"number": "P-1000(2)", "service": "qiwi_rub"}),
 ]  # fmt: skip
 
 
@@ -231,6 +233,10 @@ INVALID_PAYOUTS = [
     ("to.number", payout(), {"to": ToCard("")}),
     ("to.number", payout(), {"to": ToCard("٤١١١١١١١١١١١١١١٢")}),
     ("to.number", payout(TO_PHONE), {"to": {"number": "12345"}}),
+    ("to.number", payout(TO_PHONE), {"to": {"number": "9031112233"}}),
+    ("to.number", payout(TO_PHONE), {"to": {"number": "89031112233"}}),
+    ("to.number", payout(TO_PHONE), {"to": {"number": "8 (903) 111-22-33"}}),
+    ("to.number", payout(TO_PHONE), {"to": {"number": "790311122334"}}),
     ("to.bank_code", payout(TO_PHONE), {"to": {"bank_code": None}}),
     ("to.number", payout(TO_BANK_ACCOUNT), {"to": {"number": "123"}}),
     ("to.bic", payout(TO_BANK_ACCOUNT), {"to": {"bic": None}}),
@@ -253,6 +259,9 @@ INVALID_PAYOUTS = [
     ("to.birth_date", EUR, {"to": {"birth_date": None}}),
     ("to.exp_year", EUR, {"to": {"exp_year": "2027"}}),
     ("to.exp_month", EUR, {"to": {"exp_month": "13"}}),
+    ("to.exp_year", EUR, {"to": {"exp_year": "27\n"}}),
+    ("to.country", EUR, {"to": {"country": "DE\n"}}),
+    ("recipient.country", payout(), {"recipient": Recipient(country="DEU\n")}),
     ("to.holder", EUR, {"to": {"holder": "x" * 101}}),
     ("to.country", EUR, {"to": {"country": "UKR"}}),
 ]

@@ -4,13 +4,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.commands import environment
 from tests.test_imports import PUBLIC, ROOMS
 from tests.tree import ROOT, files
 
@@ -81,11 +81,10 @@ class Copy:
         """Run a line as a contributor would, but without a network and the minute that mypy takes; it must end well."""
         words = line.replace("pip install --editable", f"pip install {' '.join(OFFLINE)} --target {self.site}")
         words = words.replace("make lint", f"ruff check {self.sources} && ruff format --check {self.sources}")
-        environment = {name: value for name, value in os.environ.items() if name not in {"PAYHUB_CONFIG", "COLUMNS"}}
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        environment["PYTHONPATH"] = f"{self.directory}{os.pathsep}{self.site}"
+        path = f"{self.directory}{os.pathsep}{self.site}"
+        there = environment("PAYHUB_CONFIG", "COLUMNS", PYTHONPATH=path)
         done = subprocess.run(
-            ["bash", "-c", words], cwd=self.directory, env=environment, capture_output=True, text=True, check=False
+            ["bash", "-c", words], cwd=self.directory, env=there, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         return done.stdout

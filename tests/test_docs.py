@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from payhub.transport.settings import Transport
 from payhub_alikassa import AliKassaPayment, AliKassaPayout, mapping
 from payhub_alikassa.config import AliKassaConfig, PaymentServices, PayoutServices
 from payhub_alikassa.sandbox import Sandbox
+from tests.commands import environment
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -50,10 +50,9 @@ def run_shell(example: Example) -> None:
     curl = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }'
     here = Path(os.environ["SANDBOX"]).read_text("utf-8")
     script = "\n".join(("set -euo pipefail", curl, *lines)).replace("127.0.0.1:8765", here)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", script],
-        env={**os.environ, "PATH": path},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,

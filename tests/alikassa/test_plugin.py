@@ -148,14 +148,15 @@ def test_an_invalid_order_never_leaves(hub: Any, sandbox: Sandbox) -> None:
     assert (sandbox.requests("/v1/payout"), sandbox.requests("/v1/payment")) == (0, 0)
 
 
-IMPATIENT = "\n[transport]\ndeadline = 0.6\n"
+ENDLESS = {"slow", "drip", "stall"}
+"""Faults that only the deadline ends."""
 
 
 @pytest.fixture(params=["sync", "async"])
-def impatient(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Any]:
-    """Open a hub with a short deadline, in both modes."""
+def impatient(request: pytest.FixtureRequest, sandbox: Sandbox, fault: str) -> Iterator[Any]:
+    """Open a hub, in both modes, whose deadline is short where nothing else ends a fault."""
     path = sandbox.config.with_name("impatient.toml")
-    path.write_text(sandbox.config.read_text() + IMPATIENT)
+    path.write_text(f"{sandbox.config.read_text()}\n[transport]\ndeadline = {1.0 if fault in ENDLESS else 30.0}\n")
     yield from open_hub(request.param, path)
 
 

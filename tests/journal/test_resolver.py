@@ -407,6 +407,13 @@ def test_an_order_is_due_again_after_an_answer_that_says_nothing(open_shop: Open
 SOON: dict[str, Any] = {"journal": {"lease": 1.5}, "transport": {"deadline": 0.5}}
 
 
+@pytest.fixture
+def asked_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the orders whose own schedule nobody knows be due again soon."""
+    monkeypatch.setattr(Registry._timing, "__defaults__", (Schedule(first=0.1),))
+
+
+@pytest.mark.usefixtures("asked_soon")
 def test_an_account_that_is_gone_does_not_stop_a_sweep(open_shop: OpenShop) -> None:
     """An order of an account that is no longer configured is reported, and the others are asked about."""
     shop = open_shop(close, DONE, **SOON)

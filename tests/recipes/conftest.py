@@ -2,11 +2,9 @@
 
 import contextlib
 import functools
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +17,7 @@ import sqlalchemy as sa
 from payhub import Hub, Money, PayoutOrder, Status, ToCard
 from payhub.journal import Key
 from payhub_alikassa.sandbox import Sandbox
+from tests import commands
 
 ACCOUNT = "alikassa-rub"
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text("utf-8")
@@ -36,9 +35,7 @@ class Recipe:
         for title, code in re.findall(r'(?ms)^```python title="([^"]+)"\n(.*?)```', text):
             (directory / title).parent.mkdir(exist_ok=True)
             (directory / title).write_text(code, "utf-8")
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**os.environ, "PATH": path, **environment}
-        self.environment.pop("PAYHUB_CONFIG", None)
+        self.environment = commands.environment("PAYHUB_CONFIG", **environment)
 
     @property
     def config(self) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.commands import environment
+
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "torture").is_dir(), reason="the harness is not here")
 
@@ -38,8 +40,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """
     path = tmp_path_factory.mktemp("torture") / "results.json"
     command = [sys.executable, "-m", "torture", "--short", "--jobs", str(len(EXPERIMENTS)), "--json", str(path)]
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=500, check=False
+    )
     assert path.exists(), done.stdout + done.stderr
     return {result.name: result for result in msgspec.json.decode(path.read_bytes(), type=list[Result])}
 

@@ -196,6 +196,11 @@ def _everybodys(self: SqlJournal, facts: Facts, lease: float) -> Reservation:
     return Reservation(opened.record, yours=True)
 
 
+def _nobodys(_self: SqlJournal, *_: str) -> tuple[Record, ...]:
+    """Find no leg, so that the second caller asks for the order, too."""
+    return ()
+
+
 def _answered_and_forgotten(self: SqlJournal, notice: NotificationContent, *_: object, **__: object) -> Intake:
     return Intake(1, self.find(notice.key), ask=False)
 
@@ -256,7 +261,10 @@ BUILDS = (
     ),
     Build(
         "an order is given again when the lease ends",
-        {"payhub.journal.sql.journal.SqlJournal.open": _given_twice},
+        {
+            "payhub.journal.sql.journal.SqlJournal.open": _given_twice,
+            "payhub.journal.sql.journal.SqlJournal.legs": _nobodys,
+        },
         _died,
         _PAID_TWICE,
     ),
@@ -304,7 +312,10 @@ BUILDS = (
     ),
     Build(
         "every caller is given the order",
-        {"payhub.journal.sql.journal.SqlJournal.open": _everybodys},
+        {
+            "payhub.journal.sql.journal.SqlJournal.open": _everybodys,
+            "payhub.journal.sql.journal.SqlJournal.legs": _nobodys,
+        },
         _raced,
         _PAID_TWICE,
     ),

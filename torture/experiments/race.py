@@ -1,6 +1,6 @@
 """Let two processes with the same configuration submit the same orders at the same time."""
 
-import time
+import multiprocessing
 
 from torture.claims import find_broken_claims, finish
 from torture.judge import Judge
@@ -9,6 +9,7 @@ from torture.processes import start
 from torture.report import Bench, Finding, Found
 from torture.shop import Shop, retry
 
+_PATIENCE = 60.0
 _ORDERS = 500
 _FEW = 2
 """The number of races up to which each has a tenth of the orders."""
@@ -39,12 +40,12 @@ def race_once(shop: Shop, name: str, count: int) -> list[str]:
     """Race once; the journal, its tables and the key of the fingerprints are made during the race."""
     shop.judge.order(waits=0)
     order_ids = [f"{name}-{number}" for number in range(count)]
-    start_at = time.time() + 0.5
+    line = multiprocessing.get_context("fork").Barrier(2)
     shop.configuration  # noqa: B018 - written before the race, the one thing that both are given
 
     def run() -> list[str]:
         with shop.hub() as hub:
-            time.sleep(max(0.0, start_at - time.time()))
+            line.wait(_PATIENCE)
             return retry(hub, order_ids)
 
     racers = [start(run), start(run)]

@@ -125,11 +125,13 @@ class Creating(MaskedStruct, frozen=True, kw_only=True):
     """How a provider creates orders of one kind.
 
     An order that no offer has is refused before it is sent. `refusals` are the HTTP statuses after
-    which certainly nothing moves.
+    which certainly nothing moves. `final` tells that the provider's documents let the answer to a
+    create be an order's end; where they do not, a final word in it is only a reason to ask at once.
     """
 
     offers: Clear[tuple[Offer, ...]]
     refusals: Clear[frozenset[int]] = frozenset()
+    final: Clear[bool] = False
 
 
 class Schedule(MaskedStruct, frozen=True, kw_only=True):

@@ -55,7 +55,8 @@ def payhub_provider() -> ProviderInfo:
 _BY_ANY_ID = StatusQuery(by=frozenset({"order_id", "provider_id"}))
 
 # A payout answered with anything but HTTP 200 must not be taken for failed, so payouts have no
-# definite refusals: https://doc-merchant.alikassa.com/payout/create
+# definite refusals: https://doc-merchant.alikassa.com/payout/create. Every create is promised to be
+# answered with `wait`, so none is final: https://doc-merchant.alikassa.com/provider/ps4rub.
 CAPABILITIES = Capabilities(
     create={
         "payment": Creating(offers=mapping.PAYMENT_OFFERS, refusals=frozenset({400})),
@@ -76,7 +77,7 @@ def payhub_create_payment(account: AliKassaAccount, order: PaymentOrder) -> Flow
     """Create a payment: https://doc-merchant.alikassa.com/payment/create."""
     request = mapping.payment_request(account.config, order)
     response = yield account.call(_CREATE_PAYMENT, request, order_id=order.order_id)
-    answer, raw = wire.read(response, _CREATE_PAYMENT.promised)
+    answer, raw = wire.read(response, _CREATE_PAYMENT.promised, type(request))
     return mapping.payment_created(answer, raw, order)
 
 
@@ -85,7 +86,7 @@ def payhub_create_payout(account: AliKassaAccount, order: PayoutOrder) -> Flow[P
     """Create a payout: https://doc-merchant.alikassa.com/payout/create."""
     request = mapping.payout_request(account.config, order)
     response = yield account.call(_CREATE_PAYOUT, request, order_id=order.order_id)
-    answer, raw = wire.read(response, _CREATE_PAYOUT.promised)
+    answer, raw = wire.read(response, _CREATE_PAYOUT.promised, type(request))
     return mapping.payout_created(answer, raw, order)
 
 

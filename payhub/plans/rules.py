@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from payhub.driver import Offer, exact
+from payhub.driver import Creating, Offer, exact
 from payhub.errors import ConfigurationError, InvalidOrder, UnsupportedOperation
 from payhub.journal import Why
 from payhub.journal.reasons import explain
+from payhub.journal.rules import is_paid_otherwise
 from payhub.masking import mask_cards
 from payhub.models import LONGEST_ORDER_ID, Order, Ref, Result, Status, Summary, plain_order_id
 from payhub.money import InvalidMoney, Money, exponent
@@ -81,8 +82,8 @@ def unsupported(account: Account, operation: str) -> UnsupportedOperation:
     return UnsupportedOperation(f"account {account.name!r}: provider {account.provider_name!r} has no {operation}")
 
 
-def check_capabilities(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) -> frozenset[int]:
-    """Return the statuses that refuse an order of this kind for good, if the provider offers what it asks for.
+def check_capabilities(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Creating:
+    """Return how the provider creates orders of this kind, if it offers what this one asks for.
 
     Raises:
         UnsupportedOperation: the provider creates no such orders.
@@ -96,7 +97,7 @@ def check_capabilities(account: Account, kind: OrderKind[OrderT, ResultT], order
         raise unsupported(account, kind.create)
     if kind.method is not None:
         _check_offers(kind.method, order.summary(), order.amount.currency, creating.offers)
-    return creating.refusals
+    return creating
 
 
 def _check_offers(field: str, asked: Summary, currency: str, offers: tuple[Offer, ...]) -> None:
@@ -121,8 +122,10 @@ def unknown_result(kind: OrderKind[OrderT, ResultT], order: OrderT) -> ResultT:
     return kind.result(order_id=order.order_id, requested=order.amount, status=Status.UNKNOWN)
 
 
-def believe(result: object, status: int, unknown: ResultT, *, definite: bool) -> ResultT:
+def believe(result: object, status: int, unknown: ResultT, *, definite: bool, final: bool) -> ResultT:
     """Return the result of a create, if an answer with this HTTP status can prove it.
+
+    Where such answers are not `final`, what is more than pending is pending; a `definite` refusal is what it says.
 
     Raises:
         Undecided: it proves nothing.
@@ -138,13 +141,16 @@ def believe(result: object, status: int, unknown: ResultT, *, definite: bool) ->
     # That nothing was sent, nothing that came back can say.
     if (unproven and not refused) or result.status is Status.NOT_SENT:
         raise Undecided(Why.UNPROVEN, str(result.status), http_status=status)
+    if result.status in _FINAL and not (final or refused):
+        return msgspec.structs.replace(result, status=Status.PENDING)
     return result
 
 
-def compare(result: ResultT, ref: Ref) -> ResultT:
+def compare(kind: OrderKind[Any, ResultT], result: ResultT, ref: Ref) -> ResultT:
     """Compare an answer with what is known of its order: that stands, and what contradicts it is flagged.
 
-    The contradicting values themselves are in `raw`. What was flagged before stays flagged.
+    So is a sum that cannot be that of an order that succeeded. The contradicting values themselves are in `raw`.
+    What was flagged before, by the driver too, stays flagged.
     """
     expected = {"order_id": ref.order_id, "requested": ref.amount, "provider_id": ref.provider_id}
     known = {name: value for name, value in expected.items() if value is not None}
@@ -152,12 +158,21 @@ def compare(result: ResultT, ref: Ref) -> ResultT:
     if ref.amount is not None:
         sums = [(name, getattr(result, name)) for name in ("paid", "credited", "commission")]
         wrong += [name for name, money in sums if money and money.currency != ref.amount.currency]
+        wrong += ["currency"] if result.currency not in {None, ref.amount.currency} else []
     result = msgspec.structs.replace(result, **known)
+    if (
+        result.status is Status.SUCCEEDED
+        and result.paid is not None
+        and "requested" not in wrong
+        and is_paid_otherwise(result.paid, result.requested, partial=result.partial, exact=kind.exact)
+    ):
+        wrong.append("paid")
+    wrong = list(dict.fromkeys((*result.mismatches, *wrong)))
     if not wrong:
         return result
     return msgspec.structs.replace(
         result,
         status=Status.UNKNOWN,
-        mismatches=tuple(dict.fromkeys((*result.mismatches, *wrong))),
+        mismatches=tuple(wrong),
         reason=explain(Why.CONTRADICTS_ORDER, fields=wrong),
     )

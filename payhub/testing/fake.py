@@ -391,8 +391,8 @@ def payhub_provider() -> ProviderInfo:
         connect=connect,
         capabilities=Capabilities(
             create={
-                "payment": Creating(offers=(card,), refusals=frozenset({422})),
-                "payout": Creating(offers=to_any, refusals=frozenset({422})),
+                "payment": Creating(offers=(card,), refusals=frozenset({422}), final=True),
+                "payout": Creating(offers=to_any, refusals=frozenset({422}), final=True),
             },
             fetch={"payment": by_any_id, "payout": by_any_id},
         ),

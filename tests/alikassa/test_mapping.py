@@ -24,6 +24,7 @@ from payhub import (
 from payhub.models import Method, Presentation
 from payhub_alikassa import AliKassaPayment, AliKassaPayout, mapping, models, wire
 from payhub_alikassa.config import PaymentServices, PayoutServices
+from payhub_alikassa.sandbox import services
 from tests.alikassa.orders import (
     BANK,
     BANK_ACCOUNT,
@@ -59,7 +60,7 @@ def written_payout(order: PayoutOrder, **fields: Any) -> dict[str, Any]:
 
 SEED_003 = [
     ("card", "hosted", "payment_card_number_rub_hpp"),
-    ("card", "direct", "payment_card_number_card"),
+    ("card", "direct", "payment_card_number_rub_card"),
     ("sbp", "direct", "payment_card_sbp_rub_card"),
     ("sberpay", "direct", "payment_card_sberpay_rub_card"),
     ("sberpay", "hosted", "payment_card_sberpay_rub_card"),
@@ -72,7 +73,7 @@ SEED_003 = [
 def test_the_documented_services_of_rubles(method: Method, presentation: Presentation, service: str) -> None:
     """Each documented way to pay in RUB goes to its service, with the fields its table stars."""
     order = payment(
-        method=method, presentation=presentation, bank_code=BANK if service.endswith("number_card") else None
+        method=method, presentation=presentation, bank_code=BANK if service.endswith("number_rub_card") else None
     )
     expected = {
         "amount": "3000.00",
@@ -99,6 +100,24 @@ def test_every_documented_service_can_be_named(code: str, method: Any, presentat
         currency, method=method, presentation=presentation, bank_code=BANK, extra=AliKassaPayment(service=code)
     )
     assert written_payment(order)["service"] == code
+
+
+def test_the_sandbox_asks_for_no_field_that_the_driver_does_not() -> None:
+    """Each documented service needs the same fields here and there: what would be refused is refused before sending."""
+    ours = {service.code: {"customer_ip", *service.required} for service in mapping.PAYMENT_SERVICES}
+    assert ours == {code: set(service.required) for code, service in services.PAYMENT_SERVICES.items()}
+    payouts = {service.code: set(service.required) for service in mapping.PAYOUT_SERVICES}
+    theirs = {code: set(service.required) for code, service in services.PAYOUT_SERVICES.items()}
+    del theirs["payment_card_eur"]  # which the documents do not name
+    assert payouts == theirs
+
+
+@pytest.mark.parametrize(("currency", "code"), [("EUR", "payment_card_eur_card"), ("UAH", "payment_card_uah_hpp")])
+def test_cards_in_euros_and_hryvnias_need_the_browser(currency: str, code: str) -> None:
+    """What the provider needs for these services is missed before anything is sent, by its name."""
+    order = payment(currency, payer=Payer(id="u-881", ip="203.0.113.24"))
+    with pytest.raises(InvalidOrder, match=rf"^payer\.browser\.user_agent: is required by {code} "):
+        mapping.payment_request(config(currency=currency), order)
 
 
 def test_the_general_payment_with_every_field() -> None:
@@ -164,10 +183,10 @@ def test_a_payout_to_a_card_in_euros() -> None:
 
 def test_an_account_can_name_its_own_services() -> None:
     """A code in the configuration replaces the documented one; a code in the order replaces both."""
-    named = {"payment_services": PaymentServices(card_direct="payment_card_number_rub_card"),
+    named = {"payment_services": PaymentServices(card_direct="payment_card_number_card"),
              "payout_services": PayoutServices(card="payment_card_new")}  # fmt: skip
     direct = payment(presentation="direct", bank_code="sberbank")
-    assert written_payment(direct, **named)["service"] == "payment_card_number_rub_card"
+    assert written_payment(direct, **named)["service"] == "payment_card_number_card"
     assert written_payout(payout(), **named)["service"] == "payment_card_new"
     assert written_payout(payout(extra=AliKassaPayout(service="other")), **named)["service"] == "other"
 

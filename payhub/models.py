@@ -381,6 +381,10 @@ class Delivery(MaskedStruct, frozen=True, kw_only=True):
 class Notification(MaskedStruct, frozen=True, kw_only=True):
     """Say what an authentic notification says; every field is covered by its signature.
 
+    It is a hint: an id is enough to ask, so what else cannot be read is absent, and none is refused for it. `status` is
+    `UNKNOWN` where the driver does not know the provider's word, or cannot read a sum; `kind` is the provider's own
+    word where it is no kind of order; `order_id` and `provider_status` are empty where there are none.
+
     `fields` has the signed fields under the provider's names; `shape` is the wire struct whose masks
     decide what the journal keeps of them, and without one no value is kept. Amounts are what the provider says
     now; ask for the status before crediting anybody.

@@ -37,7 +37,7 @@ from payhub import (
 )
 from payhub.driver import Offer, Unreadable, exact
 from payhub.masking import Clear, HiddenFields, HiddenText, Link, MaskedStruct, Truncated, hide, is_card_number
-from payhub.models import Destination, Method, Presentation
+from payhub.models import Destination, Method, Presentation, plain_number
 from payhub_alikassa import models, wire
 from payhub_alikassa.config import AliKassaConfig
 
@@ -161,7 +161,7 @@ _REQUISITES: Mapping[str, RequisitesKind] = {
     "sberpay": "phone",
     "bank_account": "bank_account",
 }
-_PHONE_SEPARATORS = str.maketrans("", "", "+ -()")
+_LONGEST_LANGUAGE = 8
 
 # What an application calls the provider's field, for messages.
 PAYMENT_FIELDS: Mapping[str, str] = {
@@ -249,16 +249,17 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
             f"extra.service or in the account's payment_services.{way}",
         ),
     )
-    post_code = hide(payer.post_code)
-    if post_code is not None and not re.fullmatch("[0-9]+", post_code):
-        raise InvalidOrder("payer.post_code", "must be digits (customer_post_code is a number)")
+    post_code = hide(payer.post_code or None)
+    # 2134 is another place than 02134, and the documents type the field as a number.
+    if post_code is not None and not re.fullmatch("0|[1-9][0-9]*", post_code):
+        raise InvalidOrder("payer.post_code", "must be a number that does not begin with 0 (customer_post_code)")
     request = models.PaymentRequest(
         amount=f"{order.amount.amount:f}",
         order_id=order.order_id,
         service=code,
         desc=_given(order.description),
         lifetime=_given(extra.lifetime),
-        customer_ip=_given(payer.ip),
+        customer_ip=_given(_ip(payer.ip)),
         customer_user_id=_given(payer.id),
         customer_account=_given(extra.customer_account),
         customer_code=_given(extra.customer_code or order.bank_code),
@@ -273,7 +274,7 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         customer_browser_user_agent=_given(browser.user_agent),
         customer_browser_accept_header=_given(browser.accept_header),
         customer_browser_color_depth=_given(browser.color_depth),
-        customer_browser_language=_given(browser.language),
+        customer_browser_language=_given(_language(browser.language)),
         customer_browser_screen_height=_given(browser.screen_height),
         customer_browser_screen_width=_given(browser.screen_width),
         success_redirect_id=_given(extra.success_redirect_id),
@@ -284,10 +285,6 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         notification_endpoint_url=_given(_url(order.notification_url, "notification_url")),
     )
     _require(request, ("customer_ip", *required), code, PAYMENT_FIELDS)
-    try:
-        ip_address(payer.ip or "")
-    except ValueError:
-        raise InvalidOrder("payer.ip", "not an IP address (customer_ip)") from None
     return exact(request, PAYMENT_FIELDS)
 
 
@@ -349,8 +346,8 @@ def _extra(extra: object, shape: type[Extra]) -> Extra:
 
 
 def _given(value: T | None) -> T | UnsetType:
-    """Return a value that the application gave, else what leaves the field out."""
-    return UNSET if value is None else value
+    """Return a value that the application gave, else what leaves the field out; an empty text is none."""
+    return UNSET if value is None or value == "" else value
 
 
 def _check_currency(config: AliKassaConfig, amount: Money) -> None:
@@ -397,7 +394,7 @@ def _require(request: MaskedStruct, required: tuple[str, ...], code: str, names:
 
 def _url(url: str | None, field: str) -> str | None:
     url = hide(url)
-    if url is None:
+    if not url:
         return None
     with contextlib.suppress(ValueError):
         # In no variable, because a traceback with locals would show the parts.
@@ -408,7 +405,30 @@ def _url(url: str | None, field: str) -> str | None:
 
 def _phone(phone: str | None) -> str | None:
     """Return a phone number without its plus and the usual separators."""
-    return None if phone is None else phone.translate(_PHONE_SEPARATORS)
+    return None if phone is None else str(plain_number(phone, "+()./"))
+
+
+def _ip(ip: str | None) -> str | None:
+    """Return an IP address; one of IPv4 that is written as one of IPv6 is the same as the address itself.
+
+    Raises:
+        InvalidOrder: it is none. Of a list, as proxies make it, nobody but the application knows which is the payer's.
+    """
+    ip = hide(ip)
+    if not ip:
+        return None
+    with contextlib.suppress(ValueError):
+        # In no variable, because a traceback with locals would show it.
+        if getattr(ip_address(ip), "scope_id", None) is None:
+            return str(getattr(ip_address(ip), "ipv4_mapped", None) or ip)
+    raise InvalidOrder("payer.ip", "not one IP address (customer_ip)")
+
+
+def _language(language: str | None) -> str | None:
+    """Return a browser's language as far as there is room, shortened as RFC 4647 does: `zh-Hant` of `zh-Hant-TW`."""
+    while language and len(language) > _LONGEST_LANGUAGE and "-" in language:
+        language = language.rpartition("-")[0]
+    return language
 
 
 def _destination_number(to: Destination, currency: str) -> str:

@@ -108,17 +108,22 @@ def payhub_fetch_payout(account: AliKassaAccount, ref: Ref) -> Flow[Payout]:
 
 @hookimpl
 def payhub_list_payments(account: AliKassaAccount, period: Period) -> Flow[tuple[Payment, ...]]:
-    """List payments, page by page: https://doc-merchant.alikassa.com/payment/check/history."""
-    payments: list[Payment] = []
+    """List payments, page by page: https://doc-merchant.alikassa.com/payment/check/history.
+
+    Payments that are made meanwhile push others to the next page, so those that were listed come again. A page
+    with nothing new is the end, whatever it says of a next one.
+    """
+    payments: dict[str | None, Payment] = {}
     for number in range(1, _MAX_PAGES + 1):
         request = models.HistoryRequest(
             date_from=period.first.isoformat(), date_to=period.last.isoformat(), page=number, paginate=_PAGE_SIZE
         )
         response = yield account.call(_LIST_PAYMENTS, request)
         page, raw = wire.read(response, _LIST_PAYMENTS.promised)
-        payments.extend(mapping.history(page, raw, account.config.currency))
-        if page.links.next is None:
-            return tuple(payments)
+        known = len(payments)
+        payments.update((each.provider_id, each) for each in mapping.history(page, raw, account.config.currency))
+        if len(payments) == known or not page.links.next:
+            return tuple(payments.values())
     raise Unreadable(f"more than {_MAX_PAGES} pages")
 
 

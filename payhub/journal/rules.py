@@ -238,8 +238,24 @@ def note_notification(
     return msgspec.structs.replace(record, notified=True, quiet_until=quiet, due_at=due), True
 
 
+def _is_of_another(record: Record, content: NotificationContent) -> bool:
+    """Tell whether a notification names an id, a sum or a currency that cannot be the order's."""
+    facts, paid = record.facts, content.paid
+    said = ((content.provider_id, record.provider_id), (content.requested, facts.amount))
+    if any(named and known and named != known for named, known in said):
+        return True
+    if paid is None or content.state is not State.SUCCEEDED:
+        return paid is not None and paid.currency != facts.amount.currency
+    return is_paid_otherwise(paid, facts.amount, partial=content.partial, exact=KINDS[facts.kind].exact)
+
+
 def judge(record: Record, content: NotificationContent) -> Verdict:
-    """Compare what a notification says with what is known of its order."""
+    """Compare the whole of what a notification says with what is known of its order."""
+    if _is_of_another(record, content):
+        return Verdict.CONTRADICTED
+    if content.state is State.UNKNOWN:  # a word that the driver does not know: only the answer says what it means
+        done = Verdict.CONTRADICTED if record.contradicted else Verdict.OUTDATED
+        return Verdict.WAITING if record.state in UNFINISHED else done
     if content.state is record.state:
         amounts = {content.paid, record.paid} - {None}
         return Verdict.CONTRADICTED if len(amounts) > 1 and not record.state.open else Verdict.CONFIRMED
@@ -253,8 +269,11 @@ def judge(record: Record, content: NotificationContent) -> Verdict:
 
 
 def judge_before_query(record: Record | None, content: NotificationContent, *, anew: bool) -> Verdict:
-    """Judge a notification before the provider is asked: one that contradicts waits, and so does all that is `anew`."""
-    if record is None or anew:
+    """Judge a notification before the provider is asked.
+
+    One that contradicts waits, and so does one whose word the driver does not know, and all that is `anew`.
+    """
+    if record is None or anew or content.state is State.UNKNOWN:
         return Verdict.WAITING
     verdict = judge(record, content)
     return Verdict.WAITING if verdict is Verdict.CONTRADICTED else verdict

@@ -1,5 +1,6 @@
 """Hold the rules of money that are pure: what may be ordered, what is believed, what is compared."""
 
+import datetime as dt
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from payhub.journal import Why
 from payhub.journal.reasons import explain
 from payhub.journal.rules import is_paid_otherwise
 from payhub.masking import mask_cards
-from payhub.models import LONGEST_ORDER_ID, Order, Ref, Result, Status, Summary, plain_order_id
+from payhub.models import LONGEST_ORDER_ID, Order, Period, Ref, Result, Status, Summary, plain_order_id
 from payhub.money import InvalidMoney, Money, exponent
 from payhub.operations import OrderKind
 from payhub.plans.plan import Account, Undecided
@@ -63,6 +64,21 @@ def _refuse_unclear_id(text: object) -> None:
         raise InvalidOrder("order_id", "has a character that is not seen")
     if mask_cards(text) != text:
         raise InvalidOrder("order_id", "holds a card number; give the order an id of its own")
+
+
+def check_period(first: dt.date, last: dt.date) -> Period:
+    """Return a period of whole days, the first of them not after the last.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    days: dict[str, object] = {"first": first, "last": last}
+    for name, day in days.items():
+        if not isinstance(day, dt.date) or isinstance(day, dt.datetime):
+            raise ConfigurationError(f"{name}: a datetime.date is needed, not {type(day).__name__}")
+    if first > last:
+        raise ConfigurationError("first: is after last")
+    return Period(first=first, last=last)
 
 
 def check_digits(amount: Money, exponents: Mapping[str, int]) -> None:

@@ -95,8 +95,20 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     """
     try:
         return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
+    except UnicodeEncodeError:
+        raise _invalid(f"has half of a character - at `$.{_unwritable(struct)}`", names or {}) from None
     except (msgspec.ValidationError, TypeError, ValueError) as cause:
         raise _invalid(str(cause), names or {}) from None
+
+
+def _unwritable(value: object) -> str | None:
+    """Return where in a struct a text stands that no UTF-8 can hold, or `None` if there is none."""
+    if isinstance(value, str):
+        return "" if any("\ud800" <= character <= "\udfff" for character in value) else None
+    for name in getattr(value, "__struct_fields__", ()):
+        if (found := _unwritable(getattr(value, name))) is not None:
+            return f"{name}.{found}".rstrip(".")
+    return None
 
 
 def _invalid(message: str, names: Mapping[str, str]) -> InvalidOrder:
@@ -125,11 +137,13 @@ class Creating(MaskedStruct, frozen=True, kw_only=True):
     """How a provider creates orders of one kind.
 
     An order that no offer has is refused before it is sent. `refusals` are the HTTP statuses after
-    which certainly nothing moves.
+    which certainly nothing moves. `final` tells that the provider's documents let the answer to a
+    create be an order's end; where they do not, a final word in it is only a reason to ask at once.
     """
 
     offers: Clear[tuple[Offer, ...]]
     refusals: Clear[frozenset[int]] = frozenset()
+    final: Clear[bool] = False
 
 
 class Schedule(MaskedStruct, frozen=True, kw_only=True):

@@ -23,7 +23,6 @@ from payhub.models import (
     PaymentOrder,
     Payout,
     PayoutOrder,
-    Period,
     Received,
     Ref,
     Result,
@@ -43,7 +42,7 @@ from payhub.operations import (
     kind_named,
 )
 from payhub.plans.plan import Plan
-from payhub.plans.rules import check_order, check_order_id
+from payhub.plans.rules import check_order, check_order_id, check_period
 from payhub.ticket import Lang, Ticket
 from payhub.transport.runner import AsyncRunner, Runner
 
@@ -294,9 +293,10 @@ class Hub(_Hub):
         """List the payments of a period, both days included.
 
         Raises:
+            ConfigurationError: these are no days, or the first is after the last.
             Unavailable: no usable answer; ask again later.
         """
-        period = Period(first=first, last=last)
+        period = check_period(first, last)
         return self._runner.run(self.registry.account(account).ask(PAYMENTS, period=period))
 
 
@@ -421,6 +421,4 @@ class AsyncHub(_Hub):
 
     async def list_payments(self, account: str, *, first: dt.date, last: dt.date) -> tuple[Payment, ...]:
         """List the payments of a period; see `Hub.list_payments`."""
-        return await self._runner.run(
-            self.registry.account(account).ask(PAYMENTS, period=Period(first=first, last=last))
-        )
+        return await self._runner.run(self.registry.account(account).ask(PAYMENTS, period=check_period(first, last)))

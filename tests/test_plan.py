@@ -23,10 +23,12 @@ from payhub import (
 )
 from payhub.driver import Call, Flow, Response, Unreadable
 from payhub.exchanges.reply import Reply
+from payhub.journal import State, Why
 from payhub.journal.memory import MemoryJournal
 from payhub.models import Phase, Ref
 from payhub.operations import PAYMENT as PAYMENTS
 from payhub.operations import PAYOUT as PAYOUTS
+from payhub.operations import OrderKind
 from payhub.plans.create import create
 from payhub.plans.fetch import read
 from payhub.plans.plan import Attempt
@@ -204,6 +206,29 @@ def test_a_failure_needs_proof(status: Status, http: int, believed: bool) -> Non
     assert (status if believed else Status.UNKNOWN) is result.status
 
 
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.REVERSED])
+def test_rule_7_an_answer_is_no_more_final_than_the_documents_say(status: Status) -> None:
+    """Rule 7: where no create is promised to be final, a final word is pending, keeps its words, and is asked about."""
+    account = PlainAccount(flow(call(), end=Payout(status=status, provider_status="word")), final=False)
+    steps, journal = create(account, PAYOUTS, PAYOUT), MemoryJournal()
+    next_call(steps, next(steps), journal)
+    with pytest.raises(StopIteration) as ended:
+        next_call(steps, steps.send(answered()), journal)
+    result: Payout = ended.value.value
+    (record,) = journal.claim(1, 60.0)
+    assert (Status.PENDING, "word", State.PENDING, "word", Why.TOO_EARLY) == (
+        result.status, result.provider_status, record.state, record.provider_status, record.why
+    )  # fmt: skip
+    assert record.explanation == result.reason
+
+
+def test_a_declared_refusal_is_final_all_the_same() -> None:
+    """What the driver declares to be a refusal ends an order, also where other answers to a create do not."""
+    steps = create(PlainAccount(flow(call(), end=Payout(status=Status.FAILED)), refusals=REFUSALS, final=False),
+                   PAYOUTS, PAYOUT)  # fmt: skip
+    assert Status.FAILED is play(steps, answered(422)).result.status
+
+
 @pytest.mark.parametrize("http", [199, 300, 400, 404, 422, 500])
 def test_a_success_needs_proof(http: int) -> None:
     """A driver's SUCCEEDED never stands on an answer other than 2xx, a declared refusal least of all."""
@@ -337,7 +362,10 @@ ORDER = Ref(order_id=PAYOUT.order_id, amount=PAYOUT.amount)
     [
         ({}, ()),
         ({"order_id": "po-1", "requested": PAYOUT.amount}, ()),
-        ({"paid": Money("1", "RUB"), "credited": Money("1", "RUB"), "commission": Money("1", "RUB")}, ()),
+        ({"paid": PAYOUT.amount, "credited": Money("1", "RUB"), "commission": Money("1", "RUB")}, ()),
+        ({"currency": "RUB"}, ()),
+        ({"currency": "EUR"}, ("currency",)),
+        ({"mismatches": ("paid",)}, ("paid",)),
         ({"order_id": "po-2"}, ("order_id",)),
         ({"order_id": ""}, ("order_id",)),
         ({"requested": RUB}, ("requested",)),
@@ -353,15 +381,45 @@ def test_rule_10_answers_are_compared_with_the_order(
     fields: dict[str, Any], mismatches: tuple[str, ...], status: Status
 ) -> None:
     """Rule 10: an answer about another order or amount, or in another currency, is UNKNOWN and says why."""
-    result = compare(Payout(status=status, **fields), ORDER)
+    result = compare(PAYOUTS, Payout(status=status, **fields), ORDER)
     reason = f"the answer contradicts the order: {', '.join(mismatches)}" if mismatches else None
     expected = (mismatches, Status.UNKNOWN if mismatches else status, reason)
     assert expected == (result.mismatches, result.status, result.reason)
 
 
+PAID_OTHERWISE = [
+    # paid, whether it is called partial, whether a payment and a payout can have been paid so
+    ("1000.44", None, True, True),
+    ("1000.44", False, True, True),
+    ("1000.43", True, True, True),
+    ("1000.43", False, False, False),
+    ("1.00", None, False, False),
+    ("0", None, False, False),
+    ("0", True, False, False),
+    ("-1000.44", None, False, False),
+    ("1000.45", None, True, False),
+    ("1000.45", True, True, False),
+]
+
+
+@pytest.mark.parametrize("asked", [PAYOUT.amount, None], ids=["ordered", "said by the answer"])
+@pytest.mark.parametrize(("amount", "partial", "payment", "payout"), PAID_OTHERWISE)
+def test_rule_10_a_sum_that_nobody_can_have_paid_is_no_success(
+    amount: str, partial: bool | None, payment: bool, payout: bool, asked: Money | None
+) -> None:
+    """Rule 10: nothing, less than nothing, less than asked without the flag, and of a payout more: a contradiction."""
+    said: Any = {"requested": PAYOUT.amount, "paid": Money(amount, "RUB"), "partial": partial}
+    kinds: tuple[tuple[OrderKind[Any, Any], bool], ...] = ((PAYMENTS, payment), (PAYOUTS, payout))
+    for kind, possible in kinds:
+        for status in (Status.SUCCEEDED, Status.PENDING, Status.FAILED):
+            found = compare(kind, kind.result(status=status, **said), Ref(order_id="po-1", amount=asked))
+            expected = () if possible or status is not Status.SUCCEEDED else ("paid",)
+            assert (expected, Status.UNKNOWN if expected else status) == (found.mismatches, found.status)
+
+
 def test_rule_10_what_was_paid_is_not_what_was_asked() -> None:
     """Rule 10: `paid` is what the provider says, never filled from the order."""
-    result = compare(Payout(status=Status.SUCCEEDED), ORDER)
+    result = compare(PAYOUTS, Payout(status=Status.SUCCEEDED), ORDER)
     assert (PAYOUT.amount, None, "po-1") == (result.requested, result.paid, result.order_id)
 
 
@@ -380,7 +438,7 @@ def test_rule_10_what_was_paid_is_not_what_was_asked() -> None:
 def test_rule_10_answers_are_compared_with_the_question(ref: Ref, mismatches: tuple[str, ...]) -> None:
     """Rule 10: the answer to a question is compared with the ids and the amount that were asked for."""
     found = Payout(order_id="po-1", provider_id="7", requested=RUB, paid=RUB, status=Status.SUCCEEDED)
-    assert mismatches == compare(found, ref).mismatches
+    assert mismatches == compare(PAYOUTS, found, ref).mismatches
 
 
 # Checking

@@ -14,6 +14,7 @@ class Why(enum.StrEnum):
     NO_ANSWER = "no_answer"
     UNUSABLE_ANSWER = "unusable_answer"
     UNPROVEN = "unproven"
+    TOO_EARLY = "too_early"
     CONTRADICTS_ORDER = "contradicts_order"
     NOT_FOUND = "not_found"
     DRIVER_FAILED = "driver_failed"
@@ -33,6 +34,7 @@ _ENGLISH: Mapping[Why, str] = {
     Why.NO_ANSWER: "{words} (maybe sent)",
     Why.UNUSABLE_ANSWER: "{words}",
     Why.UNPROVEN: "does not prove that it {words}",
+    Why.TOO_EARLY: "{words} in the answer to the create, which by the provider's documents is never final: it is asked",
     Why.CONTRADICTS_ORDER: "the answer contradicts the order: {fields}",
     Why.NOT_FOUND: "not found, which proves nothing",
     Why.DRIVER_FAILED: "{words} in the driver",

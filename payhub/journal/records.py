@@ -114,6 +114,7 @@ class NotificationContent(MaskedStruct, frozen=True, kw_only=True):
     requested: Clear[Money | None] = None
     paid: Clear[Money | None] = None
     commission: Clear[Money | None] = None
+    partial: Clear[bool | None] = None
     fields: Clear[Mapping[str, Any]] = msgspec.field(default_factory=dict)
     digest: Clear[str]
 

@@ -24,10 +24,27 @@ from payhub.journal.states import (
     confirms,
     contradicts_state,
 )
+from payhub.money import Money
 from payhub.operations import KINDS
 
 UNCOMPARED = ""
 """The fingerprint of an order in a journal that was begun with another key."""
+
+
+OTHER_ORDER = frozenset({"order_id", "provider_id"})
+"""The fields that say which order an answer is about."""
+
+
+def is_paid_otherwise(paid: Money, asked: Money | None, *, partial: bool | None, exact: bool) -> bool:
+    """Tell whether an order that succeeded cannot have been paid so.
+
+    Nothing or less than nothing, another currency, less than asked although nobody calls it partial; and where
+    what is paid is `exact`, more than asked.
+    """
+    if asked is None or paid.amount <= 0:
+        return paid.amount <= 0
+    less, more = paid.amount < asked.amount, paid.amount > asked.amount
+    return paid.currency != asked.currency or (less and not partial) or (more and exact)
 
 
 def require_same(known: Facts, asked: Facts) -> None:
@@ -117,7 +134,6 @@ _REASON = ("why", "http_status", "reason", "mismatches")
 _WITHOUT_REASON: Any = {"why": None, "http_status": None, "reason": None}
 _LEARNT = frozenset(Evidence.__struct_fields__) - {"source", "state"}
 _ENDED = ("provider_id", "paid", "credited", "commission")
-_OTHER_ORDER = frozenset({"order_id", "provider_id"})
 
 
 def _as_now(record: Record, found: Evidence) -> Evidence:
@@ -173,7 +189,7 @@ def apply(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule)
     same = found.state is record.state
     if not same and not allowed(record.state, found):
         return record, False
-    names = (_LEARNT if _OTHER_ORDER.isdisjoint(found.mismatches) else set(_REASON)) - set(found.mismatches)
+    names = (_LEARNT if OTHER_ORDER.isdisjoint(found.mismatches) else set(_REASON)) - set(found.mismatches)
     learnt = {name: getattr(found, name) for name in names if getattr(found, name) not in (None, ())}
     if found.why or found.reason:  # a reason replaces another one as a whole
         learnt = {**_WITHOUT_REASON, **learnt}
@@ -185,7 +201,7 @@ def apply(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule)
         changed = _step(changed, found, now)
     # A notification came while the order was being sent: it is asked about now that it has been.
     waited = record.notified and record.state is State.SENDING and not same
-    due = now if waited else next_check(changed, now, schedule)
+    due = now if waited or found.why is Why.TOO_EARLY else next_check(changed, now, schedule)
     return msgspec.structs.replace(changed, due_at=due), False
 
 
@@ -222,8 +238,24 @@ def note_notification(
     return msgspec.structs.replace(record, notified=True, quiet_until=quiet, due_at=due), True
 
 
+def _is_of_another(record: Record, content: NotificationContent) -> bool:
+    """Tell whether a notification names an id, a sum or a currency that cannot be the order's."""
+    facts, paid = record.facts, content.paid
+    said = ((content.provider_id, record.provider_id), (content.requested, facts.amount))
+    if any(named and known and named != known for named, known in said):
+        return True
+    if paid is None or content.state is not State.SUCCEEDED:
+        return paid is not None and paid.currency != facts.amount.currency
+    return is_paid_otherwise(paid, facts.amount, partial=content.partial, exact=KINDS[facts.kind].exact)
+
+
 def judge(record: Record, content: NotificationContent) -> Verdict:
-    """Compare what a notification says with what is known of its order."""
+    """Compare the whole of what a notification says with what is known of its order."""
+    if _is_of_another(record, content):
+        return Verdict.CONTRADICTED
+    if content.state is State.UNKNOWN:  # a word that the driver does not know: only the answer says what it means
+        done = Verdict.CONTRADICTED if record.contradicted else Verdict.OUTDATED
+        return Verdict.WAITING if record.state in UNFINISHED else done
     if content.state is record.state:
         amounts = {content.paid, record.paid} - {None}
         return Verdict.CONTRADICTED if len(amounts) > 1 and not record.state.open else Verdict.CONFIRMED
@@ -237,8 +269,11 @@ def judge(record: Record, content: NotificationContent) -> Verdict:
 
 
 def judge_before_query(record: Record | None, content: NotificationContent, *, anew: bool) -> Verdict:
-    """Judge a notification before the provider is asked: one that contradicts waits, and so does all that is `anew`."""
-    if record is None or anew:
+    """Judge a notification before the provider is asked.
+
+    One that contradicts waits, and so does one whose word the driver does not know, and all that is `anew`.
+    """
+    if record is None or anew or content.state is State.UNKNOWN:
         return Verdict.WAITING
     verdict = judge(record, content)
     return Verdict.WAITING if verdict is Verdict.CONTRADICTED else verdict

@@ -58,13 +58,13 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
         JournalFailed: it could not be written down first; nothing was sent.
         Declined: the provider refused with an answer that its capabilities call definite.
     """
-    refusals = check_capabilities(account, kind, order)
+    creating = check_capabilities(account, kind, order)
     try:
         flow = account.flow(kind.create, order=order)
         call = next(flow)  # a driver refuses an order here, before anything is written
     except StopIteration as done:  # the driver wants nothing sent
         answer: ResultT = done.value
-        return account.named(compare(answer, Ref(order_id=order.order_id, amount=order.amount)))
+        return account.named(compare(kind, answer, Ref(order_id=order.order_id, amount=order.amount)))
     facts = facts_of(kind.word, order, account.place, account.provider_name)
     timing = account.timing
     opened: Reservation = yield Act(lambda journal: journal.open(facts, timing.lease))
@@ -72,13 +72,20 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
         flow.close()
         return answer_creator((yield from wait_for_sender(opened.record, timing.patience)), kind)
     lease = opened.record.lease_until
-    attempt = Attempt(refusals, lease and lease - dt.timedelta(seconds=timing.patience))
-    result: ResultT = yield from _send(account, kind, order, flow, call, attempt)
+    attempt = Attempt(creating.refusals, lease and lease - dt.timedelta(seconds=timing.patience))
+    result: ResultT = yield from _send(account, kind, order, flow, call, attempt, final=creating.final)
     return result
 
 
 def _send(
-    account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT, flow: Flow[ResultT], call: Call, attempt: Attempt
+    account: Account,
+    kind: OrderKind[OrderT, ResultT],
+    order: OrderT,
+    flow: Flow[ResultT],
+    call: Call,
+    attempt: Attempt,
+    *,
+    final: bool,
 ) -> Steps[ResultT]:
     """Send an order that was taken, and write down what came of it.
 
@@ -89,8 +96,8 @@ def _send(
     key = Key(account.name, kind.word, order.order_id)
     try:
         answer = yield from drive(flow, attempt, call)
-        believed = believe(answer, attempt.status, unknown, definite=attempt.definite)
-        result = account.named(compare(believed, Ref(order_id=order.order_id, amount=order.amount)))
+        believed = believe(answer, attempt.status, unknown, definite=attempt.definite, final=final)
+        result = account.named(compare(kind, believed, Ref(order_id=order.order_id, amount=order.amount)))
     except Exception as cause:  # noqa: BLE001 - whatever it is, the attempt knows whether money may have left
         proof = _proof(cause, attempt)
         if proof is not None:
@@ -105,6 +112,9 @@ def _send(
         result = msgspec.structs.replace(unknown, reason=found.explanation)
     else:
         found = evidence_of(result, Source.ANSWER)
+        if answer.status is not believed.status and not result.mismatches:
+            found = msgspec.structs.replace(found, why=Why.TOO_EARLY, reason=str(answer.status))
+            result = msgspec.structs.replace(result, reason=found.explanation)
     known = yield from _report(key, found, account.timing, attempt, kind)
     return result if known is None else known
 

@@ -14,9 +14,10 @@ from payhub.driver import Unreadable
 from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
+from payhub.journal.rules import OTHER_ORDER
 from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Phase, Ref, Result
-from payhub.operations import OrderKind, Query
+from payhub.operations import KINDS, OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
 from payhub.plans.rules import compare, unsupported
 from payhub.plans.settle import find, hand_over, judge_notifications, result_of, settle
@@ -59,7 +60,7 @@ def read(account: Account, operation: str, attempt: Attempt, **asked: Any) -> St
 def read_status(account: Account, kind: OrderKind[Any, ResultT], ref: Ref, attempt: Attempt) -> Steps[ResultT]:
     """Ask for the status of an order, and compare the answer with what is known of it."""
     result: ResultT = yield from read(account, kind.fetch, attempt, ref=ref)
-    return account.named(compare(result, ref))
+    return account.named(compare(kind, result, ref))
 
 
 def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[ResultT]:
@@ -93,7 +94,7 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
         if record is not None:
             yield from _keep_if_possible(account, record, unanswered(cause), attempt, began, answered=False)
         raise
-    if key is None and result.order_id and not result.mismatches:
+    if key is None and result.order_id and OTHER_ORDER.isdisjoint(result.mismatches):
         key = Key(account.name, kind.word, result.order_id)
     record = yield from _find_own(account, key)
     if record is not None:
@@ -105,7 +106,7 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
             today = {name: getattr(answer, name) for name in names if getattr(answer, name, None) is not None}
             answer = msgspec.structs.replace(result_of(known, kind), **today)
         result = answer
-    return compare(result, ref)
+    return compare(kind, result, ref)
 
 
 def ref_to(record: Record, by: Collection[str]) -> Ref | None:
@@ -170,4 +171,5 @@ def unanswered(cause: Exception) -> Evidence:
 def compare_with_record(result: ResultT, record: Record) -> ResultT:
     """Compare an answer with all that is recorded of its order."""
     facts = record.facts
-    return compare(result, Ref(order_id=facts.order_id, provider_id=record.provider_id, amount=facts.amount))
+    kind: OrderKind[Any, ResultT] = KINDS[facts.kind]
+    return compare(kind, result, Ref(order_id=facts.order_id, provider_id=record.provider_id, amount=facts.amount))

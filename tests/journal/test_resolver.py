@@ -73,10 +73,10 @@ def test_without_the_providers_id_it_is_asked_by_ours(open_shop: OpenShop) -> No
 
 def test_a_payment_is_advanced_as_well(open_shop: OpenShop) -> None:
     """Payments are asked about as payments."""
-    shop = open_shop(answer(known(PAYMENT)), answer(known(PAYMENT, status="done", paid="2999.99")))
+    shop = open_shop(answer(known(PAYMENT)), answer(known(PAYMENT, status="done", paid="3000.01")))
     shop.hub.create_payment("shop", PAYMENT)
     result = shop.hub.advance("shop", "payment", "in-1")
-    assert (Status.SUCCEEDED, "2999.99 RUB", ["payments", "payments/find"]) == (
+    assert (Status.SUCCEEDED, "3000.01 RUB", ["payments", "payments/find"]) == (
         result.status,
         str(result.paid),
         shop.sent,

@@ -116,6 +116,7 @@ EN = Texts(
         Why.NO_ANSWER: "no complete answer: {words}",
         Why.UNUSABLE_ANSWER: "{words}",
         Why.UNPROVEN: "the answer does not prove the status {words}",
+        Why.TOO_EARLY: "the answer to the create says {words}, which only the status query can prove",
         Why.CONTRADICTS_ORDER: "does not match our order ({fields})",
         Why.NOT_FOUND: "not found, which does not prove that no money moved",
         Why.DRIVER_FAILED: "our integration could not process the answer",

@@ -20,7 +20,7 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
     Raises:
         JournalFailed: nothing is kept; let the provider send it again.
     """
-    kept = _notice(notification, keyed(account.place.key, notification.digest.encode()))
+    kept = _notice(notification, keyed(account.place.key, notification.digest.encode()), account.place.identity)
     lease = account.timing.lease if ask else 0.0
     intake: Intake = yield Act(lambda journal: journal.keep_notification(kept, account.timing.window, lease))
     received = Received(
@@ -39,7 +39,7 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
     return received
 
 
-def _notice(notification: Notification, digest: str) -> NotificationContent:
+def _notice(notification: Notification, digest: str, identity: str | None) -> NotificationContent:
     fields: Any = mask_json(dict(notification.fields), notification.shape)
     return NotificationContent(
         account=notification.account,
@@ -54,4 +54,5 @@ def _notice(notification: Notification, digest: str) -> NotificationContent:
         commission=notification.commission,
         fields=fields,
         digest=digest,
+        identity=identity,
     )

@@ -291,15 +291,15 @@ def named(url: str | None, **accounts: dict[str, Any]) -> Hub:
 
 
 @pytest.mark.parametrize("first", [DONE, CREATED, close], ids=["succeeded", "pending", "unknown"])
-def test_rule_2_a_renamed_account_knows_its_orders(serve: Serve, url: str | None, first: Act) -> None:
+def test_rule_2_a_renamed_account_knows_its_orders(
+    open_hub: Callable[..., Any], serve: Serve, url: str | None, first: Act
+) -> None:
     """Rule 2: the account has another name, or a second one, and the order comes again: it is not sent again."""
     server = serve(first, CREATED)
-    here = {"base_url": server.url}
-    with named(url, rub=here) as hub:
-        sent = hub.create_payout("rub", PAYOUT)
+    here, journal = {"provider": "fake", "base_url": server.url}, {"url": url, "key": KEY}
+    sent = open_hub(accounts={"rub": here}, journal=journal).create_payout("rub", PAYOUT)
     for accounts in ({"renamed": here}, {"renamed": here, "rub": here}):
-        with named(url, **accounts) as hub:
-            again = hub.create_payout("renamed", PAYOUT)
+        again = open_hub(accounts=accounts, journal=journal).create_payout("renamed", PAYOUT)
         assert ("rub", sent.status, 1) == (again.account, again.status, len(server.requests))
 
 

@@ -189,7 +189,8 @@ class AccountConfig(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fiel
     account's calls, reads included, under the provider's rate limit.
 
     Within a `namespace` one order_id names one order of its kind, whichever accounts it is created
-    with; two shops that number their orders each for itself have one each.
+    with; two shops that number their orders each for itself have one each. A driver's own struct
+    says by `identity` who the account is with the provider.
     """
 
     name: Clear[str]
@@ -198,6 +199,15 @@ class AccountConfig(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fiel
         DEFAULT_NAMESPACE
     )
     max_per_second: Clear[Annotated[float, msgspec.Meta(gt=0, le=1000)] | None] = None
+
+    @property
+    def identity(self) -> str:
+        """Return who the account is with its provider, whatever it is called here: its id there, and the host.
+
+        It changes exactly if the account is another one, not with a name, a key or a password, and
+        holds no secret. What was sent with one account is never asked about with another.
+        """
+        raise NotImplementedError
 
 
 class Account(Protocol):

@@ -62,6 +62,11 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
     payment_services: Clear[PaymentServices] = PaymentServices()
     payout_services: Clear[PayoutServices] = PayoutServices()
 
+    @property
+    def identity(self) -> str:
+        """Return the account's uuid, and the host that knows it."""
+        return f"{self.account.lower()} {urlsplit(self.base_url).netloc.lower()}"
+
     def problem(self) -> str | None:
         """Return what is wrong with the account as a whole, or `None`."""
         if reason := insecure(self.base_url):

@@ -1,5 +1,6 @@
 """Open accounts: a driver, its configuration, and who is asked for each operation."""
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -61,15 +62,36 @@ class Registry:
 
         Raises:
             UnknownAccount: the configuration has no such account; the known ones are listed.
-            ConfigurationError: its table, its driver or its keys cannot be used.
+            ConfigurationError: its table, its driver or its keys cannot be used, or another name in another namespace
+                stands for it, too.
         """
         with self._lock:
             if name not in self._open:
                 provider = self.provider(name)
                 config = account_config(self.settings, name, provider.info.config)
                 timing = self._timing(provider.info.capabilities.schedule)
-                self._open[name] = OpenAccount(provider, config, self.plugins, timing, self._place(name))
+                opened = OpenAccount(provider, config, self.plugins, timing, self._place(name))
+                for twin in self.twins(name):
+                    if namespace_of(self.settings, twin) != opened.place.namespace:
+                        raise ConfigurationError(
+                            f"accounts.{name}: is the same account with its provider as {twin!r}, in another "
+                            "namespace: one order_id would stand for two orders there; give both one namespace"
+                        )
+                self._open[name] = opened
             return self._open[name]
+
+    def twins(self, name: str) -> tuple[str, ...]:
+        """Return the other names that stand for the same account with its provider; what cannot be read has none."""
+        provider = self.provider(name)
+        mine = account_config(self.settings, name, provider.info.config).identity
+        found: list[str] = []
+        for other in self.names:
+            with contextlib.suppress(Exception):  # its table may have any mistake, which is said where it is opened
+                if other != name and self.provider(other) is provider:
+                    theirs = account_config(self.settings, other, provider.info.config)
+                    namespace_of(self.settings, other)
+                    found += [other] if theirs.identity == mine else []
+        return tuple(found)
 
     def provider(self, name: str) -> Provider:
         """Return the driver of an account without opening it."""

@@ -125,6 +125,10 @@ def _examine(session: Session, account: str | None) -> Iterator[Check]:
                 yield _misconfigured(examined, cause, name)
                 continue
             yield Check(account=name, name="keys", state="ok", detail="loaded")
+            if twins := hub.registry.twins(name):
+                detail = f"the same account with its provider as {listed(twins)}"
+                advice = "keep one name when the other's orders have ended"
+                yield Check(account=name, name="identity", state="warning", detail=detail, advice=advice)
             yield from _examine_provider(hub, opened, recorder)
 
 

@@ -34,7 +34,8 @@ def unknown(
 ) -> ExitCode:
     """List the orders that wait for a person; exit code 5 if there are any.
 
-    These are the orders whose outcome is unknown, that need attention, or that are contradicted.
+    These are the orders whose outcome is unknown, that need attention, that are contradicted, or whose account is
+    another one now.
     """
     try:
         seconds = duration(older)

@@ -40,6 +40,7 @@ class MemoryJournal:
         self._keys: dict[tuple[str, str, str], list[Key]] = defaultdict(list)
         self._entries: dict[Key, list[Entry]] = defaultdict(list)
         self._notifications: dict[tuple[str, str], StoredNotification] = {}
+        self._ids: dict[tuple[str, str, str], Key] = {}  # which order has an id of a provider's account
         self._slots: dict[str, float] = {}
         self._lock = threading.Lock()
         forks.register(self)
@@ -66,9 +67,15 @@ class MemoryJournal:
             else:
                 record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
                 self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
-                if any(stored.content.key == facts.key for stored in self._notifications.values()):
-                    record = self._records[facts.key] = rules.known_from_notification(record, now)
             if not rules.may_send(record):
+                return Reservation(record, yours=False)
+            known, record = record, rules.hand_to(record, facts)
+            if known.facts.namespace != facts.namespace:
+                self._keys[known.facts.namespace, facts.kind, facts.order_id].remove(facts.key)
+                self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
+            told = any(stored.content.key == facts.key for stored in self._notifications.values())
+            if told and rules.is_first(known, facts):
+                record = self._records[facts.key] = rules.known_from_notification(record, now)
                 return Reservation(record, yours=False)
             record = rules.take_for_sending(record, now, lease)
             self._records[facts.key] = record
@@ -98,6 +105,10 @@ class MemoryJournal:
             if key not in self._records:
                 raise JournalFailed("the journal does not know this order")
             record, contradicts = rules.apply(self._records[key], found, now, schedule)
+            place = record.facts.identity or "", key.kind, record.provider_id or ""
+            if all(place) and self._ids.setdefault(place, key) != key:
+                found = rules.of_another_order(found)
+                record, contradicts = rules.apply(self._records[key], found, now, schedule)
             self._records[key] = record
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
@@ -140,6 +151,8 @@ class MemoryJournal:
             now = _now()
             record = self._records.get(content.key)
             place = content.account, content.digest
+            if record is not None and not rules.is_about(content, record.facts):
+                record = None
             known = self._notifications.get(place)
             new = known is None or anew
             found = known.verdict if known and not anew else rules.judge_before_query(record, content, anew=anew)
@@ -170,7 +183,11 @@ class MemoryJournal:
         with self._lock:
             record = self._records[key]
             waiting = [
-                p for p, n in self._notifications.items() if n.content.key == key and n.verdict is Verdict.WAITING
+                place
+                for place, stored in self._notifications.items()
+                if stored.content.key == key
+                and stored.verdict is Verdict.WAITING
+                and rules.is_about(stored.content, record.facts)
             ]
             for place in waiting:
                 stored = self._notifications[place]

@@ -27,6 +27,8 @@ class Why(enum.StrEnum):
     NOTIFIED_BEFORE = "notified_before"
     CONTRADICTED = "contradicted"
     OTHER_KEY = "other_key"
+    OTHER_ACCOUNT = "other_account"
+    SHARED_ID = "shared_id"
 
 
 _ENGLISH: Mapping[Why, str] = {
@@ -48,6 +50,9 @@ _ENGLISH: Mapping[Why, str] = {
     Why.CONTRADICTED: "recorded as {words}, and something says otherwise; look at its trace",
     Why.OTHER_KEY: "journal.key: it is not the key that this journal was begun with, so no order can be compared with "
     "those that were sent: bring that key back; it is looked for in {words}",
+    Why.OTHER_ACCOUNT: "account {words} is another one with its provider now than the one that has this order, so "
+    "nobody is asked about it: give the former account its name back, and the new one a name of its own",
+    Why.SHARED_ID: "the answer has the provider's id of another order",
 }
 
 

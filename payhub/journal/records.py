@@ -27,7 +27,8 @@ class Facts(MaskedStruct, frozen=True, kw_only=True):
     """What the application asked for: enough to compare answers, nothing that must not be kept.
 
     `fingerprint` stands for the whole order, and `payer` for the payer's id; they are keyed, and
-    the key is not in the journal. `tail` has the last four characters of the number that is paid to.
+    the key is not in the journal, and so is `identity`, which stands for who the account is with its
+    provider. `tail` has the last four characters of the number that is paid to.
     """
 
     account: Clear[str]
@@ -38,6 +39,7 @@ class Facts(MaskedStruct, frozen=True, kw_only=True):
     amount: Clear[Money]
     method: Clear[str]
     fingerprint: str
+    identity: str | None = None
     tail: Clear[str | None] = None
     payer: str | None = None
 
@@ -102,7 +104,10 @@ class Record(MaskedStruct, frozen=True, kw_only=True):
 
 
 class NotificationContent(MaskedStruct, frozen=True, kw_only=True):
-    """What an authentic notification says; `fields` are the signed ones, masked as in a log."""
+    """What an authentic notification says; `fields` are the signed ones, masked as in a log.
+
+    `identity` stands for who the account that verified it is with its provider.
+    """
 
     account: Clear[str]
     provider: Clear[str]
@@ -117,6 +122,7 @@ class NotificationContent(MaskedStruct, frozen=True, kw_only=True):
     partial: Clear[bool | None] = None
     fields: Clear[Mapping[str, Any]] = msgspec.field(default_factory=dict)
     digest: Clear[str]
+    identity: str | None = None
 
     @property
     def key(self) -> Key:

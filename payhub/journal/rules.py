@@ -65,6 +65,16 @@ def require_same(known: Facts, asked: Facts) -> None:
     raise OrderConflict(known.account, next(name for name, differs in fields.items() if differs), known.kind)
 
 
+def is_same_account(facts: Facts, provider: str, identity: str | None) -> bool:
+    """Tell whether an account is the one that a leg is with; an identity that is not known is not compared."""
+    return facts.provider == provider and (None in {facts.identity, identity} or facts.identity == identity)
+
+
+def is_about(content: NotificationContent, facts: Facts) -> bool:
+    """Tell whether a notification comes from the account that a leg is with; one of unknown identity may."""
+    return is_same_account(facts, facts.provider, content.identity)
+
+
 def is_live(record: Record) -> bool:
     """Tell whether a leg may have moved money, or has; what says otherwise and is contradicted may have, too."""
     return record.state in LIVE or record.contradicted or record.notified
@@ -79,6 +89,24 @@ def may_send(record: Record) -> bool:
     """Tell whether an order may be sent: not if anything says, or has said, that the provider knows it."""
     known = record.notified or record.contradicted or record.resolved
     return record.state in {State.NEW, State.NOT_SENT} and not known
+
+
+def hand_to(record: Record, asked: Facts) -> Record:
+    """Return a leg that may be sent as one of the account that sends it now: who that is, and where its orders stand.
+
+    What another account's provider said of it goes with that account.
+    """
+    facts = msgspec.structs.replace(
+        record.facts, provider=asked.provider, identity=asked.identity, namespace=asked.namespace
+    )
+    if is_same_account(record.facts, asked.provider, asked.identity):
+        return msgspec.structs.replace(record, facts=facts)
+    return msgspec.structs.replace(record, facts=facts, provider_id=None, provider_status=None, redirect_url=None)
+
+
+def is_first(record: Record, asked: Facts) -> bool:
+    """Tell whether a leg that may be sent was never with the account that sends it now."""
+    return record.state is State.NEW or not is_same_account(record.facts, asked.provider, asked.identity)
 
 
 def take_for_sending(record: Record, now: dt.datetime, lease: float) -> Record:
@@ -96,7 +124,7 @@ def take_for_sending(record: Record, now: dt.datetime, lease: float) -> Record:
 
 
 def known_from_notification(record: Record, now: dt.datetime) -> Record:
-    """Return a new order of which a notification waits: the provider seems to have it, so it is not sent.
+    """Return an order of which a notification waits and that this account has not sent: it seems to be there already.
 
     This journal may have been put back from a copy, which does not know what was sent since.
     """
@@ -126,8 +154,12 @@ def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
 
 
 def waits_for_person(record: Record, now: dt.datetime) -> bool:
-    """Tell whether a person may have to look: nobody knows what became of the order, or what is known is denied."""
-    return record.state in UNSETTLED or record.contradicted or overdue_sender(record, now) is not None
+    """Tell whether a person may have to look.
+
+    Nobody knows what became of the order, or what is known is denied, or nobody can be asked about it.
+    """
+    stuck = record.contradicted or record.why is Why.OTHER_ACCOUNT
+    return record.state in UNSETTLED or stuck or overdue_sender(record, now) is not None
 
 
 _REASON = ("why", "http_status", "reason", "mismatches")
@@ -143,13 +175,24 @@ def _as_now(record: Record, found: Evidence) -> Evidence:
     """
     if not found.inconclusive or record.state is State.SENDING:
         return found
+    if record.state in OPEN and Why.OTHER_ACCOUNT in {found.why, record.why}:
+        return msgspec.structs.replace(found, state=record.state)  # this reason is of now, and gone when it is asked
     if record.state in OPEN:
         return msgspec.structs.replace(found, state=record.state, **_WITHOUT_REASON)
     return Evidence(source=found.source, state=record.state)
 
 
+def of_another_order(found: Evidence) -> Evidence:
+    """Return what evidence is if the provider's id in it is that of another order: a person has to look."""
+    mismatches = tuple(dict.fromkeys((*found.mismatches, "provider_id")))
+    wrong: Any = {"state": State.NEEDS_ATTENTION, "why": Why.SHARED_ID, "reason": None, "http_status": None}
+    return msgspec.structs.replace(found, mismatches=mismatches, **wrong)
+
+
 def contradicts(record: Record, found: Evidence) -> bool:
     """Tell whether evidence contradicts what is known of an order: its state, its id, or how a final one ended."""
+    if record.provider_id is not None and "provider_id" in found.mismatches:
+        return True  # an answer about another id says nothing of this order, whatever else it says
     found = _as_now(record, found)
     same = found.state is record.state
     for name in _ENDED if same and record.state not in UNFINISHED else ("provider_id",):
@@ -183,7 +226,11 @@ def apply(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule)
         return _decide(record, found, now, schedule), False
     if contradicts(record, found):
         since = record.updated_at if record.contradicted else now
-        return msgspec.structs.replace(record, contradicted=True, updated_at=since), True
+        flagged = msgspec.structs.replace(record, contradicted=True, updated_at=since)
+        if record.state in OPEN and found.source is Source.STATUS:  # it is still to be asked about
+            due = next_check(record, now, schedule)
+            flagged = msgspec.structs.replace(flagged, checks=record.checks + 1, due_at=due)
+        return flagged, True
     proven = found.source is Source.STATUS and not found.inconclusive
     found = _as_now(record, found)
     same = found.state is record.state
@@ -191,7 +238,8 @@ def apply(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule)
         return record, False
     names = (_LEARNT if OTHER_ORDER.isdisjoint(found.mismatches) else set(_REASON)) - set(found.mismatches)
     learnt = {name: getattr(found, name) for name in names if getattr(found, name) not in (None, ())}
-    if found.why or found.reason:  # a reason replaces another one as a whole
+    # A reason replaces another one as a whole.
+    if found.why or found.reason or record.why is Why.OTHER_ACCOUNT:
         learnt = {**_WITHOUT_REASON, **learnt}
     changed = msgspec.structs.replace(record, **learnt)
     if same:

@@ -7,14 +7,14 @@ provider is ask, and all it does to the journal is add evidence.
 import datetime as dt
 from typing import Any, TypeVar
 
-from payhub.errors import ConfigurationError, NotFound, PayhubError, Unavailable
+from payhub.errors import NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Key, Record, Source, State
 from payhub.journal.records import unknown_order
 from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Result
 from payhub.operations import OrderKind
-from payhub.plans.fetch import compare_with_record, keep, read_status, ref_to, unanswered
+from payhub.plans.fetch import compare_with_record, keep, read_status, ref_to, require_own, unanswered
 from payhub.plans.plan import Account, Act, Attempt, Steps, Timing
 from payhub.plans.settle import hand_over, release_sender, result_of
 
@@ -26,19 +26,15 @@ def advance(account: Account, kind: OrderKind[Any, ResultT], order_id: str) -> S
 
     Raises:
         UnknownOrder: the journal does not know the order.
-        ConfigurationError: it was made with another provider than the account's.
+        ConfigurationError: it is open, and the account is another one now than the one that has it.
     """
     key = Key(account.name, kind.word, order_id)
     record: Record | None = yield Act(lambda journal: journal.find(key))
     if record is None:
         raise unknown_order(key)
-    if record.facts.provider != account.provider_name:
-        raise ConfigurationError(
-            f"account {key.account!r} is of provider {account.provider_name!r}, and this order was made with "
-            f"{record.facts.provider!r}: give each provider an account of its own"
-        )
     record = yield from release_sender(record, dt.datetime.now(dt.UTC), account.timing)
     if record.state is not State.SENDING and (record.notified or record.state in UNFINISHED):
+        yield from require_own(account, record)
         record = yield from _ask(account, kind, record)
     return result_of(record, kind)
 

@@ -154,5 +154,7 @@ def _report(
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
         log(Event.JOURNAL_FAILED, key, error=words_of(cause), state=str(found.state))
         return None
+    if record.state is State.NEEDS_ATTENTION and not found.mismatches:
+        return result_of(record, kind)  # the journal knows more: the answer has another order's id
     denied = record.state is not found.state or record.in_doubt
     return result_of(record, kind) if denied and found.state not in UNFINISHED else None

@@ -69,12 +69,14 @@ class Place(NamedTuple):
     """Where an account's orders stand in the journal.
 
     Within a `namespace` an order_id names one order of its kind, whichever accounts it is created
-    with. `key` is the secret that fingerprints are made with.
+    with. `key` is the secret that fingerprints are made with. `identity` stands for who the account is
+    with its provider; it is known of an open account.
     """
 
     account: str
     namespace: str
     key: bytes
+    identity: str | None = None
 
 
 class Account(Protocol):

@@ -35,7 +35,7 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
             found |= {word: record} if record else {}
         same_id = sorted(found, key=lambda word: found[word].provider_id != notification.provider_id)
         notification = msgspec.structs.replace(notification, kind=next(iter(same_id), notification.kind))
-    kept = _notice(notification, keyed(account.place.key, notification.digest.encode()))
+    kept = _notice(notification, keyed(account.place.key, notification.digest.encode()), account.place.identity)
     lease = account.timing.lease if ask else 0.0
     intake: Intake = yield Act(lambda journal: journal.keep_notification(kept, account.timing.window, lease))
     received = Received(
@@ -54,7 +54,7 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
     return received
 
 
-def _notice(notification: Notification, digest: str) -> NotificationContent:
+def _notice(notification: Notification, digest: str, identity: str | None) -> NotificationContent:
     fields: Any = mask_json(dict(notification.fields), notification.shape)
     return NotificationContent(
         account=notification.account,
@@ -70,4 +70,5 @@ def _notice(notification: Notification, digest: str) -> NotificationContent:
         partial=notification.partial,
         fields=fields,
         digest=digest,
+        identity=identity,
     )

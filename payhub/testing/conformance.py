@@ -3,7 +3,7 @@
     import pytest
     from payhub.testing.conformance import CHECKS, Subject
 
-    SUBJECT = Subject(plugin=my_driver, config={...}, orders=(PayoutOrder(...),), answer=my_answer)
+    SUBJECT = Subject(plugin=my_driver, config={...}, another={...}, orders=(PayoutOrder(...),), answer=my_answer)
 
     @pytest.mark.parametrize("check", CHECKS, ids=str)
     def test_conformance(check):
@@ -48,13 +48,15 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What is checked, and with what.
 
     `plugin` is the driver's module or object and `config` an account's table for it, with paths
-    relative to `base`. `orders` are orders that the driver accepts, one at least of each kind that
+    relative to `base`; with `another`'s keys in it, it is the table of another account with the
+    provider. `orders` are orders that the driver accepts, one at least of each kind that
     it creates. `answer` plays the provider when all is well: it takes a call and
     returns the answer. `secrets` are texts that nobody may see: passwords, tokens, names.
     """
 
     plugin: Any
     config: Mapping[str, Any]
+    another: Mapping[str, Any]
     answer: Answerer
     orders: tuple[Order, ...]
     base: Path = Path()
@@ -264,6 +266,27 @@ def _refused(subject: Subject, config: Mapping[str, Any], key: str) -> bool:
     return False
 
 
+def accounts_are_told_apart(subject: Subject) -> None:
+    """Require an identity that is another one exactly if the account is, whatever it is called, and shows no secret."""
+
+    def identity(**changes: Any) -> object:
+        registry = subject.registry({**subject.config, **changes})
+        shape = registry.provider(ACCOUNT).info.config
+        try:
+            return msgspec.structs.replace(account_config(registry.settings, ACCOUNT, shape), name="renamed").identity
+        except NotImplementedError:
+            raise AssertionError("the configuration has no identity") from None
+
+    mine = identity()
+    _require(isinstance(mine, str) and mine, "identity: a text is needed")
+    _require(mine == identity(namespace="another", max_per_second=1.0), "identity: changes with what is payhub's own")
+    _require(mine != identity(**subject.another), "identity: two accounts have the same")
+    _require_hidden(subject.secrets, str(mine), "identity")
+    named = subject.account()
+    config = account_config(subject.registry().settings, ACCOUNT, named.provider.info.config)
+    _require(mine == config.identity, "identity: changes with the account's name")
+
+
 def creating_moves_money_once(subject: Subject) -> None:
     """Require that a create makes exactly one call that is declared to move money, and names the order in it."""
     for case in _creates(subject):
@@ -470,6 +493,7 @@ CHECKS = tuple(
         operations_have_their_hooks,
         samples_are_complete,
         connect_refuses_nonsense,
+        accounts_are_told_apart,
         creating_moves_money_once,
         reading_moves_no_money,
         flows_are_repeatable,

@@ -329,6 +329,11 @@ class FakeConfig(AccountConfig, frozen=True, kw_only=True):
     token: str = "none"  # noqa: S105 - it protects nothing
     secret: str | None = None
 
+    @property
+    def identity(self) -> str:
+        """Return the address: who listens there is one shop."""
+        return self.base_url
+
 
 class FakeAccount(MaskedStruct, frozen=True):
     """Hold an account ready for flows; a real one has its keys loaded."""

@@ -140,3 +140,12 @@ def test_the_configured_services_are_listed_for_the_doctor(archive: Any) -> None
         Service(kind="payout", code="payment_card_rub", currency="RUB", active=True),
     )
     assert repr(account) == "AliKassaAccount('ak')"
+
+
+def test_an_account_is_its_uuid_and_its_host() -> None:
+    """Another uuid or host is another account; another digest or spelling is not."""
+    mine = config().identity
+    same = [{"account": UUID.upper()}, {"digest": "sha256"}, {"base_url": f"{config().base_url}/"}]
+    other = [{"account": f"{UUID[:-1]}1"}, {"base_url": "https://api-merchant.alikassa.io"}]
+    assert {mine} == {config(**fields).identity for fields in same}
+    assert 3 == len({mine, *(config(**fields).identity for fields in other)})

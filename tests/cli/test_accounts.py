@@ -136,6 +136,18 @@ def test_doctor_names_unusable_keys(payhub: Command, sandbox: Sandbox, write_con
     assert "✓ alikassa-rub payout requests" in done.out
 
 
+def test_doctor_names_two_names_of_one_account(payhub: Command, sandbox: Sandbox, write_config: Write) -> None:
+    """Two tables with one uuid and host are one account: a warning, for each of them."""
+    good = sandbox.config.read_text("utf-8").replace('"cert', f'"{sandbox.config.parent}/cert')
+    write_config(good + good.partition("\n\n")[2].replace(ACCOUNT, "twin"))
+    done = payhub("doctor", "--config", "payhub.toml")
+    assert (0, True, True) == (
+        done.code,
+        "! twin identity: the same account with its provider as alikassa-rub" in done.out,
+        "! alikassa-rub identity: the same account with its provider as twin" in done.out,
+    )
+
+
 def test_doctor_warns_of_broken_plugins(payhub: Command, install: Install, sandbox: Sandbox) -> None:
     """A broken plugin that no account needs is a warning."""
     install("payhub-worse", "0.1", "import nothing_like_this", worse="payhub_worse")

@@ -80,6 +80,15 @@ class SqlJournal:
             return None
         return check.place
 
+    def _is_other_key(self) -> bool:
+        """Tell whether this journal was begun with another key, with which nothing that is keyed can be compared."""
+        check = self._key_check
+        if check is None:
+            return False
+        with self.database.cursor(reads_only=True) as cursor:
+            begun = self._statements.begun.run(cursor, {"name": "key"}).fetchone()
+        return begun is not None and begun[0] != check.value
+
     def open(self, facts: Facts, lease: float) -> Reservation:
         """Reserve an order and take it for sending.
 
@@ -125,11 +134,13 @@ class SqlJournal:
             made = self._statements.reserve(tuple(new)).run(cursor, new).fetchone()
             row, record = (made[0], record) if made else self._lock(cursor, facts.key)
             rules.require_same(record.facts, facts)
-            if made and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
-                record = self._update(cursor, row, record, rules.known_from_notification(record, _now()))
             if not rules.may_send(record):
                 return Reservation(record, yours=False)
-            record = self._update(cursor, row, record, rules.take_for_sending(record, _now(), lease))
+            mine = rules.hand_to(record, facts)
+            if rules.is_first(record, facts) and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
+                record = self._update(cursor, row, record, rules.known_from_notification(mine, _now()))
+                return Reservation(record, yours=False)
+            record = self._update(cursor, row, record, rules.take_for_sending(mine, _now(), lease))
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
@@ -158,8 +169,30 @@ class SqlJournal:
         by: str | None = None,
     ) -> Record:
         """Keep evidence and apply it where the state machine allows it."""
+        try:
+            return self._settle(key, found, schedule, exchanges, by)
+        except JournalFailed as cause:
+            if found.provider_id is None or not isinstance(cause.__cause__, self.database.integrity_error):
+                raise
+            # The database keeps two orders from having one id of an account's provider.
+            return self._settle(key, found, schedule, exchanges, by, refused=True)
+
+    def _settle(
+        self,
+        key: Key,
+        found: Evidence,
+        schedule: Schedule,
+        exchanges: Sequence[Exchange],
+        by: str | None,
+        *,
+        refused: bool = False,
+    ) -> Record:
+        """Keep evidence in one transaction; if one was refused, see whether another order has the id in it."""
         with self.database.cursor() as cursor:
             row, record = self._lock(cursor, key)
+            place = {"kind": key.kind, "identity": record.facts.identity, "provider_id": found.provider_id}
+            if refused and self._statements.holder.run(cursor, {"row": row, **place}).fetchone():
+                found = rules.of_another_order(found)
             now = _now()  # read under the lock: times are in the order in which the transactions take effect
             after, contradicts = rules.apply(record, found, now, schedule)
             record = self._update(cursor, row, record, after)
@@ -207,9 +240,13 @@ class SqlJournal:
         self, content: NotificationContent, window: float, lease: float, *, anew: bool = False
     ) -> Intake:
         """Keep a notification, and make its order due."""
+        if self._is_other_key():
+            content = msgspec.structs.replace(content, identity=None)
         with self.database.cursor() as cursor:
             # The order first, as everywhere: transactions that lock in different orders wait for each other.
             row, record = self._lock_if_known(cursor, content.key)
+            if record is not None and not rules.is_about(content, record.facts):
+                record = None
             now = _now()
             found = rules.judge_before_query(record, content, anew=anew)
             at = rows.micros(now)
@@ -232,16 +269,24 @@ class SqlJournal:
             row, record = self._lock(cursor, key)
             verdicts: list[Verdict] = []
             for number, body, last_at in self._statements.waiting.run(cursor, key._asdict()).fetchall():
+                content = rows.read_content(body)
+                if not rules.is_about(content, record.facts):
+                    continue
                 answered = last_at <= (rows.micros(asked_at) or 0)
-                verdicts.append(rules.judge(record, rows.read_content(body)) if answered else Verdict.WAITING)
+                verdicts.append(rules.judge(record, content) if answered else Verdict.WAITING)
                 self._statements.judge.run(cursor, {"number": number, "verdict": verdicts[-1]})
             return self._update(cursor, row, record, rules.apply_verdicts(record, verdicts))
 
     def find(self, key: Key) -> Record | None:
-        """Return what is known of an order."""
+        """Return what is known of an order; where the key is another one, not who its account is."""
         with self.database.cursor() as cursor:
             found = self._statements.find.run(cursor, key._asdict()).fetchone()
-            return rows.record(OrderRow(*found)) if found else None
+        if found is None:
+            return None
+        known = rows.record(OrderRow(*found))
+        if self._is_other_key():
+            return msgspec.structs.replace(known, facts=msgspec.structs.replace(known.facts, identity=None))
+        return known
 
     def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""

@@ -77,6 +77,8 @@ def _column(name: str, value: Any) -> Any:
 
 
 _CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
+_FOLLOWING = ("provider", "identity", "namespace")
+"""The facts of an order that follow the account that sends it."""
 
 
 def new_order(record: Record) -> dict[str, Any]:
@@ -90,7 +92,10 @@ def new_order(record: Record) -> dict[str, Any]:
 def changed(before: Record, after: Record) -> dict[str, Any]:
     """Write what of an order has changed."""
     values = ((name, getattr(after, name)) for name in _CHANGING)
-    return {name: _column(name, value) for name, value in values if value != getattr(before, name)}
+    found = {name: _column(name, value) for name, value in values if value != getattr(before, name)}
+    if after.facts is not before.facts:
+        found |= {name: getattr(after.facts, name) for name in _FOLLOWING}
+    return found
 
 
 def record(row: Any) -> Record:
@@ -104,6 +109,7 @@ def record(row: Any) -> Record:
         amount=Money.as_written(row.amount, row.currency),
         method=row.method,
         fingerprint=row.fingerprint,
+        identity=row.identity,
         tail=row.tail,
         payer=row.payer,
     )

@@ -71,7 +71,8 @@ class Statements:
     """The statements of one journal in one database.
 
     Orders: `reserve` a new one, `find` it, or all `legs` of it, `lock` it until the transaction ends, `update` it;
-    `due` finds and locks those to be asked about, `take` makes one due later. What happens to an order: `attempt`,
+    `holder` finds another that has an id of the provider's, `due` finds and locks those to be asked about, `take` makes
+    one due later. What happens to an order: `attempt`,
     `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one,
     `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a
     key, `begun` returns the key; `reserve_slot` reserves an instant for a call.
@@ -111,6 +112,8 @@ class Statements:
         whole = [order[name] == param(name) for name in ("order_id", "kind", "namespace")]
         self.legs = made(sa.select(t.orders).where(*whole).order_by(order.id))
         self.lock = made(find.with_for_update())
+        held = [order[name] == param(name) for name in ("provider_id", "kind", "identity")]
+        self.holder = made(sa.select(order.id).where(*held, order.id != param("row")))
         due = sa.select(t.orders).where(order.due_at <= param("due")).order_by(order.due_at).limit(param("limit"))
         self.due = made(due.with_for_update(skip_locked=True))
         self.take = made(t.orders.update().where(order.id == param("row")).values(due_at=param("until")))

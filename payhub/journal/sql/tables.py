@@ -19,6 +19,7 @@ from sqlalchemy import (
     text,
 )
 
+from payhub.journal.reasons import Why
 from payhub.journal.states import LIVE, UNSETTLED, State
 
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in INTEGER columns only
@@ -30,8 +31,7 @@ def _listed(states: Iterable[State]) -> str:
 
 PARTS = {
     "due_at": "due_at IS NOT NULL",
-    "provider_id": "provider_id IS NOT NULL",
-    "updated_at": f"(state IN ({_listed(UNSETTLED)}) OR contradicted)",
+    "updated_at": f"(state IN ({_listed(UNSETTLED)}) OR contradicted OR why = '{Why.OTHER_ACCOUNT}')",
 }
 """The indexed columns of an order, and the part of the orders that is ever looked for by them."""
 
@@ -68,6 +68,7 @@ class Tables:
             Column("amount", String(64), nullable=False),
             Column("currency", String(3), nullable=False),
             Column("fingerprint", String(64), nullable=False),
+            Column("identity", String(64)),  # of the account with its provider, keyed as the fingerprint is
             Column("tail", String(4)),
             Column("payer", String(64)),
             Column("state", String(32), nullable=False),
@@ -99,6 +100,10 @@ class Tables:
         live = text(f"state IN ({_listed(LIVE)})")
         legs = (self.orders.c.order_id, self.orders.c.kind, self.orders.c.namespace)
         Index(f"uq_{prefix}orders_live", *legs, unique=True, sqlite_where=live, postgresql_where=live)
+        # An id of the provider's names one order of an account there. By its first column orders are looked for.
+        known = text("provider_id IS NOT NULL")
+        ids = (self.orders.c.provider_id, self.orders.c.kind, self.orders.c.identity)
+        Index(f"uq_{prefix}orders_provider_id", *ids, unique=True, sqlite_where=known, postgresql_where=known)
         for name, part in PARTS.items():  # few orders are in each part, and the others cost the index nothing
             index = f"ix_{prefix}orders_{name}"
             Index(index, self.orders.c[name], sqlite_where=text(part), postgresql_where=text(part))

@@ -129,6 +129,8 @@ EN = Texts(
         Why.NOTIFIED_BEFORE: "your notification came before the order was recorded here",
         Why.CONTRADICTED: "what we received does not match what is recorded here",
         Why.OTHER_KEY: "the key of our journal was replaced, so the order cannot be compared",
+        Why.OTHER_ACCOUNT: "our integration uses another account of ours now, so it did not ask",
+        Why.SHARED_ID: "your answer has the id of another order of ours",
     },
     methods={
         "card": "card",

@@ -21,8 +21,7 @@ _ENTRIES: dict[str, dict[str, type[sa.types.TypeEngine[Any]]]] = {
 }
 _PARTS = {
     "due_at": "due_at IS NOT NULL",
-    "provider_id": "provider_id IS NOT NULL",
-    "updated_at": "(state IN ('needs_attention', 'unknown') OR contradicted)",
+    "updated_at": "(state IN ('needs_attention', 'unknown') OR contradicted OR why = 'other_account')",
 }
 _LIVE = "state IN ('needs_attention', 'pending', 'reversed', 'sending', 'succeeded', 'unknown')"
 _ENDS = ("succeeded", "failed", "canceled", "reversed")
@@ -54,6 +53,7 @@ def upgrade() -> None:
         sa.Column("amount", sa.String(64), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("identity", sa.String(64)),
         sa.Column("tail", sa.String(4)),
         sa.Column("payer", sa.String(64)),
         sa.Column("state", sa.String(32), nullable=False),
@@ -85,6 +85,9 @@ def upgrade() -> None:
     live = sa.text(_LIVE)
     order = ["order_id", "kind", "namespace"]
     op.create_index(f"uq_{orders}_live", orders, order, unique=True, sqlite_where=live, postgresql_where=live)
+    known = sa.text("provider_id IS NOT NULL")
+    ids = ["provider_id", "kind", "identity"]
+    op.create_index(f"uq_{orders}_provider_id", orders, ids, unique=True, sqlite_where=known, postgresql_where=known)
     for name, part in _PARTS.items():
         where = sa.text(part)
         op.create_index(f"ix_{orders}_{name}", orders, [name], sqlite_where=where, postgresql_where=where)

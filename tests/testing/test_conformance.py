@@ -122,6 +122,15 @@ def twice(account: Any, order: Any) -> Flow[Payout]:
     return well_read((yield msgspec.structs.replace(call, url=f"{call.url}/confirm")))
 
 
+def failing_over(account: Any, order: Any) -> Flow[Payout]:
+    """Send again, to another host, what was not answered as promised."""
+    call = next(fake.payhub_create_payout(account, order))
+    response = yield call
+    if response.status != 200:
+        response = yield msgspec.structs.replace(call, url=call.url.replace("pay.", "pay2."))
+    return well_read(response)
+
+
 def unstable(account: Any, order: Any) -> Flow[Payout]:
     global ORDER  # noqa: PLW0603 - the mistake
     ORDER += 1
@@ -197,6 +206,8 @@ MISTAKES: dict[str, tuple[str, Driver]] = {
     "secret quoted at connect": ("connect_refuses_nonsense", Driver(info={"connect": quoting_connect})),
     "money not declared": ("creating_moves_money_once", Driver(payhub_create_payout=payout(moves_money=False))),
     "money moved twice": ("creating_moves_money_once", Driver(payhub_create_payout=twice)),
+    "money moved again after an error": ("creating_moves_money_once", Driver(payhub_create_payout=failing_over)),
+    "operation not named": ("creating_moves_money_once", Driver(payhub_create_payout=payout(operation="send"))),
     "order not named": ("creating_moves_money_once", Driver(payhub_create_payout=payout(order_id=None))),
     "read moves money": ("reading_moves_no_money", Driver(payhub_fetch_balance=moving)),
     "read makes no call": ("reading_moves_no_money", Driver(payhub_fetch_balance=silent)),

@@ -107,7 +107,7 @@ PATTERNS = re.compile(r"pattern=(?:r|rf|f)?\"(.*)\"")
 
 
 def test_no_pattern_lets_a_line_end_pass() -> None:
-    """Every pattern of a struct ends in \\Z: `$` would let one line end through."""
+    """Every pattern of a struct ends where the text does: `$` would let one line end through."""
     rooms = [Path(str(package.__file__)).parent for package in (payhub, payhub_alikassa)]
     sources = [path.read_text("utf-8") for room in rooms for path in room.rglob("*.py")]
     found = [pattern for source in sources for pattern in PATTERNS.findall(source)]

@@ -55,6 +55,8 @@ class Call(MaskedStruct, frozen=True, kw_only=True):
         """Refuse what could smuggle in another line."""
         if not _TOKEN.fullmatch(self.method):
             raise ValueError("method: not a valid name")
+        if self.method.upper() == "CONNECT":
+            raise ValueError("method: CONNECT is for proxies")
         for name, value in self.headers.items():
             if not _TOKEN.fullmatch(name):
                 raise ValueError("header: not a valid name")
@@ -270,6 +272,8 @@ def insecure(url: str) -> str | None:
     try:
         parts = urlsplit(url)
     except ValueError:
+        return "not a URL"
+    if " " in url or not url.isprintable():  # urlsplit would leave a line end out
         return "not a URL"
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return "not an http or https URL"

@@ -71,7 +71,8 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
         """Return what is wrong with the account as a whole, or `None`."""
         if reason := insecure(self.base_url):
             return f"base_url: {reason}"
-        if any(urlsplit(self.base_url)[3:]) or "@" in self.base_url:
+        parts = urlsplit(self.base_url)
+        if parts.path not in {"", "/"} or any(parts[3:]) or "@" in parts.netloc:
             return "base_url: give scheme and host only, as https://api-merchant.alikassa.com"
         if self.payment_cert is None and self.payout_cert is None:
             return "give payment_cert or payout_cert, the folders of the unpacked certificates"

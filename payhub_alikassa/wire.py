@@ -86,7 +86,8 @@ def _refusal(status: int, fields: Mapping[str, Any], asked: type[MaskedStruct] |
     if _NOT_FOUND.search(str(fields.get("message"))):
         return NotFound(text)
     listed = "; ".join(f"{name}: {' '.join(texts)}" if name else " ".join(texts) for name, texts in complaints.items())
-    return Unreadable(" ".join(filter(None, (text, listed))) or "the answer lacks the promised fields")
+    lacking = "the answer lacks the promised fields" if status == _OK else "it is not HTTP 200, the only one promised"
+    return Unreadable(" ".join(filter(None, (text, listed))) or lacking)
 
 
 def _masked_text(text: object) -> str:

@@ -21,6 +21,7 @@ class Why(enum.StrEnum):
     WRONG_RESULT = "wrong_result"
     MALFORMED_RESULT = "malformed_result"
     SENT_TWICE = "sent_twice"
+    NOTHING_MOVED = "nothing_moved"
     OVERSLEPT = "overslept"
     SENDER_SILENT = "sender_silent"
     SCHEDULE_OVER = "schedule_over"
@@ -43,6 +44,7 @@ _ENGLISH: Mapping[Why, str] = {
     Why.WRONG_RESULT: "{words} from the driver",
     Why.MALFORMED_RESULT: "a malformed {words} from the driver",
     Why.SENT_TWICE: "the driver wanted to send it again",
+    Why.NOTHING_MOVED: "the driver has a result without a call that moves money",
     Why.OVERSLEPT: "this process was stopped for so long that the order's lease may end while it sends",
     Why.SENDER_SILENT: "the sender did not report in time",
     Why.SCHEDULE_OVER: "not settled within the time the schedule allows; ask the provider's support",

@@ -72,7 +72,7 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
         flow.close()
         return answer_creator((yield from wait_for_sender(opened.record, timing.patience)), kind)
     lease = opened.record.lease_until
-    attempt = Attempt(creating.refusals, lease and lease - dt.timedelta(seconds=timing.patience))
+    attempt = Attempt(creating.refusals, lease and lease - dt.timedelta(seconds=timing.patience), kind.create)
     result: ResultT = yield from _send(account, kind, order, flow, call, attempt, final=creating.final)
     return result
 

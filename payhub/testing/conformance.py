@@ -12,6 +12,7 @@
 A check raises `AssertionError` with what is wrong. Nothing is sent: the checks play the provider.
 """
 
+import contextlib
 import datetime as dt
 import pprint
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ import msgspec
 from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import account_config, read_mapping
 from payhub.accounts.registry import Registry
-from payhub.driver import Call, Response
+from payhub.driver import Call, Flow, Response
 from payhub.errors import ConfigurationError, Declined, NotFound, Unavailable
 from payhub.exchanges.record import describe
 from payhub.exchanges.reply import Reply
@@ -92,6 +93,12 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
     refusals: frozenset[int] = frozenset()
 
 
+class _Create(_Case, frozen=True, kw_only=True):
+    """Start a create, or the driver's flow of it alone."""
+
+    flow: Callable[[], Flow[Any]]
+
+
 class _Ended(msgspec.Struct, frozen=True, kw_only=True):
     """Hold how an operation ended, and the calls it made."""
 
@@ -103,16 +110,17 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(call for call, _ in self.exchanges)
 
 
-def _creates(subject: Subject) -> Iterator[_Case]:
+def _creates(subject: Subject) -> Iterator[_Create]:
     account = subject.account()
     for order in subject.orders:
         kind = next(each for each in KINDS.values() if isinstance(order, each.order))
         creating = account.capabilities.create.get(kind.word)
-        yield _Case(
+        yield _Create(
             operation=kind.create,
             start=partial(account.create, kind, order),
             order=order,
             refusals=creating.refusals if creating else frozenset(),
+            flow=partial(account.flow, kind.create, order=order),
         )
 
 
@@ -157,6 +165,18 @@ def _carried_out(case: _Case, answer: Answerer) -> _Ended:
     except Exception as cause:
         raise AssertionError(f"{case.operation}: raised {type(cause).__name__}: {cause}") from cause
     raise AssertionError(f"{case.operation}: made {MOST_CALLS} calls and wants more")
+
+
+def _driver_calls(case: _Create, answer: Answerer) -> list[Call]:
+    """Return the calls that a driver makes by itself: the rules of money around it would stop a second payment."""
+    calls: list[Call] = []
+    with contextlib.suppress(Exception):  # however it ends
+        flow = case.flow()
+        call = next(flow)
+        while len(calls) < MOST_CALLS:
+            calls.append(call)
+            call = flow.send(answer(call))
+    return calls
 
 
 def _except(subject: Subject, response: Response, *, reading: bool = False) -> Answerer:
@@ -288,12 +308,21 @@ def accounts_are_told_apart(subject: Subject) -> None:
 
 
 def creating_moves_money_once(subject: Subject) -> None:
-    """Require that a create makes exactly one call that is declared to move money, and names the order in it."""
+    """Require that a create makes exactly one call that is declared to move money, and names operation and order in it.
+
+    After an answer that cannot be used it makes no other: the first may have paid.
+    """
     for case in _creates(subject):
-        moving = [call for call in _carried_out(case, subject.answer).calls if call.moves_money]
+        moving = [call for call in _driver_calls(case, subject.answer) if call.moves_money]
         _require(len(moving) == 1, f"{case.operation}: {len(moving)} calls move money, not one")
         named = case.order is not None and moving[0].order_id == case.order.order_id
         _require(named, f"{case.operation}: the call's order_id is not the order's")
+        _require(
+            moving[0].operation == case.operation, f"{case.operation}: the call's operation is {moving[0].operation!r}"
+        )
+        for unusable in (answer(status=500), answer(b"<html>")):
+            again = [call for call in _driver_calls(case, _except(subject, unusable)) if call.moves_money]
+            _require(len(again) == 1, f"{case.operation}: sent again after an answer that cannot be used")
 
 
 def reading_moves_no_money(subject: Subject) -> None:
@@ -319,9 +348,9 @@ def good_answers_are_understood(subject: Subject) -> None:
         result = _carried_out(case, subject.answer).value
         good = isinstance(result, Result) and result.status is not Status.UNKNOWN and result.provider_id
         _require(good, f"{case.operation}: a good answer became {result!r}")
-    for case in _reads(subject):
-        result = _carried_out(case, subject.answer).value
-        _require(not isinstance(result, Exception), f"{case.operation}: a good answer became {result!r}")
+    for asking in _reads(subject):
+        result = _carried_out(asking, subject.answer).value
+        _require(not isinstance(result, Exception), f"{asking.operation}: a good answer became {result!r}")
 
 
 def only_promised_statuses_are_believed(subject: Subject) -> None:

@@ -22,6 +22,8 @@ TABLE = {"provider": "alikassa", "account": UUID, "currency": "RUB", "payout_cer
         ({"base_url": "http://api-merchant.alikassa.com"}, "https"),
         ({"base_url": "https://u:p@api-merchant.alikassa.com"}, "base_url"),
         ({"base_url": "https://api-merchant.alikassa.com/?x=1"}, "base_url"),
+        ({"base_url": "https://api-merchant.alikassa.com/v1"}, "base_url: give scheme and host only"),
+        ({"base_url": "https://api-merchant.alikassa.com\n"}, "base_url: not a URL"),
         ({"payout_cert": None}, "payment_cert or payout_cert"),
         ({"digest": "md5"}, "digest"),
         ({"payout_passwort": "hunter2"}, "payout_password"),

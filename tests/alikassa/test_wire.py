@@ -215,3 +215,15 @@ def test_no_answer_breaks_the_reader(body: Any) -> None:
     except (Unreadable, NotFound, Declined):
         return
     assert isinstance(state.payment_status, str)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(200, "the answer lacks the promised fields"), (201, "it is not HTTP 200, the only one promised")],
+)
+def test_an_answer_without_words_gets_the_right_ones(status: int, words: str) -> None:
+    """An answer that has all fields, but another status, lacks none."""
+    body: dict[str, Any] = {"id": 1, "payment_status": "wait"} if status != 200 else {}
+    with pytest.raises(Unreadable) as caught:
+        wire.read(answer(body, status), models.PayoutCreated)
+    assert words == str(caught.value)

@@ -123,6 +123,15 @@ def twice(account: Any, order: Any) -> Flow[Payout]:
     return well_read((yield msgspec.structs.replace(call, url=f"{call.url}/confirm")))
 
 
+def failing_over(account: Any, order: Any) -> Flow[Payout]:
+    """Send again, to another host, what was not answered as promised."""
+    call = next(fake.payhub_create_payout(account, order))
+    response = yield call
+    if response.status != 200:
+        response = yield msgspec.structs.replace(call, url=call.url.replace("pay.", "pay2."))
+    return well_read(response)
+
+
 def unstable(account: Any, order: Any) -> Flow[Payout]:
     global ORDER  # noqa: PLW0603 - the mistake
     ORDER += 1
@@ -233,6 +242,8 @@ MISTAKES: dict[str, tuple[str, Driver]] = {
     "another one with each limit": ("accounts_are_told_apart", Driver(info={"config": PacedConfig})),
     "money not declared": ("creating_moves_money_once", Driver(payhub_create_payout=payout(moves_money=False))),
     "money moved twice": ("creating_moves_money_once", Driver(payhub_create_payout=twice)),
+    "money moved again after an error": ("creating_moves_money_once", Driver(payhub_create_payout=failing_over)),
+    "operation not named": ("creating_moves_money_once", Driver(payhub_create_payout=payout(operation="send"))),
     "order not named": ("creating_moves_money_once", Driver(payhub_create_payout=payout(order_id=None))),
     "read moves money": ("reading_moves_no_money", Driver(payhub_fetch_balance=moving)),
     "read makes no call": ("reading_moves_no_money", Driver(payhub_fetch_balance=silent)),

@@ -18,7 +18,7 @@ from unittest import mock
 
 import msgspec
 
-from payhub.driver import Call, Schedule
+from payhub.driver import Schedule
 from payhub.errors import PayhubError
 from payhub.exchanges.reply import Reply
 from payhub.journal import Evidence, Facts, Intake, NotificationContent, Record, Reservation, Source, State, Why, rules
@@ -31,7 +31,7 @@ from payhub.operations import OrderKind
 from payhub.plans import create
 from payhub.plans.fetch import unanswered
 from payhub.plans.identity import facts_of
-from payhub.plans.plan import Account, Act, Attempt, Plan, Steps, drive
+from payhub.plans.plan import Account, Act, Attempt, Plan, Send, Steps, drive
 from payhub.plans.settle import result_of
 from payhub.transport.runner import Runner
 from torture.experiments import answers, deaths, deliveries, kills, race
@@ -129,7 +129,7 @@ _update: Any = vars(SqlJournal)["_update"]
 _cursor: Any = vars(Database)["cursor"]
 
 
-def _twice_on_500(self: Runner, plan: Plan[Any], asked: Call, deadline: float) -> Reply:
+def _twice_on_500(self: Runner, plan: Plan[Any], asked: Send, deadline: float) -> Reply:
     reply: Reply = _try_once(self, plan, asked, deadline)
     failed = reply.response is not None and reply.response.status >= 500  # noqa: PLR2004
     again: Reply = _try_once(self, plan, asked, deadline) if failed else reply

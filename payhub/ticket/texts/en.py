@@ -123,6 +123,7 @@ EN = Texts(
         Why.WRONG_RESULT: "our integration could not process the answer",
         Why.MALFORMED_RESULT: "our integration could not process the answer",
         Why.SENT_TWICE: "our integration stopped rather than send the request twice",
+        Why.NOTHING_MOVED: "our integration did not send the request that moves money",
         Why.OVERSLEPT: "our server was suspended for too long, so the request was not sent",
         Why.SENDER_SILENT: "our process did not report the outcome in time",
         Why.SCHEDULE_OVER: "no final status in all the time that we asked for it",

@@ -50,8 +50,8 @@ from payhub.transport.runner import AsyncRunner, Runner
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
 
-Outcome = Literal["succeeded", "failed"]
-"""What a person can find out about an order."""
+Outcome = Literal["succeeded", "failed", "reversed"]
+"""What a person can find out about an order: it was paid, it was not, or it was paid and came back."""
 
 
 class _Hub:
@@ -223,14 +223,17 @@ class Hub(_Hub):
         return self._runner.run(plan)
 
     def resolve(self, account: str, kind: str, order_id: str, outcome: Outcome, *, reason: str, by: str) -> Result:
-        """Settle an order by what a person found out, with the provider's support say; kept for ever.
+        """Settle an order by what a person found out, or correct how it is recorded; kept permanently.
 
-        `reason` says how it was found out, `by` who says so. Only an order that is unknown or needs
-        attention can be settled so.
+        `reason` says how it was found out, with the provider's support say, `by` who says so. An order
+        that the provider still works on, or that is just being sent, cannot be settled so. For as long
+        as the schedule asks, the provider is asked about it from then on; what contradicts is flagged.
 
         Raises:
             UnknownOrder: the journal does not know the order.
-            IllegalStep: the order is in another state; nothing is changed.
+            IllegalStep: the order is in a state that is not a person's to change; nothing is changed.
+                Or another account has the order, and is named: this one keeps its state and is
+                contradicted, for it may have been paid twice.
         """
         return self._runner.run(
             self.registry.resolve(Key(account, kind, check_order_id(order_id)), State(outcome), reason, by)

@@ -139,9 +139,11 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> Row:
+    # What waits for a person, or was settled by one, is asked about for days.
+    lasting = row.state == State.NEEDS_ATTENTION or row.resolved
     return Row(
         state=State(row.state),
-        due=row.due_at is not None,
+        due=row.due_at is not None and not lasting,
         contradicted=row.contradicted,
         mismatches=bool(row.mismatches),
         attempts=row.attempts,

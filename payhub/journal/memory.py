@@ -24,7 +24,7 @@ from payhub.journal.records import (
     StoredNotification,
     Verdict,
 )
-from payhub.journal.states import UNFINISHED, Evidence, Source, State
+from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 
 _ONCE = frozenset({Source.PLAN, Source.ANSWER})
@@ -78,7 +78,7 @@ class MemoryJournal:
     def legs(self, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
         """Return what is known of an order with every account, the live leg first."""
         with self._lock:
-            return tuple(sorted(self._legs(namespace, kind, order_id), key=lambda leg: not rules.is_live(leg)))
+            return rules.live_first(self._legs(namespace, kind, order_id))
 
     def _legs(self, namespace: str, kind: str, order_id: str) -> Iterator[Record]:
         return map(self._records.__getitem__, self._keys[namespace, kind, order_id])
@@ -97,12 +97,21 @@ class MemoryJournal:
             now = _now()
             if key not in self._records:
                 raise JournalFailed("the journal does not know this order")
-            record, contradicts = rules.apply(self._records[key], found, now, schedule)
+            before, refusal = self._records[key], None
+            denials = (entry for entry in self._entries[key] if entry.contradicts and entry.what == "evidence")
+            denial = max(denials, key=lambda entry: entry.last_at or entry.at, default=None)
+            record, contradicts = rules.apply(before, found, now, schedule, denial.evidence if denial else None)
+            if by is not None:
+                legs = self._legs(before.facts.namespace, key.kind, key.order_id)
+                record, refusal = rules.keep_one_live(before, record, legs, now)
+                contradicts = refusal is not None
             self._records[key] = record
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
                 self._entries[key].append(Entry(at=exchange.started_at, what="exchange", key=key, exchange=kept))
             self._keep(key, _entry(record, found, now, contradicts=contradicts, by=by))
+            if refusal is not None:
+                raise refusal
             return record
 
     def _keep(self, key: Key, entry: Entry) -> None:
@@ -198,7 +207,7 @@ class MemoryJournal:
     def prune(self, before: dt.datetime, limit: int) -> int:
         """Delete exchanges from before a time, of orders that are closed."""
         with self._lock:
-            closed = [key for key, record in self._records.items() if record.state not in UNFINISHED]
+            closed = [key for key, record in self._records.items() if rules.is_closed(record)]
             kept = ((key, entry) for key in closed for entry in self._entries[key])
             old = [(key, entry) for key, entry in kept if entry.what == "exchange" and entry.at < before][:limit]
             for key, entry in old:
@@ -209,7 +218,7 @@ class MemoryJournal:
         """Keep of a payer's closed orders nothing but the money facts."""
         with self._lock:
             mine = {key: r for key, r in self._records.items() if r.facts.payer == payer}
-            closed = [key for key, record in mine.items() if record.state not in UNFINISHED]
+            closed = [key for key, record in mine.items() if rules.is_closed(record)]
             for key in closed:
                 facts = msgspec.structs.replace(mine[key].facts, payer=None, tail=None)
                 self._records[key] = msgspec.structs.replace(mine[key], facts=facts, redirect_url=None, reason=None)

@@ -11,7 +11,8 @@ from payhub.errors import ConfigurationError, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Key, Record, Source, State
 from payhub.journal.records import unknown_order
-from payhub.journal.states import UNFINISHED, evidence_of
+from payhub.journal.rules import is_asked_about
+from payhub.journal.states import evidence_of
 from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.fetch import compare_with_record, keep, read_status, ref_to, unanswered
@@ -38,7 +39,7 @@ def advance(account: Account, kind: OrderKind[Any, ResultT], order_id: str) -> S
             f"{record.facts.provider!r}: give each provider an account of its own"
         )
     record = yield from release_sender(record, dt.datetime.now(dt.UTC), account.timing)
-    if record.state is not State.SENDING and (record.notified or record.state in UNFINISHED):
+    if record.state is not State.SENDING and is_asked_about(record):
         record = yield from _ask(account, kind, record)
     return result_of(record, kind)
 

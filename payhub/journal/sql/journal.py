@@ -5,6 +5,7 @@ In SQLite a transaction that may write has the write lock from its beginning; in
 
 import contextlib
 import datetime as dt
+import functools
 import math
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from payhub.driver import Schedule
-from payhub.errors import ConfigurationError, JournalFailed
+from payhub.errors import ConfigurationError, IllegalStep, JournalFailed
 from payhub.journal import Intake, KeyCheck, Reservation, rules
 from payhub.journal.reasons import Why, explain
 from payhub.journal.records import (
@@ -146,7 +147,7 @@ class SqlJournal:
     def _legs(self, cursor: Any, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
         order = {"namespace": namespace, "kind": kind, "order_id": order_id}
         legs = [rows.record(OrderRow(*row)) for row in self._statements.legs.run(cursor, order).fetchall()]
-        return tuple(sorted(legs, key=lambda leg: not rules.is_live(leg)))
+        return rules.live_first(legs)
 
     def settle(
         self,
@@ -158,22 +159,47 @@ class SqlJournal:
         by: str | None = None,
     ) -> Record:
         """Keep evidence and apply it where the state machine allows it."""
+        settled = functools.partial(self._settle, key, found, schedule, exchanges, by)
+        try:
+            record, refusal = settled()
+        except JournalFailed as cause:
+            if by is None or not isinstance(cause.__cause__, self.database.integrity_error):
+                raise
+            record, refusal = settled()  # another account's leg became live at the same time: now it can be seen
+        if refusal is not None:
+            raise refusal
+        return record
+
+    def _settle(
+        self, key: Key, found: Evidence, schedule: Schedule, exchanges: Sequence[Exchange], by: str | None
+    ) -> tuple[Record, IllegalStep | None]:
+        """Settle an order; what an operator is refused because of another leg is kept, and the refusal returned."""
         with self.database.cursor() as cursor:
-            row, record = self._lock(cursor, key)
+            row, before = self._lock(cursor, key)
             now = _now()  # read under the lock: times are in the order in which the transactions take effect
-            after, contradicts = rules.apply(record, found, now, schedule)
-            record = self._update(cursor, row, record, after)
+            denial = self._last_denial(cursor, row) if rules.needs_last_denial(before, found) else None
+            after, contradicts = rules.apply(before, found, now, schedule, denial)
+            refusal = None
+            if by is not None:
+                legs = self._legs(cursor, before.facts.namespace, key.kind, key.order_id)
+                after, refusal = rules.keep_one_live(before, after, legs, now)
+            record = self._update(cursor, row, before, after)
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
                 at, body = rows.micros(exchange.started_at), rows.as_json(kept)
                 self._statements.exchange.run(cursor, {"order": row, "at": at, "body": body})
             entry = {"order": row, "at": rows.micros(now), "body": rows.as_json(found)}
             if by is not None:
-                self._statements.act.run(cursor, {**entry, "by": by})
+                self._statements.act.run(cursor, {**entry, "by": by, "contradicts": refusal is not None})
             elif not self._count_again(cursor, entry, found, contradicts=contradicts):
                 first = {"last_at": entry["at"], "contradicts": contradicts, "times": 1}
                 self._statements.evidence.run(cursor, {**entry, **first})
-            return record
+            return record, refusal
+
+    def _last_denial(self, cursor: Any, row: int) -> Evidence | None:
+        """Return the evidence that contradicted an order last."""
+        last = self._statements.last_denial.run(cursor, {"row": row}).fetchone()
+        return rows.read_evidence(last[0]) if last else None
 
     def _count_again(self, cursor: Any, entry: dict[str, Any], found: Evidence, *, contradicts: bool) -> bool:
         """Count evidence that says the same as the newest of its order, so that repeats take no room."""

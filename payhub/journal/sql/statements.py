@@ -72,9 +72,9 @@ class Statements:
 
     Orders: `reserve` a new one, `find` it, or all `legs` of it, `lock` it until the transaction ends, `update` it;
     `due` finds and locks those to be asked about, `take` makes one due later. What happens to an order: `attempt`,
-    `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one,
-    `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a
-    key, `begun` returns the key; `reserve_slot` reserves an instant for a call.
+    `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more, `last_denial` is what contradicted the order last.
+    Notifications: `note` keeps one, `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one.
+    The journal: `begin` it with a key, `begun` returns the key; `reserve_slot` reserves an instant for a call.
     """
 
     _compiled: ClassVar[dict[tuple[Tables, str], "Statements"]] = {}
@@ -120,6 +120,8 @@ class Statements:
         )
         newest = sa.select(evidence.id, evidence.body, evidence.contradicts).where(evidence.order == param("row"))
         self.newest = made(newest.order_by(evidence.id.desc()).limit(1))
+        denials = sa.select(evidence.body).where(evidence.order == param("row"), evidence.contradicts)
+        self.last_denial = made(denials.order_by(evidence.last_at.desc(), evidence.id.desc()).limit(1))
         once_more = {"times": evidence.times + 1, "last_at": param("now")}
         self.again = made(t.evidence.update().where(evidence.id == param("row")).values(once_more))
 

@@ -128,7 +128,12 @@ class Tables:
             Column("last_at", _Time, nullable=False),
             UniqueConstraint("digest", "account"),
         )
-        self.acts = self._entries("acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False))
+        self.acts = self._entries(
+            "acts",
+            Column("by", Text, nullable=False),
+            Column("body", Text, nullable=False),
+            Column("contradicts", Boolean, nullable=False),
+        )
         self.slots = Table(
             f"{prefix}slots",
             self.metadata,

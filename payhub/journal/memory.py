@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import operator
 import threading
 import time
 from collections import defaultdict
@@ -41,6 +42,7 @@ class MemoryJournal:
         self._entries: dict[Key, list[Entry]] = defaultdict(list)
         self._notifications: dict[tuple[str, str], StoredNotification] = {}
         self._slots: dict[str, float] = {}
+        self._swept_at: dt.datetime | None = None
         self._lock = threading.Lock()
         forks.register(self)
 
@@ -130,16 +132,32 @@ class MemoryJournal:
         with self._lock:
             return self._records.get(key)
 
-    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
+    def claim(
+        self, limit: int, lease: float, due: dt.datetime | None = None, account: str | None = None
+    ) -> tuple[Key, ...]:
         """Take orders that are due."""
         with self._lock:
             now = _now()
-            waiting = (r for r in self._records.values() if r.due_at and r.due_at <= (due or now))
-            taken = tuple(itertools.islice(sorted(waiting, key=lambda record: record.due_at or now), limit))
-            for record in taken:
-                later = msgspec.structs.replace(record, due_at=now + dt.timedelta(seconds=lease))
-                self._records[record.facts.key] = later
+            waiting = (key for key in self._due(due or now) if account in {None, key.account})
+            taken = tuple(itertools.islice(waiting, limit))
+            for key in taken:
+                later = now + dt.timedelta(seconds=lease)
+                self._records[key] = msgspec.structs.replace(self._records[key], due_at=later)
             return taken
+
+    def due_accounts(self, due: dt.datetime) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time."""
+        with self._lock:
+            return tuple(dict.fromkeys(key.account for key in self._due(due)))
+
+    def _due(self, at: dt.datetime) -> list[Key]:
+        """Name the orders that were due at a time, those first that have waited longest."""
+        due = [(record.due_at, key) for key, record in self._records.items() if record.due_at and record.due_at <= at]
+        return [key for _, key in sorted(due, key=operator.itemgetter(0))]
+
+    def note_sweep(self) -> None:
+        """Note that a sweep has come to its end now."""
+        self._swept_at = _now()
 
     def keep_notification(
         self, content: NotificationContent, window: float, lease: float, *, anew: bool = False

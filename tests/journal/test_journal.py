@@ -431,8 +431,8 @@ def _due(journal: Journal, *names: str) -> None:
         brought(journal, State.PENDING, name, NOW)
 
 
-def _names(records: tuple[Record, ...]) -> list[str]:
-    return [record.facts.order_id for record in records]
+def _names(keys: tuple[Key, ...]) -> list[str]:
+    return [key.order_id for key in keys]
 
 
 def test_what_is_due_is_claimed_once(journal: Journal) -> None:
@@ -497,19 +497,23 @@ def test_a_sender_is_due_when_its_lease_ends(journal: Journal) -> None:
 # Looking
 
 
+def _orders(records: tuple[Record, ...]) -> list[str]:
+    return [record.facts.order_id for record in records]
+
+
 def test_the_unsettled_are_shown(journal: Journal) -> None:
     """What is unknown or needs attention is shown, the oldest first, and no other order."""
     for state in (*WAYS, State.UNKNOWN):
         brought(journal, state, f"po-{state}")
-    shown = journal.unsettled(0.0, 100)
-    assert (["po-unknown", "po-needs_attention"], ["po-unknown"]) == (_names(shown), _names(journal.unsettled(0.0, 1)))
+    shown = [_orders(journal.unsettled(0.0, limit)) for limit in (100, 1)]
+    assert [["po-unknown", "po-needs_attention"], ["po-unknown"]] == shown
 
 
 def test_what_nobody_sweeps_is_shown(journal: Journal) -> None:
     """A sender that died is nobody's but a person's, as long as no sweep has found its order."""
     journal.open(facts("po-dead"), -1.0)
     journal.open(facts("po-alive"), 60.0)
-    assert ["po-dead"] == _names(journal.unsettled(0.0, 100))
+    assert ["po-dead"] == _orders(journal.unsettled(0.0, 100))
     assert () == journal.unsettled(3600.0, 100)
 
 

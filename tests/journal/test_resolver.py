@@ -425,7 +425,7 @@ def test_an_account_that_is_gone_does_not_stop_a_sweep(open_shop: OpenShop) -> N
         for log in logs
         if log["event"] == "payhub.sweep_failed"
     ]
-    assert ["po-0"] == [record.facts.order_id for record in _claimed(shop)]
+    assert ["po-0"] == [key.order_id for key in _claimed(shop)]
 
 
 @pytest.fixture
@@ -458,7 +458,7 @@ def test_a_mistake_in_a_driver_does_not_end_silently(open_shop: OpenShop) -> Non
     assert [State.UNKNOWN] * 19 + [State.NEEDS_ATTENTION] == states
 
 
-def _claimed(shop: Shop) -> tuple[Record, ...]:
+def _claimed(shop: Shop) -> tuple[Key, ...]:
     """Wait until an order is due, and claim it."""
     while not (taken := shop.journal.claim(10, 60.0)):
         time.sleep(0.02)
@@ -503,7 +503,7 @@ def test_a_sweep_holds_only_the_order_at_hand(open_shop: OpenShop) -> None:
     others: list[str] = []
 
     def slow(connection: Any) -> None:
-        others.extend(record.facts.order_id for record in shop.journal.claim(10, 60.0))
+        others.extend(key.order_id for key in shop.journal.claim(10, 60.0))
         connection.sendall(GONE)
 
     shop = open_shop(close, close, close, slow)

@@ -260,7 +260,7 @@ class Life(RuleBasedStateMachine):
         """Take the order if it is due, as a sweep does; another sweep does not get it before the lease ends."""
 
         def claimed(journal: Journal, before: Record | None) -> str:
-            taken = [record.facts.key for record in journal.claim(5, lease)]
+            taken = [*journal.claim(5, lease)]
             _claim(taken in ([], [self._facts.key]), f"taken: {taken}")
             _claim(not taken or _known(before).due_at is not None, "an order was taken that is not due")
             again = journal.claim(5, lease) if lease else ()

@@ -33,11 +33,12 @@ from payhub.journal.records import (
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.database import Database
 from payhub.journal.sql.statements import OrderRow, Statements
-from payhub.journal.sql.tables import tables
+from payhub.journal.sql.tables import SWEPT, tables
 from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 
 _MICROSECONDS = 1_000_000
+_NOTED_EVERY = 10.0  # seconds; a watch may sweep several times a second
 _LOOK_AGAIN = (0.0, 0.1, 0.3, 1.0, 2.0)  # seconds between looks after a commit whose acknowledgement was lost
 
 
@@ -56,6 +57,7 @@ class SqlJournal:
         self._tables = tables(prefix)
         self._statements = Statements.of(self._tables, self.database.engine.dialect)
         self._key_check = key_check
+        self._noted = -math.inf  # when this process last noted a sweep
 
     def has_key(self) -> bool:
         """Tell whether this journal was begun with a key; one that is not there, or cannot be read, was not."""
@@ -64,7 +66,8 @@ class SqlJournal:
             return False
         try:
             with self.database.connection_as_it_is() as connection:
-                return connection.execute(sa.select(self._tables.settings.c.value)).first() is not None
+                settings = self._tables.settings.c
+                return connection.execute(sa.select(settings.value).where(settings.name == "key")).first() is not None
         except self.database.errors:
             return False
 
@@ -269,16 +272,34 @@ class SqlJournal:
             found = self._statements.find.run(cursor, key._asdict()).fetchone()
             return rows.record(OrderRow(*found)) if found else None
 
-    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
+    def claim(
+        self, limit: int, lease: float, due: dt.datetime | None = None, account: str | None = None
+    ) -> tuple[Key, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""
         with self.database.cursor() as cursor:
             now = _now()
             until = rows.micros(now + dt.timedelta(seconds=lease))
-            found = self._statements.due.run(cursor, {"due": rows.micros(due or now), "limit": limit}).fetchall()
-            taken: list[Any] = [OrderRow(*row) for row in found]
-            for row in taken:
-                self._statements.take.run(cursor, {"row": row.id, "until": until})
-            return tuple(map(rows.record, taken))
+            asked = {"due": rows.micros(due or now), "limit": limit}
+            one = {} if account is None else {"account": account}
+            taken = self._statements.due[bool(one)].run(cursor, {**asked, **one}).fetchall()
+            for row, *_ in taken:
+                self._statements.take.run(cursor, {"row": row, "until": until})
+            return tuple(Key(*key) for _, *key in taken)
+
+    def due_accounts(self, due: dt.datetime) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time."""
+        with self.database.cursor(reads_only=True) as cursor:
+            found = self._statements.due_accounts.run(cursor, {"due": rows.micros(due)}).fetchall()
+            return tuple(account for account, _ in found)
+
+    def note_sweep(self) -> None:
+        """Note that a sweep has come to its end now; the next one that this journal notes is seconds later."""
+        now = time.monotonic()
+        if now - self._noted < _NOTED_EVERY:
+            return
+        with self.database.cursor() as cursor:
+            self._statements.note_sweep.run(cursor, {"name": SWEPT, "value": str(rows.micros(_now()))})
+        self._noted = now
 
     def reserve_slot(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the account's next free instant."""

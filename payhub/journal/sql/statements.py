@@ -71,10 +71,11 @@ class Statements:
     """The statements of one journal in one database.
 
     Orders: `reserve` a new one, `find` it, or all `legs` of it, `lock` it until the transaction ends, `update` it;
-    `due` finds and locks those to be asked about, `take` makes one due later. What happens to an order: `attempt`,
-    `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more, `last_denial` is what contradicted the order last.
-    Notifications: `note` keeps one, `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one.
-    The journal: `begin` it with a key, `begun` returns the key; `reserve_slot` reserves an instant for a call.
+    `due` finds and locks those to be asked about, of all accounts or of one, `take` makes one due later,
+    `due_accounts` have some. What happens to an order: `attempt`, `exchange`, `act`, `evidence`; `newest` evidence,
+    `again` counts it once more, `last_denial` is what contradicted the order last. Notifications: `note` keeps one,
+    `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a
+    key, `begun` returns the key; `note_sweep` says when one ended; `reserve_slot` reserves an instant for a call.
     """
 
     _compiled: ClassVar[dict[tuple[Tables, str], "Statements"]] = {}
@@ -111,8 +112,12 @@ class Statements:
         whole = [order[name] == param(name) for name in ("order_id", "kind", "namespace")]
         self.legs = made(sa.select(t.orders).where(*whole).order_by(order.id))
         self.lock = made(find.with_for_update())
-        due = sa.select(t.orders).where(order.due_at <= param("due")).order_by(order.due_at).limit(param("limit"))
-        self.due = made(due.with_for_update(skip_locked=True))
+        waiting = sa.select(order.id, *(order[name] for name in key)).where(order.due_at <= param("due"))
+        first = waiting.order_by(order.due_at).limit(param("limit")).with_for_update(skip_locked=True)
+        self.due = made(first), made(first.where(order.account == param("account")))
+        longest = sa.func.min(order.due_at)
+        by_account = sa.select(order.account, longest).where(order.due_at <= param("due")).group_by(order.account)
+        self.due_accounts = made(by_account.order_by(longest))
         self.take = made(t.orders.update().where(order.id == param("row")).values(due_at=param("until")))
 
         self.attempt, self.exchange, self.act, self.evidence = (
@@ -140,5 +145,9 @@ class Statements:
         self.judge = made(update.where(notification.id == param("number")).values(verdict=param("verdict")))
 
         self.begin = made(_into(t.settings, dialect, ("name", "value")).on_conflict_do_nothing())
+        noted: Any = _into(t.settings, dialect, ("name", "value"))
+        self.note_sweep = made(
+            noted.on_conflict_do_update(index_elements=[setting.name], set_={"value": noted.excluded.value})
+        )
         self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
         self.reserve_slot = made(_reserve_slot(t.slots, dialect))

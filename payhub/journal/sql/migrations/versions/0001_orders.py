@@ -92,7 +92,8 @@ def upgrade() -> None:
     op.create_index(f"uq_{orders}_live", orders, order, unique=True, sqlite_where=live, postgresql_where=live)
     for name, part in _PARTS.items():
         where = sa.text(part)
-        op.create_index(f"ix_{orders}_{name}", orders, [name], sqlite_where=where, postgresql_where=where)
+        indexed = ["account", name] if name == "due_at" else [name]
+        op.create_index(f"ix_{orders}_{name}", orders, indexed, sqlite_where=where, postgresql_where=where)
     for name, columns in _ENTRIES.items():
         table = f"{prefix}{name}"
         op.create_table(

@@ -255,7 +255,9 @@ def test_rule_7_an_answer_is_no_more_final_than_the_documents_say(status: Status
     with pytest.raises(StopIteration) as ended:
         next_call(steps, steps.send(answered()), journal)
     result: Payout = ended.value.value
-    (record,) = journal.claim(1, 60.0)
+    (due,) = journal.claim(1, 60.0)
+    record = journal.find(due)
+    assert record is not None
     assert (Status.PENDING, "word", State.PENDING, "word", Why.TOO_EARLY) == (
         result.status, result.provider_status, record.state, record.provider_status, record.why
     )  # fmt: skip

@@ -100,7 +100,7 @@ def illegal_steps(database: str) -> list[str]:
     with journal.database.engine.connect() as connection:
         orders = connection.execute(sa.select(t.orders)).all()
         kept = [*connection.execute(sa.select(t.evidence).where(~t.evidence.c.contradicts)).all()]
-        kept += connection.execute(sa.select(t.acts)).all()
+        kept += connection.execute(sa.select(t.acts).where(~t.acts.c.contradicts)).all()
         numbers = connection.execute(sa.select(t.attempts.c.order, sa.func.count()).group_by(t.attempts.c.order)).all()
     journal.close()
     attempts = {row[0]: row[1] for row in numbers}

@@ -146,11 +146,13 @@ def read_rows(database: str) -> Sequence[Row]:
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> Row:
+    # What waits for a person, or was settled by one, is asked about for days.
+    lasting = row.state == State.NEEDS_ATTENTION or row.resolved
     return Row(
         account=row.account,
         order_id=row.order_id,
         state=State(row.state),
-        due=row.due_at is not None,
+        due=row.due_at is not None and not lasting,
         contradicted=row.contradicted,
         mismatches=bool(row.mismatches),
         attempts=row.attempts,

@@ -12,7 +12,7 @@ from payhub.errors import BadNotification, BrokenPlugin, PayhubError
 from payhub.exchanges.record import software
 from payhub.models import Delivery, Order, Received, Ref, Result
 from payhub.operations import NOTIFICATION, OrderKind, Query, Verification
-from payhub.plans.advance import advance
+from payhub.plans.advance import Visit, advance, visit
 from payhub.plans.create import create
 from payhub.plans.fetch import ask, fetch
 from payhub.plans.identity import account_key
@@ -63,6 +63,10 @@ class OpenAccount:
     def advance(self, kind: OrderKind[Any, ResultT], order_id: str) -> Plan[ResultT]:
         """Plan to take an order as far as it can go now."""
         return self._plan(advance(self, kind, order_id))
+
+    def visit(self, kind: OrderKind[Any, Any], order_id: str) -> Plan[Visit]:
+        """Plan to take an order as far as it can go now, in the account's turn of a sweep."""
+        return self._plan(visit(self, kind, order_id))
 
     def ask(self, query: Query[T], **asked: Any) -> Plan[T]:
         """Plan to ask a question that is about no order."""

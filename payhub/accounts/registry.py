@@ -10,10 +10,10 @@ from payhub.accounts.config import Settings, account_config, journal_key, namesp
 from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, UnknownAccount
-from payhub.journal import Key, Record, State, forks
+from payhub.journal import Key, State, forks
 from payhub.models import Order, Result
 from payhub.operations import OrderKind, kind_named
-from payhub.plans.advance import give_up
+from payhub.plans.advance import Visit, give_up
 from payhub.plans.create import recall
 from payhub.plans.find import find_order
 from payhub.plans.plan import Place, Plan, Steps, Timing
@@ -115,14 +115,23 @@ class Registry:
     def resolve(self, key: Key, state: State, reason: str, by: str) -> Plan[Result]:
         """Plan to write down what a person found out about an order; its account need not be configured any more."""
         kind = kind_named(key.kind)
-        return _unasked(key, resolve(key, kind, state, reason=reason, by=by, timing=self._timing()))
+        timing = self._timing_of(key.account)
+        return _unasked(key, resolve(key, kind, state, reason=reason, by=by, timing=timing))
 
-    def give_up(self, record: Record, cause: Exception) -> Plan[Record]:
+    def give_up(self, key: Key, cause: Exception) -> Plan[Visit]:
         """Plan what becomes of an order that a sweep could not ask about."""
-        return _unasked(record.facts.key, give_up(record, cause, self._timing()))
+        return _unasked(key, give_up(key, cause, self._timing_of(key.account)))
 
     def _place(self, name: str) -> Place:
         return Place(name, namespace_of(self.settings, name), self._key)
+
+    def _timing_of(self, name: str) -> Timing:
+        """Return an account's timing; where its driver cannot be found, that of the default schedule."""
+        try:
+            schedule = self.provider(name).info.capabilities.schedule
+        except ConfigurationError:
+            return self._timing()
+        return self._timing(schedule)
 
     def _timing(self, schedule: Schedule = Schedule()) -> Timing:  # noqa: B008 - frozen
         return Timing(

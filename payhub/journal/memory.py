@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import operator
 import threading
 import time
 from collections import defaultdict
@@ -24,7 +25,7 @@ from payhub.journal.records import (
     StoredNotification,
     Verdict,
 )
-from payhub.journal.states import UNFINISHED, Evidence, Source, State
+from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 
 _ONCE = frozenset({Source.PLAN, Source.ANSWER})
@@ -42,6 +43,7 @@ class MemoryJournal:
         self._notifications: dict[tuple[str, str], StoredNotification] = {}
         self._ids: dict[tuple[str, str, str], Key] = {}  # which order has an id of a provider's account
         self._slots: dict[str, float] = {}
+        self._swept_at: dt.datetime | None = None
         self._lock = threading.Lock()
         forks.register(self)
 
@@ -85,7 +87,7 @@ class MemoryJournal:
     def legs(self, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
         """Return what is known of an order with every account, the live leg first."""
         with self._lock:
-            return tuple(sorted(self._legs(namespace, kind, order_id), key=lambda leg: not rules.is_live(leg)))
+            return rules.live_first(self._legs(namespace, kind, order_id))
 
     def _legs(self, namespace: str, kind: str, order_id: str) -> Iterator[Record]:
         return map(self._records.__getitem__, self._keys[namespace, kind, order_id])
@@ -104,16 +106,26 @@ class MemoryJournal:
             now = _now()
             if key not in self._records:
                 raise JournalFailed("the journal does not know this order")
-            record, contradicts = rules.apply(self._records[key], found, now, schedule)
+            before, refusal = self._records[key], None
+            denials = (entry for entry in self._entries[key] if entry.contradicts and entry.what == "evidence")
+            denial = max(denials, key=lambda entry: entry.last_at or entry.at, default=None)
+            last_denial = denial.evidence if denial else None
+            record, contradicts = rules.apply(before, found, now, schedule, last_denial)
             place = record.facts.identity or "", key.kind, record.provider_id or ""
             if all(place) and self._ids.setdefault(place, key) != key:
                 found = rules.of_another_order(found)
-                record, contradicts = rules.apply(self._records[key], found, now, schedule)
+                record, contradicts = rules.apply(before, found, now, schedule, last_denial)
+            if by is not None:
+                legs = self._legs(before.facts.namespace, key.kind, key.order_id)
+                record, refusal = rules.keep_one_live(before, record, legs, now)
+                contradicts = refusal is not None
             self._records[key] = record
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
                 self._entries[key].append(Entry(at=exchange.started_at, what="exchange", key=key, exchange=kept))
             self._keep(key, _entry(record, found, now, contradicts=contradicts, by=by))
+            if refusal is not None:
+                raise refusal
             return record
 
     def _keep(self, key: Key, entry: Entry) -> None:
@@ -132,16 +144,32 @@ class MemoryJournal:
         with self._lock:
             return self._records.get(key)
 
-    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
+    def claim(
+        self, limit: int, lease: float, due: dt.datetime | None = None, account: str | None = None
+    ) -> tuple[Key, ...]:
         """Take orders that are due."""
         with self._lock:
             now = _now()
-            waiting = (r for r in self._records.values() if r.due_at and r.due_at <= (due or now))
-            taken = tuple(itertools.islice(sorted(waiting, key=lambda record: record.due_at or now), limit))
-            for record in taken:
-                later = msgspec.structs.replace(record, due_at=now + dt.timedelta(seconds=lease))
-                self._records[record.facts.key] = later
+            waiting = (key for key in self._due(due or now) if account in {None, key.account})
+            taken = tuple(itertools.islice(waiting, limit))
+            for key in taken:
+                later = now + dt.timedelta(seconds=lease)
+                self._records[key] = msgspec.structs.replace(self._records[key], due_at=later)
             return taken
+
+    def due_accounts(self, due: dt.datetime) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time."""
+        with self._lock:
+            return tuple(dict.fromkeys(key.account for key in self._due(due)))
+
+    def _due(self, at: dt.datetime) -> list[Key]:
+        """Name the orders that were due at a time, those first that have waited longest."""
+        due = [(record.due_at, key) for key, record in self._records.items() if record.due_at and record.due_at <= at]
+        return [key for _, key in sorted(due, key=operator.itemgetter(0))]
+
+    def note_sweep(self) -> None:
+        """Note that a sweep has come to its end now."""
+        self._swept_at = _now()
 
     def keep_notification(
         self, content: NotificationContent, window: float, lease: float, *, anew: bool = False
@@ -215,7 +243,7 @@ class MemoryJournal:
     def prune(self, before: dt.datetime, limit: int) -> int:
         """Delete exchanges from before a time, of orders that are closed."""
         with self._lock:
-            closed = [key for key, record in self._records.items() if record.state not in UNFINISHED]
+            closed = [key for key, record in self._records.items() if rules.is_closed(record)]
             kept = ((key, entry) for key in closed for entry in self._entries[key])
             old = [(key, entry) for key, entry in kept if entry.what == "exchange" and entry.at < before][:limit]
             for key, entry in old:
@@ -226,7 +254,7 @@ class MemoryJournal:
         """Keep of a payer's closed orders nothing but the money facts."""
         with self._lock:
             mine = {key: r for key, r in self._records.items() if r.facts.payer == payer}
-            closed = [key for key, record in mine.items() if record.state not in UNFINISHED]
+            closed = [key for key, record in mine.items() if rules.is_closed(record)]
             for key in closed:
                 facts = msgspec.structs.replace(mine[key].facts, payer=None, tail=None)
                 self._records[key] = msgspec.structs.replace(mine[key], facts=facts, redirect_url=None, reason=None)

@@ -88,8 +88,22 @@ class Journal(Protocol):
         """Return what is known of an order."""
         ...
 
-    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
-        """Take orders that are due, or were at a time; each is due again when the lease ends, whatever happens."""
+    def claim(
+        self, limit: int, lease: float, due: dt.datetime | None = None, account: str | None = None
+    ) -> tuple[Key, ...]:
+        """Take orders that are due, or were at a time, of one account or all, those first that have waited longest.
+
+        Each is due again when the lease ends, whatever happens. They are named and not read: one that cannot be
+        read must not keep anybody from the others.
+        """
+        ...
+
+    def due_accounts(self, due: dt.datetime) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time, those first that have waited longest."""
+        ...
+
+    def note_sweep(self) -> None:
+        """Note that a sweep has come to its end now; one that ends seconds after another need not be noted."""
         ...
 
     def keep_notification(

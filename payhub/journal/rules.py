@@ -12,8 +12,8 @@ from payhub.errors import IllegalStep, OrderConflict
 from payhub.journal.reasons import Why
 from payhub.journal.records import Facts, NotificationContent, Record, Verdict
 from payhub.journal.states import (
-    EDGES,
     LIVE,
+    NOTHING_MOVED,
     OPEN,
     UNFINISHED,
     UNSETTLED,
@@ -23,6 +23,7 @@ from payhub.journal.states import (
     allowed,
     confirms,
     contradicts_state,
+    may_follow,
 )
 from payhub.money import Money
 from payhub.operations import KINDS
@@ -80,9 +81,34 @@ def is_live(record: Record) -> bool:
     return record.state in LIVE or record.contradicted or record.notified
 
 
+def live_first(legs: Iterable[Record]) -> tuple[Record, ...]:
+    """Sort an order's legs: the live one first; one that is only said to be live, by what contradicts it, second."""
+    return tuple(sorted(legs, key=lambda leg: (leg.state not in LIVE, not is_live(leg))))
+
+
 def live_leg(legs: Iterable[Record]) -> Record | None:
     """Return the one leg of an order that is live, if there is one."""
-    return next(filter(is_live, legs), None)
+    return next(filter(is_live, live_first(legs)), None)
+
+
+def keep_one_live(
+    before: Record, decided: Record, legs: Iterable[Record], now: dt.datetime
+) -> tuple[Record, IllegalStep | None]:
+    """Return what an operator's decision makes of an order, unless another account has the live leg of it.
+
+    Then the order keeps its state, and is contradicted: what the operator found out is true all the same.
+    The error that says so names the account.
+    """
+    facts = before.facts
+    others = (leg for leg in legs if leg.facts.key != facts.key and leg.facts.kind == facts.kind)
+    other = next((leg for leg in others if leg.facts.namespace == facts.namespace and leg.state in LIVE), None)
+    if decided.state not in LIVE or before.state in LIVE or other is None:
+        return decided, None
+    refusal = IllegalStep(
+        f"account {other.facts.account!r} has this {facts.kind}, too, and there it is {other.state}: "
+        f"only one of them may be recorded as paid; if {facts.account!r} has paid as well, have that money sent back"
+    )
+    return msgspec.structs.replace(before, contradicted=True, updated_at=now), refusal
 
 
 def may_send(record: Record) -> bool:
@@ -132,18 +158,43 @@ def known_from_notification(record: Record, now: dt.datetime) -> Record:
     return msgspec.structs.replace(sent, attempts=record.attempts, notified=True, why=Why.NOTIFIED_BEFORE)
 
 
+_DAY = 86400.0  # seconds between questions about an order that waits for a person
+_QUESTIONS = 20  # unanswered ones after which a person has to look; by the default schedule they take nine hours
+
+
 def next_check(record: Record, now: dt.datetime, schedule: Schedule) -> dt.datetime | None:
-    """Return when the provider is to be asked next: after growing pauses, jittered so that orders spread."""
-    if record.state not in OPEN and not record.notified:
+    """Return when the provider is to be asked next: after growing pauses, jittered so that orders spread.
+
+    About an order that a person has settled it is asked for as long as the schedule asks, from then on;
+    about one that waits for a person once a day.
+    """
+    checked = record.resolved and now - record.updated_at <= dt.timedelta(seconds=schedule.until)
+    if record.state in OPEN or record.notified or checked:
+        pause = min(schedule.longest, schedule.first * schedule.growth ** min(record.checks, 64))
+    elif record.state is State.NEEDS_ATTENTION:
+        pause = _DAY
+    else:
         return None
-    pause = min(schedule.longest, schedule.first * schedule.growth ** min(record.checks, 64))
     return now + dt.timedelta(seconds=pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
 
-def past_schedule(record: Record, now: dt.datetime, schedule: Schedule) -> bool:
-    """Tell whether an open order has waited longer than its driver's schedule asks for."""
-    since = record.sent_at or record.created_at
-    return record.state in OPEN and now - since > dt.timedelta(seconds=schedule.until)
+def is_asked_about(record: Record) -> bool:
+    """Tell whether the provider has to be asked what became of an order, or whether a person is right about it."""
+    return record.state in UNFINISHED or record.notified or record.resolved
+
+
+def _schedule_over(record: Record, now: dt.datetime, schedule: Schedule) -> bool:
+    return now - (record.sent_at or record.created_at) > dt.timedelta(seconds=schedule.until)
+
+
+def past_schedule(record: Record, now: dt.datetime, schedule: Schedule, *, answered: bool = True) -> bool:
+    """Tell whether an open order has waited longer than its driver's schedule asks for.
+
+    Where the provider has not answered the last question, it must have been asked some more times: it may be away only
+    just now, when nobody has asked for long.
+    """
+    enough = answered or record.checks >= _QUESTIONS
+    return record.state in OPEN and enough and _schedule_over(record, now, schedule)
 
 
 def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
@@ -151,6 +202,11 @@ def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
     if record.state is not State.SENDING or record.lease_until is None or record.lease_until > now:
         return None
     return Evidence(source=Source.LEASE, state=State.UNKNOWN, why=Why.SENDER_SILENT)
+
+
+def is_closed(record: Record) -> bool:
+    """Tell whether nobody will ask what became of an order: it has ended, and nothing says otherwise."""
+    return record.state not in UNFINISHED and not record.contradicted
 
 
 def waits_for_person(record: Record, now: dt.datetime) -> bool:
@@ -166,6 +222,7 @@ _REASON = ("why", "http_status", "reason", "mismatches")
 _WITHOUT_REASON: Any = {"why": None, "http_status": None, "reason": None}
 _LEARNT = frozenset(Evidence.__struct_fields__) - {"source", "state"}
 _ENDED = ("provider_id", "paid", "credited", "commission")
+_SUMS = ("paid", "credited", "commission", "partial")
 
 
 def _as_now(record: Record, found: Evidence) -> Evidence:
@@ -189,6 +246,11 @@ def of_another_order(found: Evidence) -> Evidence:
     return msgspec.structs.replace(found, mismatches=mismatches, **wrong)
 
 
+def _is_half_of_reversal(record: Record, state: State) -> bool:
+    """Tell whether the provider says that an order was paid, or that it failed, and a person that both are so."""
+    return record.resolved and record.state is State.REVERSED and state in NOTHING_MOVED | {State.SUCCEEDED}
+
+
 def contradicts(record: Record, found: Evidence) -> bool:
     """Tell whether evidence contradicts what is known of an order: its state, its id, or how a final one ended."""
     if record.provider_id is not None and "provider_id" in found.mismatches:
@@ -199,7 +261,7 @@ def contradicts(record: Record, found: Evidence) -> bool:
         values = {getattr(record, name), getattr(found, name)} - {None}
         if len(values) > 1 and name not in found.mismatches:  # what the evidence itself calls a mismatch is no news
             return True
-    if same or allowed(record.state, found):
+    if same or allowed(record.state, found) or _is_half_of_reversal(record, found.state):
         return False
     # A person has said that the order failed, so that the provider still works on it is no old news.
     resolved = record.resolved and record.state is State.FAILED and found.state is State.PENDING
@@ -211,7 +273,14 @@ def _step(record: Record, found: Evidence, now: dt.datetime) -> Record:
     return msgspec.structs.replace(record, **reason, state=found.state, checks=0, lease_until=None, updated_at=now)
 
 
-def apply(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule) -> tuple[Record, bool]:
+def needs_last_denial(record: Record, found: Evidence) -> bool:
+    """Tell whether what contradicted an order last has to be known to apply evidence."""
+    return found.source is Source.OPERATOR or contradicts(record, found)
+
+
+def apply(
+    record: Record, found: Evidence, now: dt.datetime, schedule: Schedule, last_denial: Evidence | None = None
+) -> tuple[Record, bool]:
     """Apply evidence to an order; return the order, and whether the evidence contradicts it.
 
     What is learnt is taken over where the step is legal or the state stays; what contradicts leaves
@@ -219,23 +288,27 @@ def apply(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule)
     of an answer about another order no value is. A question that nothing was learnt from only
     counts, whatever the order has become since it was asked.
 
+    `last_denial` is the evidence that contradicted the order last: an operator who decides has seen it.
+
     Raises:
         IllegalStep: an operator may not take this step.
     """
     if found.source is Source.OPERATOR:
-        return _decide(record, found, now, schedule), False
+        return _decide(record, found, now, schedule, last_denial), False
     if contradicts(record, found):
-        since = record.updated_at if record.contradicted else now
-        flagged = msgspec.structs.replace(record, contradicted=True, updated_at=since)
-        if record.state in OPEN and found.source is Source.STATUS:  # it is still to be asked about
-            due = next_check(record, now, schedule)
-            flagged = msgspec.structs.replace(flagged, checks=record.checks + 1, due_at=due)
-        return flagged, True
+        asked = _count_question(record, found, now, schedule)
+        # Only a person takes the flag away, so what was said before and is said again has been seen.
+        if record.contradicted or found == last_denial:
+            return asked, True
+        return msgspec.structs.replace(asked, contradicted=True, updated_at=now), True
     proven = found.source is Source.STATUS and not found.inconclusive
     found = _as_now(record, found)
+    if record.why is Why.SCHEDULE_OVER and found.state is State.PENDING and _schedule_over(record, now, schedule):
+        # That the provider still works on it is no news: a person goes on waiting for an end.
+        found = msgspec.structs.replace(found, state=record.state, **_WITHOUT_REASON)
     same = found.state is record.state
     if not same and not allowed(record.state, found):
-        return record, False
+        return _count_question(record, found, now, schedule), False
     names = (_LEARNT if OTHER_ORDER.isdisjoint(found.mismatches) else set(_REASON)) - set(found.mismatches)
     learnt = {name: getattr(found, name) for name in names if getattr(found, name) not in (None, ())}
     # A reason replaces another one as a whole.
@@ -253,20 +326,36 @@ def apply(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule)
     return msgspec.structs.replace(changed, due_at=due), False
 
 
-def _decide(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule) -> Record:
-    """Let an operator settle what nobody else can, or confirm a final state that was contradicted.
+def _count_question(record: Record, found: Evidence, now: dt.datetime, schedule: Schedule) -> Record:
+    """Count a question whose answer changes nothing; the next one is due after a pause."""
+    if found.source is not Source.STATUS or record.state is State.SENDING:
+        return record
+    asked = msgspec.structs.replace(record, checks=record.checks + 1)
+    return msgspec.structs.replace(asked, due_at=next_check(asked, now, schedule))
+
+
+def _decide(
+    record: Record, found: Evidence, now: dt.datetime, schedule: Schedule, last_denial: Evidence | None
+) -> Record:
+    """Let an operator settle what nobody else can, correct a final state, or confirm one that was contradicted.
 
     Raises:
         IllegalStep: an operator may not take this step.
     """
     if allowed(record.state, found):
         decided = _step(record, found, now)
+        if found.state in NOTHING_MOVED:
+            decided = msgspec.structs.replace(decided, **dict.fromkeys(_SUMS))
+        elif last_denial is not None and last_denial.state is found.state and not last_denial.mismatches:
+            learnt = {name: getattr(last_denial, name) for name in (*_SUMS, "provider_id", "provider_status")}
+            known = {name: value for name, value in learnt.items() if value is not None}
+            decided = msgspec.structs.replace(decided, **known)
     elif record.contradicted and confirms(record.state, found.state):
         decided = msgspec.structs.replace(record, updated_at=now)
     else:
         raise IllegalStep(f"an order that is {record.state} is not an operator's to make {found.state}")
-    due = next_check(decided, now, schedule)
-    return msgspec.structs.replace(decided, resolved=True, contradicted=False, due_at=due)
+    decided = msgspec.structs.replace(decided, resolved=True, contradicted=False)
+    return msgspec.structs.replace(decided, due_at=next_check(decided, now, schedule))
 
 
 def note_notification(
@@ -307,11 +396,12 @@ def judge(record: Record, content: NotificationContent) -> Verdict:
     if content.state is record.state:
         amounts = {content.paid, record.paid} - {None}
         return Verdict.CONTRADICTED if len(amounts) > 1 and not record.state.open else Verdict.CONFIRMED
-    if {content.state, record.state} == {State.FAILED, State.CANCELED}:
+    same = {content.state, record.state} == {State.FAILED, State.CANCELED}
+    if same or _is_half_of_reversal(record, content.state):
         return Verdict.CONFIRMED
     # These states the provider has not reached by itself, so what it says otherwise is not merely old.
     ours = record.state in {State.NOT_SENT, State.DECLINED} or (record.resolved and record.state is State.FAILED)
-    if record.state in EDGES[content.state] and not ours:
+    if may_follow(record.state, content.state) and not ours:
         return Verdict.OUTDATED
     return Verdict.WAITING if record.state in UNFINISHED else Verdict.CONTRADICTED
 
@@ -335,7 +425,7 @@ def apply_verdicts(record: Record, verdicts: Iterable[Verdict]) -> Record:
         record,
         notified=waiting,
         contradicted=record.contradicted or Verdict.CONTRADICTED in seen,
-        due_at=record.due_at if waiting or record.state.open else None,
+        due_at=record.due_at if waiting or record.state in UNFINISHED or record.resolved else None,
     )
 
 

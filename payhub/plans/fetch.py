@@ -173,7 +173,8 @@ def keep(
     record = yield from settle(key, found, account.timing, attempt)
     if answered and record.notified:
         record = yield from judge_notifications(key, began)
-    return (yield from hand_over(record, began, account.timing))
+    has_answered = not found.inconclusive or found.why is Why.NOT_FOUND
+    return (yield from hand_over(record, began, account.timing, answered=has_answered))
 
 
 def unanswered(cause: Exception) -> Evidence:

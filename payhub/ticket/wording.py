@@ -118,7 +118,8 @@ class Wording:
     def _timeline(self) -> Iterator[str]:
         """Tell exchanges and notifications in order; the same answer to the same question again only counts."""
         labels = self._labels
-        shown = (e for e in self._story.entries if e.exchange or e.notification or is_contradiction(e))
+        entries = (entry for entry in self._story.entries if entry.what != "act")  # what a person did is our business
+        shown = (e for e in entries if e.exchange or e.notification or is_contradiction(e))
         for _, group in itertools.groupby(shown, _question_and_answer):
             entry, *again = group
             if entry.notification:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from payhub.hub import Hub
@@ -187,10 +188,6 @@ def test_a_failure_that_the_provider_denies_waits_for_a_person(payhub: Command, 
         (order["order_id"], order["state"], order["contradicted"]) for order in done.json["orders"]
     ]
     assert payhub(*payout("po-1")).code == 4
-    other = payhub(*said, "--as", "succeeded")
-    why = "an order that is failed is not an operator's to make succeeded"
-    instead = "it is contradicted, and can only be confirmed; `payhub trace` shows by what"
-    assert (other.code, other.err) == (3, f"payhub: {why}; {instead}\n")
     assert "would stay failed" in " ".join(payhub(*said[:-1]).out.split())
     assert (payhub(*said).code, payhub("unknown").code, payhub(*payout("po-1")).code) == (0, 0, 3)
 
@@ -432,13 +429,15 @@ def test_resolve_of_an_order_that_is_settled(payhub: Command, sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize(
-    ("state", "instead"),
+    ("state", "outcome", "instead"),
     [
-        ("succeeded", "it is closed; `payhub trace` shows how"),
-        ("not_sent", "nothing was sent, and it may be created again under its order_id"),
+        ("succeeded", "succeeded", "it is closed; `payhub trace` shows how"),
+        ("not_sent", "failed", "nothing was sent, and it may be created again under its order_id"),
     ],
 )
-def test_resolve_says_what_to_do_instead(payhub: Command, sandbox: Sandbox, state: str, instead: str) -> None:
+def test_resolve_says_what_to_do_instead(
+    payhub: Command, sandbox: Sandbox, state: str, outcome: str, instead: str
+) -> None:
     """Where an order cannot be resolved, the message says what to do with it."""
     if state == "not_sent":
         sandbox.arm("refuse", seconds=None)
@@ -447,9 +446,9 @@ def test_resolve_says_what_to_do_instead(payhub: Command, sandbox: Sandbox, stat
     if state == "succeeded":
         sandbox.settle("payout", "po-1")
         payhub("check", ACCOUNT, "payout", "po-1")
-    done = payhub(*RESOLVE, "--yes")
+    done = payhub(*RESOLVE, "--as", outcome, "--yes")
     assert (done.code, done.err) == (
-        3, f"payhub: an order that is {state} is not an operator's to make failed; {instead}\n"
+        3, f"payhub: an order that is {state} is not an operator's to make {outcome}; {instead}\n"
     )  # fmt: skip
 
 
@@ -460,6 +459,43 @@ def test_resolve_an_order_that_needs_attention(payhub: Command, sandbox: Sandbox
     assert payhub("unknown", "--json").json["orders"][0]["state"] == "needs_attention"
     assert payhub(*RESOLVE, "--yes").code == 0
     assert payhub("unknown").code == 0
+
+
+def test_resolve_corrects_an_end(payhub: Command, sandbox: Sandbox) -> None:
+    """A payout that came back is reversed; the question says what the application gets, and what it may do then."""
+    payhub(*payout("po-1"))
+    sandbox.settle("payout", "po-1")
+    payhub("check", ACCOUNT, "payout", "po-1")
+    shown = " ".join(payhub(*RESOLVE).out.replace("│", "").split())
+    assert "application gets failed from then on, no longer succeeded may create the order again" in shown
+    returned = payhub(*RESOLVE, "--as", "reversed", "--yes", "--json")
+    assert (returned.code, returned.json["from"], returned.json["to"]) == (0, "succeeded", "reversed")
+    assert payhub(*payout("po-1"), "--json").json["status"] == "reversed"
+    assert "gets succeeded from then on, no longer reversed" in " ".join(
+        payhub(*RESOLVE, "--as", "succeeded").out.replace("│", "").split()
+    )
+
+
+def test_resolve_names_the_account_that_has_the_order(payhub: Command, sandbox: Sandbox) -> None:
+    """Where another account has it, the correction is refused and the account named; what was found out is kept."""
+    payhub(*payout("po-1"))
+    sandbox.settle("payout", "po-1", "fail")
+    payhub("check", ACCOUNT, "payout", "po-1")
+    with Hub.from_file(sandbox.config) as hub:
+        mine = hub.journal.story("po-1")[0][0].facts
+        assert hub.journal.open(msgspec.structs.replace(mine, account="other"), 60.0).yours
+    tried = payhub(*RESOLVE, "--as", "succeeded")
+    assert (tried.code, "account 'other' has this payout, too" in tried.err) == (3, True)
+    assert "With --yes this stays refused, and what you found out is kept and flagged" in tried.err
+    assert payhub("unknown").code == 0
+    done = payhub(*RESOLVE, "--as", "succeeded", "--yes")
+    assert (done.code, "account 'other' has this payout, too" in done.err) == (3, True)
+    (order,) = payhub("unknown", "--json").json["orders"]
+    assert (order["account"], order["state"], order["contradicted"]) == (ACCOUNT, "failed", True)
+    traced = " ".join(payhub("trace", "po-1").out.split())
+    assert "operator Anna: succeeded: support, chat of 3 May; CONTRADICTS" in traced
+    question = payhub(*RESOLVE, "--json").json
+    assert question["contradicted_by"]["source"] == "operator"
 
 
 @pytest.mark.parametrize("blank", ["--reason", "--by"])

@@ -5,6 +5,7 @@ In SQLite a transaction that may write has the write lock from its beginning; in
 
 import contextlib
 import datetime as dt
+import functools
 import math
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from payhub.driver import Schedule
-from payhub.errors import ConfigurationError, JournalFailed
+from payhub.errors import ConfigurationError, IllegalStep, JournalFailed
 from payhub.journal import Intake, KeyCheck, Reservation, rules
 from payhub.journal.reasons import Why, explain
 from payhub.journal.records import (
@@ -32,11 +33,12 @@ from payhub.journal.records import (
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.database import Database
 from payhub.journal.sql.statements import OrderRow, Statements
-from payhub.journal.sql.tables import tables
+from payhub.journal.sql.tables import SWEPT, tables
 from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 
 _MICROSECONDS = 1_000_000
+_NOTED_EVERY = 10.0  # seconds; a watch may sweep several times a second
 _LOOK_AGAIN = (0.0, 0.1, 0.3, 1.0, 2.0)  # seconds between looks after a commit whose acknowledgement was lost
 
 
@@ -55,6 +57,7 @@ class SqlJournal:
         self._tables = tables(prefix)
         self._statements = Statements.of(self._tables, self.database.engine.dialect)
         self._key_check = key_check
+        self._noted = -math.inf  # when this process last noted a sweep
 
     def has_key(self) -> bool:
         """Tell whether this journal was begun with a key; one that is not there, or cannot be read, was not."""
@@ -63,7 +66,8 @@ class SqlJournal:
             return False
         try:
             with self.database.connection_as_it_is() as connection:
-                return connection.execute(sa.select(self._tables.settings.c.value)).first() is not None
+                settings = self._tables.settings.c
+                return connection.execute(sa.select(settings.value).where(settings.name == "key")).first() is not None
         except self.database.errors:
             return False
 
@@ -157,7 +161,7 @@ class SqlJournal:
     def _legs(self, cursor: Any, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
         order = {"namespace": namespace, "kind": kind, "order_id": order_id}
         legs = [rows.record(OrderRow(*row)) for row in self._statements.legs.run(cursor, order).fetchall()]
-        return tuple(sorted(legs, key=lambda leg: not rules.is_live(leg)))
+        return rules.live_first(legs)
 
     def settle(
         self,
@@ -169,13 +173,17 @@ class SqlJournal:
         by: str | None = None,
     ) -> Record:
         """Keep evidence and apply it where the state machine allows it."""
+        settled = functools.partial(self._settle, key, found, schedule, exchanges, by)
         try:
-            return self._settle(key, found, schedule, exchanges, by)
+            record, refusal = settled()
         except JournalFailed as cause:
-            if found.provider_id is None or not isinstance(cause.__cause__, self.database.integrity_error):
+            if not isinstance(cause.__cause__, self.database.integrity_error):
                 raise
-            # The database keeps two orders from having one id of an account's provider.
-            return self._settle(key, found, schedule, exchanges, by, refused=True)
+            # The database has refused a second live leg, or a second order with one id of the provider's.
+            record, refusal = settled(refused=True)
+        if refusal is not None:
+            raise refusal
+        return record
 
     def _settle(
         self,
@@ -186,27 +194,40 @@ class SqlJournal:
         by: str | None,
         *,
         refused: bool = False,
-    ) -> Record:
-        """Keep evidence in one transaction; if one was refused, see whether another order has the id in it."""
+    ) -> tuple[Record, IllegalStep | None]:
+        """Settle an order; what an operator is refused because of another leg is kept, and the refusal returned.
+
+        If the database has refused it before, see whether another order has the provider's id.
+        """
         with self.database.cursor() as cursor:
-            row, record = self._lock(cursor, key)
-            place = {"kind": key.kind, "identity": record.facts.identity, "provider_id": found.provider_id}
+            row, before = self._lock(cursor, key)
+            place = {"kind": key.kind, "identity": before.facts.identity, "provider_id": found.provider_id}
             if refused and self._statements.holder.run(cursor, {"row": row, **place}).fetchone():
                 found = rules.of_another_order(found)
             now = _now()  # read under the lock: times are in the order in which the transactions take effect
-            after, contradicts = rules.apply(record, found, now, schedule)
-            record = self._update(cursor, row, record, after)
+            denial = self._last_denial(cursor, row) if rules.needs_last_denial(before, found) else None
+            after, contradicts = rules.apply(before, found, now, schedule, denial)
+            refusal = None
+            if by is not None:
+                legs = self._legs(cursor, before.facts.namespace, key.kind, key.order_id)
+                after, refusal = rules.keep_one_live(before, after, legs, now)
+            record = self._update(cursor, row, before, after)
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
                 at, body = rows.micros(exchange.started_at), rows.as_json(kept)
                 self._statements.exchange.run(cursor, {"order": row, "at": at, "body": body})
             entry = {"order": row, "at": rows.micros(now), "body": rows.as_json(found)}
             if by is not None:
-                self._statements.act.run(cursor, {**entry, "by": by})
+                self._statements.act.run(cursor, {**entry, "by": by, "contradicts": refusal is not None})
             elif not self._count_again(cursor, entry, found, contradicts=contradicts):
                 first = {"last_at": entry["at"], "contradicts": contradicts, "times": 1}
                 self._statements.evidence.run(cursor, {**entry, **first})
-            return record
+            return record, refusal
+
+    def _last_denial(self, cursor: Any, row: int) -> Evidence | None:
+        """Return the evidence that contradicted an order last."""
+        last = self._statements.last_denial.run(cursor, {"row": row}).fetchone()
+        return rows.read_evidence(last[0]) if last else None
 
     def _count_again(self, cursor: Any, entry: dict[str, Any], found: Evidence, *, contradicts: bool) -> bool:
         """Count evidence that says the same as the newest of its order, so that repeats take no room."""
@@ -288,16 +309,34 @@ class SqlJournal:
             return msgspec.structs.replace(known, facts=msgspec.structs.replace(known.facts, identity=None))
         return known
 
-    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
+    def claim(
+        self, limit: int, lease: float, due: dt.datetime | None = None, account: str | None = None
+    ) -> tuple[Key, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""
         with self.database.cursor() as cursor:
             now = _now()
             until = rows.micros(now + dt.timedelta(seconds=lease))
-            found = self._statements.due.run(cursor, {"due": rows.micros(due or now), "limit": limit}).fetchall()
-            taken: list[Any] = [OrderRow(*row) for row in found]
-            for row in taken:
-                self._statements.take.run(cursor, {"row": row.id, "until": until})
-            return tuple(map(rows.record, taken))
+            asked = {"due": rows.micros(due or now), "limit": limit}
+            one = {} if account is None else {"account": account}
+            taken = self._statements.due[bool(one)].run(cursor, {**asked, **one}).fetchall()
+            for row, *_ in taken:
+                self._statements.take.run(cursor, {"row": row, "until": until})
+            return tuple(Key(*key) for _, *key in taken)
+
+    def due_accounts(self, due: dt.datetime) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time."""
+        with self.database.cursor(reads_only=True) as cursor:
+            found = self._statements.due_accounts.run(cursor, {"due": rows.micros(due)}).fetchall()
+            return tuple(account for account, _ in found)
+
+    def note_sweep(self) -> None:
+        """Note that a sweep has come to its end now; the next one that this journal notes is seconds later."""
+        now = time.monotonic()
+        if now - self._noted < _NOTED_EVERY:
+            return
+        with self.database.cursor() as cursor:
+            self._statements.note_sweep.run(cursor, {"name": SWEPT, "value": str(rows.micros(_now()))})
+        self._noted = now
 
     def reserve_slot(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the account's next free instant."""

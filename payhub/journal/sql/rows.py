@@ -197,7 +197,8 @@ def evidence(key: Key, row: Any) -> Entry:
 
 def act(key: Key, row: Any) -> Entry:
     """Read an operator's act."""
-    return Entry(at=_moment(row.at), what="act", key=key, evidence=read_evidence(row.body), by=row.by)
+    found, contradicts = read_evidence(row.body), bool(row.contradicts)
+    return Entry(at=_moment(row.at), what="act", key=key, evidence=found, contradicts=contradicts, by=row.by)
 
 
 def notification(row: Any) -> StoredNotification:

@@ -35,6 +35,11 @@ PARTS = {
 }
 """The indexed columns of an order, and the part of the orders that is ever looked for by them."""
 
+_FIRST = {"due_at": ("account",)}  # accounts take turns
+
+SWEPT = "swept_at"
+"""The setting that says when a sweep last came to its end, in microseconds since 1970."""
+
 _Time = BigInteger  # microseconds since 1970, UTC: the same in every database, and sorts
 
 
@@ -106,7 +111,8 @@ class Tables:
         Index(f"uq_{prefix}orders_provider_id", *ids, unique=True, sqlite_where=known, postgresql_where=known)
         for name, part in PARTS.items():  # few orders are in each part, and the others cost the index nothing
             index = f"ix_{prefix}orders_{name}"
-            Index(index, self.orders.c[name], sqlite_where=text(part), postgresql_where=text(part))
+            columns = [self.orders.c[column] for column in (*_FIRST.get(name, ()), name)]
+            Index(index, *columns, sqlite_where=text(part), postgresql_where=text(part))
         self.attempts = self._entries(
             "attempts", Column("number", Integer, nullable=False), Column("lease_until", _Time, nullable=False)
         )
@@ -133,7 +139,12 @@ class Tables:
             Column("last_at", _Time, nullable=False),
             UniqueConstraint("digest", "account"),
         )
-        self.acts = self._entries("acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False))
+        self.acts = self._entries(
+            "acts",
+            Column("by", Text, nullable=False),
+            Column("body", Text, nullable=False),
+            Column("contradicts", Boolean, nullable=False),
+        )
         self.slots = Table(
             f"{prefix}slots",
             self.metadata,

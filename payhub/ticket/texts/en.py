@@ -81,6 +81,15 @@ EN = Texts(
             "closed on our side as {state}",
             "Please confirm that this {kind} has the same status on your side.",
         ),
+        Situation.RETURNED_HERE: Phrases(
+            "{paid}, then returned, according to our records",
+            "Please confirm that the money of this {kind} came back, and tell us when and why it was returned and "
+            "whether the whole amount was.",
+        ),
+        Situation.DENIED_HERE: Phrases(
+            "{state} in our records, but we have information that it was {paid}",
+            "Please tell us whether any money moved for this {kind}, when, and what its status is now.",
+        ),
         Situation.CONTRADICTED: Phrases(
             "{state} in our records, but you have also reported otherwise",
             "Please tell us which status of this {kind} is correct, and since when. Contradictions are marked below.",

@@ -73,6 +73,7 @@ def test_one_notification_is_shown(payhub: Command) -> None:
     shown, done = payhub("notifications", "show", "1"), payhub("notifications", "show", "1", "--json")
     assert {"payment_status": "paid", "order_id": "po-1", "type": "payout"}.items() <= done.json["fields"].items()
     assert "sign" not in done.json["fields"]
+    assert "identity" not in done.json
     assert '"payment_status":"paid"' in shown.out
 
 

@@ -273,6 +273,20 @@ def test_check_without_an_answer_is_unknown(payhub: Command, sandbox: Sandbox) -
     assert (done.code, done.json["status"], done.json["state"]) == (4, "unknown", "unknown")
 
 
+@pytest.mark.parametrize("command", ["check", "status"])
+def test_an_account_that_is_another_one_now(payhub: Command, sandbox: Sandbox, command: str) -> None:
+    """It is not asked about an order of the account that had the name before: exit 2, and the order is listed."""
+    cut(payhub, sandbox)
+    other = sandbox.config.with_name("other.toml")
+    other.write_text(re.sub(r'account = "[0-9a-f]{8}', 'account = "00000000', sandbox.config.read_text()))
+    order = (ACCOUNT, "payout", "po-1") if command == "check" else (ACCOUNT, "payout", "--order-id", "po-1")
+    done = payhub(command, *order, "--config", str(other))
+    words = "account 'alikassa-rub' is another one with its provider now than the one that has this order"
+    (listed,) = payhub("unknown", "--json", "--config", str(other)).json["orders"]
+    assert (2, True, "other_account") == (done.code, words in done.err, listed["why"])
+    assert (5, 0) == (payhub("unknown").code, payhub(command, *order).code)
+
+
 def test_check_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:
     """An order that the journal does not know is a mistake, and is named: exit 2."""
     done = payhub("check", ACCOUNT, "payment", "in-1")

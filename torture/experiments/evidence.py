@@ -335,7 +335,9 @@ def _check(before: Record, after: Record, found: Evidence, heard: Collection[Evi
     legal = found.state in _LEGAL.get((before.state, found.source), "").split()
     same = found.state is before.state
     denied = [name for name in _MONEY if name not in found.mismatches and _differ(before, found, name)]
-    contrary = (legal and "provider_id" in denied) or (same and bool(denied) and before.state in FINAL)
+    elsewhere = before.provider_id is not None and "provider_id" in found.mismatches  # it is about another order
+    denied += ["provider_id"] if elsewhere else []
+    contrary = elsewhere or (legal and "provider_id" in denied) or (same and bool(denied) and before.state in FINAL)
     contrary = contrary and found.source is not Source.OPERATOR
     expected = found.state if legal and not contrary else before.state
     regressed = before.state in FINAL and after.state not in {before.state, expected}

@@ -13,7 +13,8 @@ from payhub.accounts import config
 from payhub.accounts.config import Settings
 from payhub.accounts.registry import Registry
 from payhub.driver import DEFAULT_NAMESPACE
-from payhub.journal import Key, State
+from payhub.journal import Health, Key, State
+from payhub.journal.rules import OVERDUE, WAITING
 from payhub.masking import HiddenFields
 from payhub.models import (
     AccountInfo,
@@ -318,6 +319,15 @@ class Hub(_Hub):
         except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
             return self._runner.run(self.registry.give_up(key, cause))
 
+    def health(self, *, overdue: float = OVERDUE, waiting: float = WAITING) -> Health:
+        """Tell how the orders are, for a monitor: whether somebody asks about them, and what waits for a person.
+
+        An order is overdue if it has been due for so many seconds: nobody sweeps, or its account does not
+        answer. One that is unknown, needs attention or is contradicted has been waiting if it has not changed
+        for so many.
+        """
+        return self.journal.health(overdue, waiting)
+
     def ticket(self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False) -> Ticket:
         """Make what the provider's support needs to find out what became of an order; nothing is sent or asked.
 
@@ -472,6 +482,10 @@ class AsyncHub(_Hub):
             return await self._runner.run(plan)
         except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
             return await self._runner.run(self.registry.give_up(key, cause))
+
+    async def health(self, *, overdue: float = OVERDUE, waiting: float = WAITING) -> Health:
+        """Tell how the orders are, for a monitor; see `Hub.health`."""
+        return await anyio.to_thread.run_sync(self.journal.health, overdue, waiting)
 
     async def ticket(
         self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False

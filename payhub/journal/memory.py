@@ -18,6 +18,7 @@ from payhub.journal.records import (
     Entry,
     Erasure,
     Facts,
+    Health,
     Key,
     NotificationContent,
     OrderFilter,
@@ -280,13 +281,34 @@ class MemoryJournal:
             asked = (n for n in newest if number in (None, n.id) and order_id in (None, n.content.order_id))
             return tuple(itertools.islice(asked, limit))
 
-    def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that wait for a person."""
+    def unsettled(self, older: float, limit: int, overdue: float = rules.OVERDUE) -> tuple[Record, ...]:
+        """Return orders that wait for a person, or for a sweep."""
         now = _now()
         before = now - dt.timedelta(seconds=older)
         with self._lock:
-            found = [r for r in self._records.values() if rules.waits_for_person(r, now) and r.updated_at <= before]
+            old = [record for record in self._records.values() if record.updated_at <= before]
+            found = [r for r in old if rules.waits_for_person(r, now) or rules.is_overdue(r, now, overdue)]
             return tuple(sorted(found, key=lambda r: r.updated_at)[:limit])
+
+    def health(self, overdue: float, waiting: float) -> Health:
+        """Count what is overdue, and what waits for a person."""
+        now = _now()
+        with self._lock:
+            records = self._records.values()
+            late = self._due(now - dt.timedelta(seconds=overdue))
+            asked = [r for r in records if rules.waits_for_person(r, now)]
+            old = now - dt.timedelta(seconds=waiting)
+            return Health(
+                at=now,
+                overdue=len(late),
+                oldest=late[0] if late else None,
+                oldest_due_at=self._records[late[0]].due_at if late else None,
+                unknown=sum(r.state is State.UNKNOWN for r in records),
+                needs_attention=sum(r.state is State.NEEDS_ATTENTION for r in records),
+                contradicted=sum(r.contradicted for r in records),
+                waiting=sum(r.updated_at <= old for r in asked),
+                swept_at=self._swept_at,
+            )
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
         """Return every order with this order_id and all that happened to them."""

@@ -9,6 +9,7 @@ from payhub.journal.records import (
     Entry,
     Erasure,
     Facts,
+    Health,
     Key,
     NotificationContent,
     OrderFilter,
@@ -153,8 +154,15 @@ class Journal(Protocol):
         """Return notifications, the newest first: all, or those of an order_id, or the one with a number."""
         ...
 
-    def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that wait for a person, see `rules.waits_for_person`, and have not changed for some seconds."""
+    def unsettled(self, older: float, limit: int, overdue: float = ...) -> tuple[Record, ...]:
+        """Return orders that have not changed for some seconds, and wait for a person, or have been due for long.
+
+        See `rules.waits_for_person` and `rules.is_overdue`; `overdue` is in seconds.
+        """
+        ...
+
+    def health(self, overdue: float, waiting: float) -> Health:
+        """Count the orders that have been due for some seconds, and those that wait for a person, or have for some."""
         ...
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:

@@ -181,6 +181,31 @@ class Erasure(NamedTuple):
     open: int
 
 
+class Health(MaskedStruct, frozen=True, kw_only=True):
+    """How the orders of a journal are: whether somebody asks about them, and what waits for a person.
+
+    `overdue` counts those about which the provider should have been asked some time ago; `oldest` names the
+    one that was due first, at `oldest_due_at`. `unknown`, `needs_attention` and `contradicted` count what is so;
+    `waiting` are those of them that have been so for some time, which is too long for a sweep to find out
+    by itself. `swept_at` is when a sweep last came to its end, give or take some seconds.
+    """
+
+    at: Clear[dt.datetime]
+    overdue: Clear[int] = 0
+    oldest: Clear[Key | None] = None
+    oldest_due_at: Clear[dt.datetime | None] = None
+    unknown: Clear[int] = 0
+    needs_attention: Clear[int] = 0
+    contradicted: Clear[int] = 0
+    waiting: Clear[int] = 0
+    swept_at: Clear[dt.datetime | None] = None
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether nobody has to do anything: nothing is overdue, and nothing waits for long."""
+        return not self.overdue and not self.waiting
+
+
 class Entry(MaskedStruct, frozen=True, kw_only=True):
     """One thing that happened to an order: evidence, an exchange, a notification, or an operator's act.
 

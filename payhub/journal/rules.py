@@ -209,6 +209,18 @@ def is_closed(record: Record) -> bool:
     return record.state not in UNFINISHED and not record.contradicted
 
 
+OVERDUE = 15 * 60.0
+"""For how many seconds an order may be due before somebody should look why nobody asks about it."""
+
+WAITING = 60 * 60.0
+"""For how many seconds an order may be of unknown outcome before a person should look; a sweep needs some time, too."""
+
+
+def is_overdue(record: Record, now: dt.datetime, overdue: float) -> bool:
+    """Tell whether the provider should have been asked about an order some seconds ago."""
+    return record.due_at is not None and record.due_at <= now - dt.timedelta(seconds=overdue)
+
+
 def waits_for_person(record: Record, now: dt.datetime) -> bool:
     """Tell whether a person may have to look.
 

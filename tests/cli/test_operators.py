@@ -42,6 +42,7 @@ def cut(payhub: Command, sandbox: Sandbox, order_id: str = "po-1") -> None:
 NEED_A_JOURNAL = {
     "sweep": (),
     "unknown": (),
+    "health": (),
     "check": (ACCOUNT, "payout", "po-1"),
     "resolve": (ACCOUNT, "payout", "po-1", "--as", "failed", "--reason", "told so", "--by", "Anna"),
     "trace": ("po-1",),
@@ -224,6 +225,77 @@ def test_not_a_duration(payhub: Command, sandbox: Sandbox, older: str) -> None:
     """Anything else is refused: exit 2."""
     done = payhub("unknown", f"--older={older}")
     assert (done.code, done.err) == (2, "payhub: --older: not a duration, as 90s, 10m, 1h or 2d\n")
+
+
+def long_ago(sandbox: Sandbox, days: int = 10) -> None:
+    """Let all that the journal has be so many days older."""
+    with contextlib.closing(sqlite3.connect(sandbox.config.with_name("payhub.db"))) as connection, connection:
+        for name in ("sent_at", "due_at", "created_at", "updated_at"):
+            connection.execute(f"UPDATE payhub_orders SET {name} = {name} - {days * 86400} * 1000000")  # noqa: S608 - names of this test
+
+
+def test_orders_about_which_nobody_asks_are_listed(payhub: Command, sandbox: Sandbox) -> None:
+    """No sweep for ten days: pending orders are listed with how long they have been overdue, until one runs: exit 5."""
+    payhub(*payout("po-1"))
+    assert payhub("unknown").code == 0
+    long_ago(sandbox)
+    shown, done = payhub("unknown", "--older", "1h"), payhub("unknown", "--json")
+    (order,) = done.json["orders"]
+    assert (shown.code, done.code, order["state"]) == (5, 5, "pending")
+    assert re.search(r"\b9 d 23 h\b|\b10 d\b", " ".join(shown.out.split()))
+    assert 9 * 86400 < order["overdue"] < 11 * 86400
+    assert payhub("unknown", "--overdue", "20d").code == 0
+    sandbox.settle("payout", "po-1")
+    payhub("sweep")
+    assert payhub("unknown").code == 0
+
+
+# health
+
+
+def test_health_is_for_a_monitor(payhub: Command, sandbox: Sandbox) -> None:
+    """Exit 0 while somebody asks, 7 when nobody does or an order waits too long, and another one if it cannot tell."""
+    payhub(*payout("po-1"))
+    well = payhub("health", "--json")
+    assert (well.code, well.json) == (0, {
+        "healthy": True, "overdue": 0, "oldest_overdue": None, "unknown": 0, "needs_attention": 0, "contradicted": 0,
+        "waiting": 0, "swept_at": None,
+    })  # fmt: skip
+    long_ago(sandbox)
+    done, shown = payhub("health", "--json"), payhub("health")
+    oldest = done.json["oldest_overdue"]
+    assert (done.code, done.json["healthy"], done.json["overdue"]) == (7, False, 1)
+    assert (oldest["account"], oldest["kind"], oldest["order_id"]) == (ACCOUNT, "payout", "po-1")
+    assert 9 * 86400 < oldest["overdue"] < 11 * 86400
+    assert "run `payhub sweep` regularly" in shown.out
+    assert payhub("health", "--overdue", "20d").code == 0
+    sandbox.settle("payout", "po-1")
+    payhub("sweep")
+    swept = payhub("health", "--json")
+    assert (swept.code, swept.json["swept_at"] is not None) == (0, True)
+    cut(payhub, sandbox, "po-2")
+    assert (payhub("health").code, payhub("health", "--json").json["unknown"]) == (0, 1)
+    waiting = payhub("health", "--older", "0s")
+    assert (waiting.code, "see `payhub unknown`" in waiting.out) == (7, True)
+
+
+@pytest.mark.parametrize("option", ["--overdue", "--older"])
+def test_health_takes_durations(payhub: Command, sandbox: Sandbox, option: str) -> None:
+    """What is no duration is refused: exit 2."""
+    done = payhub("health", f"{option}=soon")
+    assert (done.code, done.err) == (2, f"payhub: {option}: not a duration, as 90s, 10m, 1h or 2d\n")
+
+
+def test_a_sweep_of_one_account(payhub: Command, sandbox: Sandbox) -> None:
+    """A sweep may be of one account and ask about several orders at once; a mistyped name is no quiet one: exit 2."""
+    for number in range(3):
+        payhub(*payout(f"po-{number}"))
+        sandbox.settle("payout", f"po-{number}")
+    long_ago(sandbox, 1)
+    mistyped = payhub("sweep", "--account", "alikasa")
+    assert (mistyped.code, "known: alikassa-rub" in mistyped.err) == (2, True)
+    swept = payhub("sweep", "--account", ACCOUNT, "--concurrency", "3", "--json")
+    assert (swept.code, swept.json) == (0, {"swept": 3, "statuses": {"succeeded": 3}, "failed": 0})
 
 
 # check

@@ -23,6 +23,7 @@ from payhub.journal.records import (
     Entry,
     Erasure,
     Facts,
+    Health,
     Key,
     NotificationContent,
     OrderFilter,
@@ -32,6 +33,7 @@ from payhub.journal.records import (
 )
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.database import Database
+from payhub.journal.sql.examination import Examination, examine
 from payhub.journal.sql.statements import OrderRow, Statements
 from payhub.journal.sql.tables import SWEPT, tables
 from payhub.journal.states import Evidence, Source, State
@@ -353,10 +355,20 @@ class SqlJournal:
             reserved = self._statements.reserve_slot.run(cursor, asked).fetchone()
         return max(reserved[0], 0) / _MICROSECONDS if reserved else None
 
-    def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that wait for a person."""
+    def unsettled(self, older: float, limit: int, overdue: float = rules.OVERDUE) -> tuple[Record, ...]:
+        """Return orders that wait for a person, or for a sweep."""
         with self.database.connection(reads_only=True) as connection:
-            return queries.unsettled(connection, self._tables, older, limit)
+            return queries.unsettled(connection, self._tables, older, limit, overdue)
+
+    def health(self, overdue: float, waiting: float) -> Health:
+        """Count what is overdue, and what waits for a person; no order is read, so a damaged one is counted, too."""
+        with self.database.connection(reads_only=True) as connection:
+            return queries.health(connection, self._tables, overdue, waiting)
+
+    def examine(self) -> Examination:
+        """Find out how this journal is, whatever tables there are; the database's own errors are raised."""
+        with self.database.connection_as_it_is() as connection:
+            return examine(connection, self._tables, self._key_check)
 
     def search(self, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""

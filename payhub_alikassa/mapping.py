@@ -478,7 +478,6 @@ def money(value: object, currency: str) -> Money | None:
 
 def secondary_money(value: object, currency: str) -> Money | None:
     """Translate an amount that decides nothing, as a commission; what cannot be read is absent."""
-    value = hide(value)
     try:
         return money(value, currency)
     except Unreadable:
@@ -491,7 +490,6 @@ def sums(named: object, currency: str, **amounts: object) -> dict[str, Any]:
     What of them cannot be read contradicts the order, and is named in `mismatches`: a paid order must not stay open
     for it, nor be a success.
     """
-    amounts = HiddenFields(amounts)
     try:
         code = wire.currency(named)
     except Unreadable:  # then nobody knows what the amounts are, either

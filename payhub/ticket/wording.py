@@ -144,9 +144,12 @@ class Wording:
     def _notification(self, stored: StoredNotification) -> str:
         labels, content = self._labels, stored.content
         paid = f", {content.paid}" if content.paid else ""
+        other = content.provider_id not in {"", self._story.record.provider_id or content.provider_id}
+        named = f", {self._texts.mismatches['provider_id']} {quoted(content.provider_id)}" if other else ""
         times = f"; {self._received(labels.received, stored.times, stored.last_at)}" if stored.times > 1 else ""
         contradicts = f"; **{labels.contradicts}**" if stored.verdict is Verdict.CONTRADICTED else ""
-        return f"{clock(stored.at)} {labels.notification}: {quoted(content.provider_status)}{paid}{times}{contradicts}"
+        said = f"{quoted(content.provider_status)}{named}{paid}"
+        return f"{clock(stored.at)} {labels.notification}: {said}{times}{contradicts}"
 
     def _received(self, label: str, times: int, last_at: dt.datetime) -> str:
         return label.format(times=self._texts.times(times), last=clock(last_at))

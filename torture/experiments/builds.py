@@ -202,7 +202,11 @@ def _final_or_not(now: State, found: Evidence) -> bool:
     return (now in evidence.FINAL and found.state is not now) or allowed(now, found)
 
 
-def _as_it_came(result: Any, _asked: object) -> Any:
+def _as_it_came(_kind: object, result: Any, _asked: object) -> Any:
+    return result
+
+
+def _as_it_came_in(result: Any, _record: object) -> Any:
     return result
 
 
@@ -321,7 +325,7 @@ BUILDS = (
     ),
     Build(
         "answers are not compared with the record",
-        {"payhub.plans.advance.compare_with_record": _as_it_came},
+        {"payhub.plans.advance.compare_with_record": _as_it_came_in},
         _answered,
         "never accepted, and the journal says succeeded",
     ),

@@ -88,7 +88,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.plans.receive.*",
     ),
     "belong to payments, which go the way of payouts": ("payhub.plans.identity.payer_key",),
-    "ask a question that is about no order": ("payhub.plans.fetch.ask",),
+    "ask a question that is about no order": ("payhub.plans.fetch.ask", "payhub.plans.rules.check_period"),
     "refuse what is not offered": (
         "payhub.plans.rules._listed",
         "payhub.plans.rules.unsupported",

@@ -5,6 +5,7 @@ that yields calls, is sent responses, and returns a model. It does no I/O of its
 serves synchronous and asynchronous applications and is tested with plain values.
 """
 
+import functools
 import re
 from collections.abc import Callable, Generator, Mapping
 from ipaddress import ip_address
@@ -267,6 +268,7 @@ class ProviderInfo(MaskedStruct, frozen=True, kw_only=True):
     sandbox: Clear[Callable[[Path, int], Sandbox] | None] = None
 
 
+@functools.lru_cache(maxsize=256)  # every call asks, and a driver has few URLs
 def insecure(url: str) -> str | None:
     """Return why nothing may be sent to a URL, or `None`: https anywhere, http to this machine only."""
     try:

@@ -223,7 +223,7 @@ def work(bench: Bench, journal: str, names: Sequence[str]) -> tuple[list[str], i
             judge.order(lost, delay=_ANSWERED)
         works = (*(_working(market, stream, calls),) * (_WORKERS - 1), _concurrently(market, stream, calls))
         deeds = _deeds(chance, [*market.judges.values()], stream, bench.trials)
-        problems = chaos(chance, works, stream, deeds, pause=0.06, frozen=market.lease * 1.3)
+        problems = chaos(chance, works, stream, deeds, pause=0.1, frozen=market.lease * 1.3)
         for judge in market.judges.values():
             judge.order(shut=False)
         numbers = sorted(int(name.rpartition("-")[2]) for name in stream.submitted())
@@ -232,16 +232,20 @@ def work(bench: Bench, journal: str, names: Sequence[str]) -> tuple[list[str], i
 
 
 def _deeds(chance: random.Random, judges: Sequence[Judge], stream: Stream, orders: int) -> Iterator[Deed]:
-    """Kill, freeze, and let providers refuse connections for a while, until so many orders were handed out."""
-    shut = [False] * len(judges)
+    """Kill, freeze, and let one provider refuse connections for a while, until so many orders were handed out."""
+    shut: list[Judge] = []
 
-    def turn(which: int) -> None:
-        shut[which] = not shut[which]
-        judges[which].order(shut=shut[which])
+    def turn() -> None:
+        if shut:
+            shut.pop().order(shut=False)
+        else:
+            shut.append(chance.choice(judges))
+            shut[0].order(shut=True)
 
-    kinds: Sequence[Deed] = ("kill", "freeze", lambda: turn(chance.randrange(len(judges))))
+    # A worker that is frozen while it writes holds up all others, with SQLite: this is what takes long.
+    deeds: Sequence[Deed] = ("freeze", "kill", "kill", "kill", turn, turn, turn)
     while stream.begun < orders:
-        yield chance.choice(kinds)
+        yield chance.choice(deeds)
 
 
 def _deployed(market: Market, chance: random.Random) -> tuple[str | None, str]:

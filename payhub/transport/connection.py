@@ -94,19 +94,22 @@ class CallTrace:
         """Return how far the call got, and why not further, in words that quote nothing of the request."""
         if isinstance(cause, _TooLate):
             return Reply(phase=self.phase, problem=explain(Why.OVERSLEPT), too_late=True)
-        if isinstance(cause, _UnacceptableAnswer | PayhubError):
-            problem = str(cause)
-        elif isinstance(cause, httpx.ProxyError):
-            problem = f"no connection: the proxy answered HTTP {str(cause)[:3]}"
-        else:
-            known = (words for kind, words in _PROBLEMS.items() if isinstance(cause, kind))
-            problem = next(known, f"interrupted by {type(cause).__name__}")
+        problem = _describe(cause)
         status = f" after HTTP {self.status}" if self.status else ""
         return Reply(phase=self.phase, part=self._response(), problem=f"{problem}{status}")
 
     def _response(self) -> Response | None:
         """Return as much of the answer as came."""
         return Response(status=self.status, headers=self.headers, body=bytes(self.body)) if self.status else None
+
+
+def _describe(cause: BaseException) -> str:
+    if isinstance(cause, _UnacceptableAnswer | PayhubError):
+        return str(cause)
+    if isinstance(cause, httpx.ProxyError):  # its text begins with the status
+        return f"no connection: the proxy answered HTTP {str(cause)[:3]}"
+    known = (words for kind, words in _PROBLEMS.items() if isinstance(cause, kind))
+    return next(known, f"interrupted by {type(cause).__name__}")
 
 
 def _check_size(size: int) -> None:

@@ -44,10 +44,8 @@ def tls_context(authorities: str, more: Path | None = None) -> ssl.SSLContext:
     return context
 
 
-def _read_proxy(url: str | None, context: ssl.SSLContext) -> httpcore.Proxy | None:
+def _read_proxy(url: str, context: ssl.SSLContext) -> httpcore.Proxy:
     """Return a proxy as httpcore knows it; what a traceback could show of its password is hidden."""
-    if url is None:
-        return None
     parts = urlsplit(url)
     bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     headers: list[tuple[bytes, bytes]] = []
@@ -122,14 +120,14 @@ class SyncPool(httpcore.ConnectionPool):
 
     def __init__(self, context: ssl.SSLContext, proxy: str | None, backend: httpcore.NetworkBackend) -> None:
         """Keep how connections are made; none is yet."""
-        super().__init__(context, _read_proxy(proxy, context), network_backend=backend, **_LIMITS)
+        read = _read_proxy(proxy, context) if proxy else None
+        super().__init__(context, read, network_backend=backend, **_LIMITS)
         self.backend = backend
 
     def create_connection(self, origin: httpcore.Origin) -> Any:
         """Return a new connection; plain HTTP is for this machine only, to which no proxy leads."""
-        if origin.scheme == b"https":
-            return _Connection(super().create_connection(origin))
-        return _Connection(httpcore.HTTPConnection(origin, keepalive_expiry=_EXPIRY, network_backend=self.backend))
+        plain = functools.partial(httpcore.HTTPConnection, keepalive_expiry=_EXPIRY, network_backend=self.backend)
+        return _Connection((super().create_connection if origin.scheme == b"https" else plain)(origin))
 
 
 class AsyncPool(httpcore.AsyncConnectionPool):
@@ -137,13 +135,13 @@ class AsyncPool(httpcore.AsyncConnectionPool):
 
     def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
         """Keep how connections are made; none is yet."""
-        super().__init__(context, _read_proxy(proxy, context), **_LIMITS)
+        read = _read_proxy(proxy, context) if proxy else None
+        super().__init__(context, read, **_LIMITS)
 
     def create_connection(self, origin: httpcore.Origin) -> Any:
         """Return a new connection."""
-        if origin.scheme == b"https":
-            return _Connection(super().create_connection(origin))
-        return _Connection(httpcore.AsyncHTTPConnection(origin, keepalive_expiry=_EXPIRY))
+        plain = functools.partial(httpcore.AsyncHTTPConnection, keepalive_expiry=_EXPIRY)
+        return _Connection((super().create_connection if origin.scheme == b"https" else plain)(origin))
 
 
 class AsyncTransport(httpx.AsyncHTTPTransport):

@@ -30,6 +30,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.transport.connection.timeouts*",
         "payhub.transport.pool.tls_context",
         "payhub.transport.quiet.install",
+        "payhub.transport.settings.*",
         "payhub.transport.runner._Runner.__init__",
         "payhub.transport.runner._Runner._open_pool",
     ),
@@ -94,7 +95,11 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.plans.rules.unsupported",
     ),
     "end the sweep of an order that cannot be asked about": ("payhub.plans.advance.give_up",),
-    "belong to TLS, which the tests of the runner speak": ("payhub.transport.deadline._DeadlineStream.start_tls",),
+    "belong to TLS and to proxies, which the tests of connections speak": (
+        "payhub.transport.deadline._DeadlineStream.start_tls",
+        "payhub.transport.pool._has_more",
+        "payhub.transport.pool._read_proxy",
+    ),
     "belong to what other libraries log": ("payhub.transport.quiet._StepsOnly.filter",),
     "belong to a protocol, and have no body": ("payhub.journal.protocol.*", "payhub.plans.plan.Account.*"),
 }

@@ -122,8 +122,9 @@ def mask_link(url: str) -> str:
 # Card numbers.
 
 # What may stand between two digits of a number: three characters of any kind that are neither letters nor digits, or
-# tags. Atomic groups: what was taken once is not tried otherwise, so that no text takes long.
-_GAP = r"(?>(?:</?[A-Za-z][^<>]{0,80}>|[\W_]){0,3})"
+# tags; but no percent sign: the digits after it are a character's code. Atomic groups: what was taken once is not
+# tried otherwise, so that no text takes long.
+_GAP = r"(?>(?:</?[A-Za-z][^<>]{0,80}>|[^\w%]|_){0,3})"
 _RUN = re.compile(rf"\d(?>{_GAP}\d){{12,}}")
 _GAPS = re.compile(_GAP.replace("{0,3}", "{1,3}"))
 # How a number is commonly grouped: spaces, dashes and dots of all kinds, and what stands for a byte that is no text.

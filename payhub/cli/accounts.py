@@ -10,10 +10,10 @@ from rich.text import Text
 from payhub.accounts.plugins import Plugins
 from payhub.cli import views
 from payhub.cli.command import command
-from payhub.cli.console import cell, one_line
+from payhub.cli.console import cell
 from payhub.cli.session import Session
 from payhub.errors import ConfigurationError
-from payhub.masking import printable
+from payhub.masking import one_line, printable
 from payhub.operations import KINDS
 
 app = typer.Typer()

@@ -27,9 +27,10 @@ from payhub.cli import (
     unsettled,
 )
 from payhub.cli.command import ConfigOption, JsonOption, VerboseOption, common
-from payhub.cli.console import one_line, write_json
+from payhub.cli.console import write_json
 from payhub.cli.session import MEANINGS, ExitCode, OutcomeUnknown, UsageError
 from payhub.errors import ConfigurationError, Declined, InvalidOrder, PayhubError, UnknownOrder
+from payhub.masking import one_line
 
 DESCRIPTION = f"""Take payments and make payouts with many payment providers.
 

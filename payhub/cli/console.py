@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from payhub.exchanges.events import Event
-from payhub.masking import mask_cards, printable
+from payhub.masking import printable
 
 WIDTH = 100
 """The columns of output that does not go to a terminal."""
@@ -34,11 +34,6 @@ def write_json(values: Mapping[str, object]) -> None:
 def cell(value: object, style: str = "") -> Text:
     """Return a value as the text of a table's cell, a dash for `None`; long text is folded, not cut."""
     return Text("-" if value is None else printable(str(value)), style=style, overflow="fold")
-
-
-def one_line(text: str) -> str:
-    """Return a text as one line without card numbers and without anything that steers a terminal."""
-    return mask_cards(printable(" ".join(text.split())))
 
 
 def listed(words: Iterable[Any]) -> str:

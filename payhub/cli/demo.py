@@ -15,7 +15,7 @@ from rich.text import Text
 
 from payhub.cli import views
 from payhub.cli.command import command
-from payhub.cli.console import cell, one_line
+from payhub.cli.console import cell
 from payhub.cli.recorder import Recorder
 from payhub.cli.sandbox import started
 from payhub.cli.session import Session
@@ -23,6 +23,7 @@ from payhub.driver import Sandbox
 from payhub.errors import Unavailable
 from payhub.hub import Hub
 from payhub.journal import Key
+from payhub.masking import one_line
 from payhub.models import (
     Balance,
     Destination,

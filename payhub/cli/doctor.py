@@ -13,7 +13,7 @@ from rich.text import Text
 from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import open_journal
 from payhub.cli.command import command
-from payhub.cli.console import listed, one_line, stdout
+from payhub.cli.console import listed, stdout
 from payhub.cli.journal import failures
 from payhub.cli.recorder import Recorder
 from payhub.cli.session import ExitCode, Session, missing_journal
@@ -32,7 +32,7 @@ from payhub.errors import (
 from payhub.hub import Hub
 from payhub.journal import Health
 from payhub.journal.rules import OVERDUE, WAITING
-from payhub.masking import printable
+from payhub.masking import one_line, printable
 from payhub.models import AccountInfo, Exchange, Phase
 from payhub.operations import KINDS
 

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from payhub.accounts.config import journal_key
 from payhub.cli.command import command, common
-from payhub.cli.console import listed, one_line
+from payhub.cli.console import listed
 from payhub.cli.session import Session
 from payhub.errors import ConfigurationError, JournalFailed, PayhubError
+from payhub.masking import one_line
 from payhub.plans.identity import payer_key
 from payhub.ticket.values import clock, utc
 

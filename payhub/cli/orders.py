@@ -9,12 +9,12 @@ import typer
 
 from payhub.cli import views
 from payhub.cli.command import AccountArgument, KindArgument, command
-from payhub.cli.console import one_line
 from payhub.cli.fields import Value, make_payment_order, make_payout_order, read_money
 from payhub.cli.session import ExitCode, Session, UsageError
 from payhub.errors import JournalFailed, NotFound, Unavailable
 from payhub.journal import Key
 from payhub.journal.states import status_of
+from payhub.masking import one_line
 from payhub.models import (
     Destination,
     Method,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from payhub.cli import views
 from payhub.cli.command import AccountArgument, KindArgument, OrderArgument, command
-from payhub.cli.console import cell, one_line
+from payhub.cli.console import cell
 from payhub.cli.lookup import find_record, own_entries, sender_deadline
 from payhub.cli.session import Session, UsageError
 from payhub.driver import Schedule
@@ -18,6 +18,7 @@ from payhub.errors import IllegalStep
 from payhub.hub import Hub, Outcome
 from payhub.journal import Evidence, Journal, Key, Record, Source, State, rules
 from payhub.journal.states import LIVE, NOTHING_MOVED, status_of
+from payhub.masking import one_line
 from payhub.money import Money
 from payhub.ticket.situations import is_contradiction
 from payhub.ticket.values import clock, jsonable
@@ -69,7 +70,7 @@ def resolve(
 
     An order that is pending or being sent cannot be resolved. Without --yes nothing is changed.
     """
-    reason, by = one_line(reason), one_line(by)
+    reason, by = one_line(reason).strip(), one_line(by).strip()
     if not reason or not by:
         raise UsageError("--reason and --by must say something: they are kept with the order")
     key = Key(account, kind, order)

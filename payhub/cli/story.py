@@ -13,11 +13,11 @@ from rich.text import Text
 
 from payhub.cli import views
 from payhub.cli.command import OrderArgument, command, read_day
-from payhub.cli.console import cell, one_line, stdout, write_json
+from payhub.cli.console import cell, stdout, write_json
 from payhub.cli.lookup import not_found
 from payhub.cli.session import ExitCode, Session, UsageError
 from payhub.journal import Entry, Evidence, OrderFilter, Source, State, Verdict
-from payhub.masking import printable
+from payhub.masking import one_line, printable
 from payhub.money import InvalidMoney, Money
 from payhub.ticket.values import clock, jsonable, utc
 

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from payhub.cli import views
 from payhub.cli.command import command
-from payhub.cli.console import one_line, stdout
+from payhub.cli.console import stdout
 from payhub.cli.session import ExitCode, Session, missing_journal
 from payhub.errors import JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.hub import Hub
-from payhub.masking import printable
+from payhub.masking import one_line, printable
 from payhub.models import Result, Status
 from payhub.operations import kind_of
 from payhub.ticket.values import clock

@@ -9,7 +9,7 @@ from rich.text import Text
 from payhub.accounts.config import duration
 from payhub.cli import views
 from payhub.cli.command import AccountArgument, KindArgument, OrderArgument, command
-from payhub.cli.console import cell, listed, one_line
+from payhub.cli.console import cell, listed
 from payhub.cli.lookup import find_record, own_entries, sender_deadline
 from payhub.cli.recorder import Recorder
 from payhub.cli.session import ExitCode, Session, UsageError
@@ -17,6 +17,7 @@ from payhub.hub import Hub
 from payhub.journal import Journal, Key, Record, Source, State, Why
 from payhub.journal.rules import is_overdue, may_send
 from payhub.journal.states import UNFINISHED
+from payhub.masking import one_line
 from payhub.models import Exchange, Phase, Status
 from payhub.ticket import wording
 from payhub.ticket.texts import TEXTS

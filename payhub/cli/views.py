@@ -12,9 +12,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from payhub.cli.console import cell, one_line
+from payhub.cli.console import cell
 from payhub.journal import Facts, Record, StoredNotification
-from payhub.masking import mask_text, printable
+from payhub.masking import mask_text, one_line, printable
 from payhub.models import Balance, Result, Status
 from payhub.operations import kind_of
 from payhub.ticket.values import clock, jsonable, utc

@@ -24,7 +24,7 @@ from payhub.masking.masks import (
     mask_json_part,
     mask_value,
 )
-from payhub.masking.text import HIDDEN, is_card_number, mask_cards, mask_text, printable, truncate
+from payhub.masking.text import HIDDEN, is_card_number, mask_cards, mask_text, one_line, printable, truncate
 
 __all__ = [
     "HIDDEN",
@@ -51,6 +51,7 @@ __all__ = [
     "mask_json_part",
     "mask_text",
     "mask_value",
+    "one_line",
     "printable",
     "truncate",
 ]

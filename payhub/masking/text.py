@@ -212,6 +212,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
+def one_line(text: object) -> str:
+    """Make one harmless line of what others wrote: no card number, and nothing that steers a terminal."""
+    return mask_cards(printable(" ".join(str(text).splitlines())))
+
+
 _LONGEST_WORD = 256
 _NUMBERS = re.compile(rf"\d(?>{_GAP}\d)*+{_GAP}")
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from payhub.journal import StoredNotification
-from payhub.masking import printable
+from payhub.masking import one_line, printable
 from payhub.models import Exchange, Phase
 from payhub.ticket import values
 from payhub.ticket.contents import Contents
-from payhub.ticket.markup import body, fenced, quoted, single_line
+from payhub.ticket.markup import body, fenced, quoted
 from payhub.ticket.texts import TEXTS
 from payhub.ticket.values import clock
 
@@ -42,7 +42,7 @@ class _Page:
 
     def exchange(self, number: int, exchange: Exchange) -> Iterator[str]:
         labels = self.texts.labels
-        yield f"### {number}. {single_line(exchange.operation)}, {clock(exchange.started_at)}"
+        yield f"### {number}. {one_line(exchange.operation)}, {clock(exchange.started_at)}"
         yield _message(f"{exchange.method} {exchange.url}", exchange.request_headers, exchange.request)
         if exchange.status is not None:
             yield _message(f"HTTP {exchange.status}", exchange.response_headers, exchange.response)
@@ -54,8 +54,8 @@ class _Page:
             labels.size: f"{exchange.bytes_sent} / {exchange.bytes_received}",
             labels.provider_clock: exchange.server_time and clock(exchange.server_time),
             labels.attempt: exchange.attempt if exchange.operation.startswith("create") else None,
-            labels.signed_with: exchange.signed_with and single_line(exchange.signed_with),
-            labels.software: exchange.software and single_line(exchange.software),
+            labels.signed_with: exchange.signed_with and one_line(exchange.signed_with),
+            labels.software: exchange.software and one_line(exchange.software),
             labels.context: context and quoted(context),
         }
         yield "\n".join(f"- {label}: {value}" for label, value in about.items() if value)
@@ -71,7 +71,7 @@ class _Page:
         manifest, labels = self.ticket.manifest, self.texts.labels
         yield f"## {labels.manifest}"
         shown = {label: self._value(name, getattr(manifest, name)) for name, label in self.texts.manifest.items()}
-        yield "\n".join(f"- {label}: {single_line(value)}" for label, value in shown.items() if value)
+        yield "\n".join(f"- {label}: {one_line(value)}" for label, value in shown.items() if value)
         yield manifest.statement
         if manifest.masks:
             yield f"{labels.masks}:"

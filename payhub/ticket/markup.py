@@ -5,12 +5,7 @@ import json
 
 import msgspec
 
-from payhub.masking import mask_cards, printable
-
-
-def single_line(text: object) -> str:
-    """Make one harmless line of what others wrote, without a card number."""
-    return mask_cards(printable(" ".join(str(text).splitlines())))
+from payhub.masking import one_line
 
 
 def _longest_run(text: str) -> int:
@@ -20,7 +15,7 @@ def _longest_run(text: str) -> int:
 
 def quoted(text: object) -> str:
     """Quote a text within a line."""
-    line = single_line(text)
+    line = one_line(text)
     fence = "`" * (_longest_run(line) + 1)
     space = " " if line.startswith(("`", " ")) or line.endswith(("`", " ")) else ""
     return f"{fence}{space}{line}{space}{fence}"

@@ -13,10 +13,10 @@ from payhub.exchanges.record import payhub_version
 from payhub.files import write_private
 from payhub.journal import Entry, Key, Record
 from payhub.journal.records import unknown_order
+from payhub.masking import one_line
 from payhub.ticket import rendering
 from payhub.ticket.contents import VERSION, Contents, Manifest
 from payhub.ticket.legend import legend
-from payhub.ticket.markup import single_line
 from payhub.ticket.rendering import FORMATS, Format
 from payhub.ticket.situations import Story
 from payhub.ticket.texts import LANGS, TEXTS, Lang
@@ -61,11 +61,11 @@ class Ticket(Contents, frozen=True, kw_only=True):
         shown = msgspec.json.encode((text, exchanges, story.notifications, history)).decode().replace(r"\n", " ")
         times = [entry.at for entry in story.entries if entry.exchange or entry.notification]
         return cls(
-            account=single_line(facts.account),
-            provider=single_line(facts.provider),
+            account=one_line(facts.account),
+            provider=one_line(facts.provider),
             kind=facts.kind,
-            order_id=single_line(facts.order_id),
-            provider_id=record.provider_id and single_line(record.provider_id),
+            order_id=one_line(facts.order_id),
+            provider_id=record.provider_id and one_line(record.provider_id),
             situation=story.situation,
             state=record.state,
             lang=lang,
@@ -83,7 +83,7 @@ class Ticket(Contents, frozen=True, kw_only=True):
                 paid=record.paid,
                 credited=record.credited,
                 commission=record.commission,
-                provider_status=record.provider_status and single_line(record.provider_status),
+                provider_status=record.provider_status and one_line(record.provider_status),
                 sent=record.attempts,
                 created_at=record.created_at,
                 changed_at=record.updated_at,

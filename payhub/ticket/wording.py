@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from payhub.journal import Entry, StoredNotification, Verdict
-from payhub.masking import Mask, mask_value
+from payhub.masking import Mask, mask_value, one_line
 from payhub.models import Exchange, Phase
-from payhub.ticket.markup import body, quoted, single_line
+from payhub.ticket.markup import body, quoted
 from payhub.ticket.situations import Situation, Story, is_contradiction
 from payhub.ticket.texts import TEXTS, Lang, Phrases, Texts
 from payhub.ticket.values import clock
@@ -38,7 +38,7 @@ class Wording:
         self._labels = self._texts.labels
         facts, record = story.record.facts, story.record
         self._values: dict[str, Any] = {
-            **self._texts.kind(single_line(facts.kind)),
+            **self._texts.kind(one_line(facts.kind)),
             "amount": facts.amount,
             "paid_amount": record.paid,
             "state": self._texts.states[record.state],
@@ -51,7 +51,7 @@ class Wording:
 
     def _fields(self, names: Iterable[str]) -> str:
         """Say which values of an answer do not match the order."""
-        return ", ".join(self._texts.mismatches.get(name) or single_line(name) for name in names)
+        return ", ".join(self._texts.mismatches.get(name) or one_line(name) for name in names)
 
     @property
     def phrases(self) -> Phrases:
@@ -62,7 +62,7 @@ class Wording:
     def text(self) -> str:
         """Return what happened to the order, first in a few lines and then one after another."""
         facts, labels = self._story.record.facts, self._labels
-        head = f"# {self._values['Kind']} {single_line(facts.order_id)}, {facts.amount}: {self.phrases.head}"
+        head = f"# {self._values['Kind']} {one_line(facts.order_id)}, {facts.amount}: {self.phrases.head}"
         unwritten = self._story.only_begun and not self._story.asked
         timeline = list(self._timeline()) or [labels.nothing_yet if unwritten else labels.nothing_kept]
         return "\n\n".join([head, _listed(self._facts()), f"## {labels.timeline}", _listed(timeline)])
@@ -71,8 +71,8 @@ class Wording:
         """Say in the first lines what is needed to find the order."""
         story, labels = self._story, self._labels
         record, facts = story.record, story.record.facts
-        ending = f", {labels.ending} {single_line(facts.tail)}" if facts.tail else ""
-        method = self._texts.methods.get(facts.method) or single_line(facts.method)
+        ending = f", {labels.ending} {one_line(facts.tail)}" if facts.tail else ""
+        method = self._texts.methods.get(facts.method) or one_line(facts.method)
         yield f"{labels.order}: {quoted(facts.order_id)} ({labels.account} {quoted(facts.account)})"
         yield f"{labels.amount}: {facts.amount}"
         if record.paid is not None:
@@ -133,7 +133,7 @@ class Wording:
                 yield f"{clock(entry.at)} {labels.provider_answer}: {word}{times}; **{labels.contradicts}**"
 
     def _exchange(self, exchange: Exchange) -> str:
-        head = f"{clock(exchange.started_at)} {exchange.method} {single_line(exchange.url)} →"
+        head = f"{clock(exchange.started_at)} {exchange.method} {one_line(exchange.url)} →"
         took = f"{exchange.duration:.3f} {self._texts.units[3]}"
         if exchange.phase is not Phase.ANSWERED:
             return f"{head} {self._unanswered(exchange)}, {took}"

@@ -56,11 +56,17 @@ class Server:
         self.run(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
         return Place("postgresql", self.url("postgres"))
 
+    @property
+    def socket(self) -> str:
+        """Return where the server listens."""
+        with psycopg.connect(self._uri("postgres")) as connection:
+            return f"{connection.info.host}/.s.PGSQL.{connection.info.port}"
+
     @contextlib.contextmanager
-    def another(self) -> Iterator["Place"]:
-        """Give a database of its own, without tables."""
+    def another(self, options: str = "") -> Iterator["Place"]:
+        """Give a database of its own, without tables, made with options."""
         name = f"journal_{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} {options}")
         yield Place("postgresql", self.url(name))
         self.run(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -5,7 +5,6 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,11 +14,16 @@ from payhub.errors import JournalFailed
 from payhub.journal import forks
 from payhub.journal.sql.engine import BEGIN, READS, open_engine
 from payhub.journal.sql.migrate import check, is_current, upgrade, version
+from payhub.journal.sql.postgresql import take_time
 from payhub.masking import HiddenText
 
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
+_DRIVERS = {("sqlite", "pysqlite"), ("postgresql", "psycopg")}
 _NEEDED = "sqlite:///… (three slashes) or postgresql+psycopg://… is needed"
-_NO_TABLE = "42P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_NO_TABLE = "42P01"
+_READ_ONLY = "25006"
+_TURN_WITHIN = 30.0  # seconds; one that has its turn waits ten for other processes
 
 
 class Database:
@@ -38,7 +42,7 @@ class Database:
             self.engine = open_engine(self._url)
         except (SQLAlchemyError, ImportError) as cause:
             raise JournalFailed(f"journal.url: {type(cause).__name__}: {_NEEDED}") from cause
-        if self.engine.dialect.name not in {"sqlite", "postgresql"}:
+        if (self.engine.dialect.name, self.engine.dialect.driver) not in _DRIVERS:
             raise JournalFailed(f"journal.url: {_NEEDED}")
         if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
@@ -50,7 +54,6 @@ class Database:
         # SQLite has one writer. A thread that waits for it in SQLite sleeps and tries again; one that waits for this
         # lock is woken up.
         self._lock = threading.Lock()
-        self._turn: AbstractContextManager[Any] = self._lock if self.is_sqlite else contextlib.nullcontext()
         self._ready = False
         self._process: int | None = None  # that the connections belong to
         if self.is_sqlite:
@@ -65,7 +68,7 @@ class Database:
         Raises:
             JournalFailed: nothing was changed.
         """
-        with self._usable(), self._turn:
+        with self._usable(), self._turn():
             connection = self.engine.raw_connection()
             cursor = connection.cursor()
             try:
@@ -92,19 +95,20 @@ class Database:
             JournalFailed: nothing was changed.
         """
         engine = self.engine.execution_options(**READS) if reads_only else self.engine
-        with self._usable(), self._turn, engine.begin() as connection:
+        with self._usable(), self._turn(), engine.begin() as connection:
+            take_time(connection)
             yield connection
 
     @contextlib.contextmanager
     def connection_as_it_is(self) -> Iterator[sa.Connection]:
         """Open a transaction that only reads, whatever tables there are; the database's own errors are raised."""
-        with self._turn, self.engine.execution_options(**READS).begin() as connection:
+        with self._turn(), self.engine.execution_options(**READS).begin() as connection:
             yield connection
 
     def empty_log(self) -> None:
         """Write SQLite's log back into its file and empty it: what was deleted is in neither then."""
         if self.is_sqlite:
-            with self._usable(), self._turn, contextlib.closing(self.engine.raw_connection()) as connection:
+            with self._usable(), self._turn(), contextlib.closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def has_tables(self) -> bool:
@@ -112,7 +116,7 @@ class Database:
         try:
             with self.connection_as_it_is() as connection:
                 return version(connection, self.prefix) is not None
-        except self.errors:
+        except (*self.errors, JournalFailed):
             return True
 
     @contextlib.contextmanager
@@ -125,12 +129,35 @@ class Database:
                 with self.connection_as_it_is() as connection:  # a file of this version may be read-only
                     current = is_current(connection, self.prefix)
                 if not current:
-                    with self._turn:
+                    with self._turn():
                         (upgrade if self.is_sqlite else check)(self.engine, self.prefix)
                 self._ready = True
             yield
         except self.errors as cause:
+            if _sqlstate(cause) == _READ_ONLY:  # a standby by now: where the address leads today is looked up anew
+                self.engine.dispose()
             raise JournalFailed(f"the journal failed: {_complaint(cause)}") from cause
+        except UnicodeEncodeError as cause:
+            raise JournalFailed(
+                "the journal failed: a text has half a character in it, which nothing can keep"
+            ) from cause
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for this thread's turn to use SQLite.
+
+        Raises:
+            JournalFailed: too many others have theirs first.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._lock.acquire(timeout=_TURN_WITHIN):
+            raise JournalFailed(f"the journal failed: other threads have used it for {_TURN_WITHIN:g} seconds")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _enter_process(self) -> None:
         """Begin in this process: what another process has opened is neither used here nor closed.
@@ -163,15 +190,21 @@ class Database:
     def close(self) -> None:
         """Close the connections; those that a fork has copied from another process are not closed here."""
         if self._process in {None, os.getpid()}:
-            with self._turn:
+            with self._turn():
                 self.engine.dispose()
+
+
+def _sqlstate(cause: Exception) -> str | None:
+    return getattr(getattr(cause, "orig", None) or cause, "sqlstate", None)
 
 
 def _complaint(cause: Exception) -> str:
     """Return what the database complains of; its first line quotes no parameter (`hide_parameters`)."""
     original = getattr(cause, "orig", None) or cause
-    if getattr(original, "sqlstate", None) == _NO_TABLE:
+    if _sqlstate(cause) == _NO_TABLE:
         return "it has no tables; make them: payhub journal init"
+    if _sqlstate(cause) == _READ_ONLY:
+        return "its database takes no writes: it is a standby, or was made read-only; the next call connects anew"
     text = str(original).splitlines()[0] if str(original) else ""
     gone = "; payhub journal init names the tables that are gone" if text.startswith("no such table") else ""
     return f"{type(original).__name__}: {text}{gone}"

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy.exc import SQLAlchemyError
 
+from payhub.journal.sql import postgresql
 from payhub.masking import HiddenText
 
 # Take the write lock at once: of two transactions that both read first, neither could go on to write.
@@ -64,20 +65,6 @@ def _write_ahead(connection: Any) -> None:
             raise
 
 
-def _prepare_postgresql(connection: Any, _: object) -> None:
-    """Bound every wait for a lock, and have what is committed on disk, whatever the server's defaults are."""
-    # "off" is a choice for speed, of a role or a database, and would lose orders; "local" and more are kept.
-    connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-    )
-    connection.execute("SET lock_timeout = '10s'")  # as with SQLite
-    connection.execute("SET idle_in_transaction_session_timeout = '10s'")  # a process that hangs keeps no lock
-    # A transaction that has waited for a row's lock must read the row as it was committed meanwhile. Under a stricter
-    # isolation it would fail instead, although another process is sending the order.
-    connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    connection.commit()  # or these settings end with the transaction
-
-
 def open_engine(url: str) -> sa.Engine:
     """Return an engine; its connections lose nothing that is committed, and wait for nothing without a bound."""
     style = {"paramstyle": "named"} if url.startswith("sqlite") else {"pool_pre_ping": True}
@@ -93,5 +80,7 @@ def open_engine(url: str) -> sa.Engine:
             connection.exec_driver_sql("BEGIN" if reads else BEGIN)
 
     elif engine.dialect.name == "postgresql":
-        sa.event.listen(engine, "connect", _prepare_postgresql)
+        sa.event.listen(engine, "do_connect", postgresql.connect)
+        sa.event.listen(engine, "connect", postgresql.prepare)
+        sa.event.listen(engine, "checkin", postgresql.hurry)
     return engine

@@ -38,6 +38,7 @@ from payhub.models import Exchange
 
 _MICROSECONDS = 1_000_000
 _LOOK_AGAIN = (0.0, 0.1, 0.3, 1.0, 2.0)  # seconds between looks after a commit whose acknowledgement was lost
+_LOOK_WITHIN = 10.0  # seconds; a look at a database that is silent takes as long
 
 
 class SqlJournal:
@@ -64,7 +65,7 @@ class SqlJournal:
         try:
             with self.database.connection_as_it_is() as connection:
                 return connection.execute(sa.select(self._tables.settings.c.value)).first() is not None
-        except self.database.errors:
+        except (*self.database.errors, JournalFailed):
             return False
 
     def _wrong_key(self) -> str | None:
@@ -104,7 +105,10 @@ class SqlJournal:
 
     def _was_committed(self, taken: Record) -> bool:
         """Look whether a transaction took effect whose acknowledgement did not come; without an answer it did not."""
+        until = time.monotonic() + _LOOK_WITHIN
         for pause in _LOOK_AGAIN:
+            if time.monotonic() > until:
+                break
             time.sleep(pause)
             with contextlib.suppress(JournalFailed):
                 found = self.find(taken.facts.key)

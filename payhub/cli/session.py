@@ -139,8 +139,14 @@ def missing_journal(settings: Settings) -> str | None:
         url = journal.database.engine.url
         if url.get_backend_name() != "sqlite":
             return None
+        exists = Path(url.database).exists()
+        if not (exists and journal.database.has_tables()) and journal.database.note.read() is not None:
+            return (
+                f"journal.url: {url.database} has no journal, and one was begun: bring it back; if it is lost, a "
+                "person has to agree to begin anew: payhub journal accept"
+            )
         created_by = "`payhub journal init` creates {}, and so does the first order"
-        if not Path(url.database).exists():
+        if not exists:
             hint = f"if the address is right, {created_by.format('it')}"
             return f"journal.url: {url.database}: no such file; {hint}"
         if not journal.database.has_tables():

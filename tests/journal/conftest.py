@@ -52,8 +52,12 @@ class Server:
         """Give the database, with the orders of earlier tests forgotten."""
         with psycopg.connect(self._uri(), autocommit=True) as connection:
             tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        names = sorted(name for (name,) in tables if name != version_table(PREFIX))
-        self.run(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
+        settings = f"{PREFIX}settings"
+        names = sorted(name for (name,) in tables if name not in {version_table(PREFIX), settings})
+        self.run(
+            f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE",
+            f"DELETE FROM {settings} WHERE name <> 'identity'",  # noqa: S608 - the name is ours
+        )
         return Place("postgresql", self.url("postgres"))
 
     @property

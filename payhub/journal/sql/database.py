@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,9 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.errors import JournalFailed
 from payhub.journal import forks
-from payhub.journal.sql.engine import BEGIN, READS, open_engine
+from payhub.journal.sql.engine import BEGIN, FILE, READS, FileId, file_id, open_engine
 from payhub.journal.sql.migrate import check, is_current, upgrade, version
+from payhub.journal.sql.note import Mark, Note, compare
 from payhub.journal.sql.postgresql import take_time
+from payhub.journal.sql.statements import Statements
+from payhub.journal.sql.tables import tables
 from payhub.masking import HiddenText
 
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
@@ -26,11 +29,20 @@ _READ_ONLY = "25006"
 _TURN_WITHIN = 30.0  # seconds; one that has its turn waits ten for other processes
 
 
+_NOTED = "payhub_noted"  # in the info of a connection: it leads to the journal that was begun
+
+
+class _FileReplaced(Exception):
+    """SQLite's file is not the one that was opened."""
+
+
 class Database:
     """A database that any number of processes and threads may share, opened for one journal."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, note: Note | None = None) -> None:
         """Prepare the connections; nothing is connected to or created yet.
+
+        With a `note` a journal that it knows is not made anew.
 
         Raises:
             JournalFailed: the URL or the prefix cannot be used.
@@ -38,6 +50,7 @@ class Database:
         if not _PREFIX.fullmatch(prefix):
             raise JournalFailed("journal.prefix: lower-case letters, digits and underscores")
         self._url = HiddenText(url)
+        self.note = note or Note()
         try:
             self.engine = open_engine(self._url)
         except (SQLAlchemyError, ImportError) as cause:
@@ -47,6 +60,7 @@ class Database:
         if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
         self.prefix = prefix
+        self._statements = Statements.of(tables(prefix), self.engine.dialect)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         self.errors = (SQLAlchemyError, self._driver_error)
@@ -55,15 +69,17 @@ class Database:
         # lock is woken up.
         self._lock = threading.Lock()
         self._ready = False
+        self._file: FileId | None = None  # that the journal was found in
         self._process: int | None = None  # that the connections belong to
         if self.is_sqlite:
             forks.register(self)
 
     @contextlib.contextmanager
-    def cursor(self, *, reads_only: bool = False) -> Iterator[Any]:
+    def cursor(self, *, reads_only: bool = False, noted: bool = False) -> Iterator[Any]:
         """Open a transaction, and give a cursor of the database's own driver: the hot path.
 
-        One that only reads waits for no writer.
+        One that only reads waits for no writer. One in which an order is taken for sending is `noted`: it is the
+        journal that was begun, or nothing is done.
 
         Raises:
             JournalFailed: nothing was changed.
@@ -74,6 +90,10 @@ class Database:
             try:
                 if self.is_sqlite and not reads_only:
                     cursor.execute(BEGIN)
+                self._require_same_file(connection.info)
+                if noted and not connection.info.get(_NOTED):
+                    compare(self.note.read(), self.mark(cursor))
+                    connection.info[_NOTED] = True
                 yield cursor
                 connection.commit()
             except self._driver_error as cause:
@@ -96,6 +116,7 @@ class Database:
         """
         engine = self.engine.execution_options(**READS) if reads_only else self.engine
         with self._usable(), self._turn(), engine.begin() as connection:
+            self._require_same_file(connection.info)
             take_time(connection)
             yield connection
 
@@ -104,6 +125,21 @@ class Database:
         """Open a transaction that only reads, whatever tables there are; the database's own errors are raised."""
         with self._turn(), self.engine.execution_options(**READS).begin() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def as_it_is(self) -> Iterator[tuple[sa.Connection, Mark]]:
+        """Open a transaction in the journal that is there, whatever was noted, and make its tables where it has none.
+
+        Raises:
+            JournalFailed: nothing was changed.
+        """
+        try:
+            with self._turn():
+                upgrade(self.engine, self.prefix)
+                with self.engine.begin() as connection:
+                    yield connection, self.mark(connection.connection.cursor())
+        except self.errors as cause:
+            raise JournalFailed(f"the journal failed: {_complaint(cause)}") from cause
 
     def empty_log(self) -> None:
         """Write SQLite's log back into its file and empty it: what was deleted is in neither then."""
@@ -126,13 +162,25 @@ class Database:
             if self._process != os.getpid():
                 self._enter_process()
             if not self._ready:
+                if self.is_sqlite and self._file_now() is None:
+                    compare(self.note.read(), None)  # before SQLite makes a file
                 with self.connection_as_it_is() as connection:  # a file of this version may be read-only
                     current = is_current(connection, self.prefix)
                 if not current:
+                    self._refuse_what_is_gone()
                     with self._turn():
                         (upgrade if self.is_sqlite else check)(self.engine, self.prefix)
+                self._file = self._file_now()
                 self._ready = True
+                with self.cursor(reads_only=True) as cursor:
+                    self.note.see(self.mark(cursor))
             yield
+        except _FileReplaced as cause:
+            self._ready = False
+            self.engine.dispose()
+            raise JournalFailed(
+                "the journal failed: its file was deleted or replaced while it was in use; nothing was sent"
+            ) from cause
         except self.errors as cause:
             if _sqlstate(cause) == _READ_ONLY:  # a standby by now: where the address leads today is looked up anew
                 self.engine.dispose()
@@ -141,6 +189,33 @@ class Database:
             raise JournalFailed(
                 "the journal failed: a text has half a character in it, which nothing can keep"
             ) from cause
+
+    def _refuse_what_is_gone(self) -> None:
+        """Refuse to make the tables of a journal anew that was begun.
+
+        Raises:
+            JournalFailed: it was, and has no tables.
+        """
+        noted = self.note.read()
+        if noted is not None and not self.has_tables():
+            compare(noted, None)
+
+    def mark(self, cursor: Any) -> Mark:
+        """Return which journal this is, and how far it has come."""
+        return Mark(*self._statements.mark.run(cursor, {}).fetchone())
+
+    def _file_now(self) -> "FileId | None":
+        """Return which file SQLite's path leads to now."""
+        return file_id(self.engine.url.database) if self.is_sqlite else None
+
+    def _require_same_file(self, connected_to: Mapping[Any, Any]) -> None:
+        """Refuse to go on in a file that is not, or not any more, where others look for it.
+
+        Raises:
+            _FileReplaced: it was deleted, or another one has its place.
+        """
+        if self.is_sqlite and not connected_to.get(FILE) == self._file == self._file_now():
+            raise _FileReplaced
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -190,6 +265,7 @@ class Database:
     def close(self) -> None:
         """Close the connections; those that a fork has copied from another process are not closed here."""
         if self._process in {None, os.getpid()}:
+            self.note.flush()
             with self._turn():
                 self.engine.dispose()
 

@@ -1,6 +1,7 @@
 """Open a database so that what is committed stays committed."""
 
 import logging
+import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,8 +40,25 @@ def placed(url: str, base: Path) -> str:
     return HiddenText(absolute.render_as_string(hide_password=False))
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
+FILE = "payhub_file"
+"""Where the info of a connection to SQLite has the file that it is open on."""
+
+FileId = tuple[int, int]
+"""A file whatever it is called: its device and its number there."""
+
+
+def file_id(path: str | None) -> FileId | None:
+    """Return which file a path leads to, or nothing if it leads nowhere."""
+    try:
+        found = os.stat(path or "")  # noqa: PTH116 - before every transaction: a Path takes longer
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
     """Let a connection wait for the disk, for other writers, and overwrite what it deletes."""
+    record.info[FILE] = file_id(connection.execute("PRAGMA database_list").fetchone()[2])
     connection.isolation_level = None  # the driver must not begin transactions of its own
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")

@@ -6,6 +6,7 @@ In SQLite a transaction that may write has the write lock from its beginning; in
 import contextlib
 import datetime as dt
 import math
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from payhub.journal.records import (
 )
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.database import Database
+from payhub.journal.sql.note import Mark, Note, compare
 from payhub.journal.sql.statements import OrderRow, Statements
 from payhub.journal.sql.tables import tables
 from payhub.journal.states import Evidence, Source, State
@@ -44,15 +46,18 @@ _LOOK_WITHIN = 10.0  # seconds; a look at a database that is silent takes as lon
 class SqlJournal:
     """Orders in a database that any number of processes may share."""
 
-    def __init__(self, url: str, prefix: str = "payhub_", key_check: KeyCheck | None = None) -> None:
+    def __init__(
+        self, url: str, prefix: str = "payhub_", key_check: KeyCheck | None = None, note: Note | None = None
+    ) -> None:
         """Prepare the connections; SQLite's tables are created on first use.
 
         Give `key_check` to create orders or to forget payers: a journal that was begun with another key takes none.
+        The `note` tells that a journal was begun; what is not that journal takes no order.
 
         Raises:
             JournalFailed: the URL or the prefix cannot be used.
         """
-        self.database = Database(url, prefix)
+        self.database = Database(url, prefix, note)
         self._tables = tables(prefix)
         self._statements = Statements.of(self._tables, self.database.engine.dialect)
         self._key_check = key_check
@@ -64,19 +69,26 @@ class SqlJournal:
             return False
         try:
             with self.database.connection_as_it_is() as connection:
-                return connection.execute(sa.select(self._tables.settings.c.value)).first() is not None
+                setting = self._tables.settings.c
+                return connection.execute(sa.select(setting.value).where(setting.name == "key")).first() is not None
         except (*self.database.errors, JournalFailed):
             return False
 
-    def _wrong_key(self) -> str | None:
-        """Return where the key is looked for, if this journal was begun with another one; the first is its key."""
+    def _wrong_key(self, *, begins: bool) -> str | None:
+        """Return where the key is looked for, if this journal was begun with another one.
+
+        The first that `begins` to write orders gives the journal its key.
+        """
         check = self._key_check  # another thread may set it to None meanwhile
         if check is None:
             return None
-        with self.database.cursor() as cursor:
-            self._statements.begin.run(cursor, {"name": "key", "value": str(check.value)})
-            begun_with = self._statements.begun.run(cursor, {"name": "key"}).fetchone()[0]
-        if begun_with == check.value:
+        with self.database.cursor(reads_only=not begins, noted=begins) as cursor:
+            if begins:
+                self._statements.begin.run(cursor, {"name": "key", "value": str(check.value)})
+            begun_with = self._statements.begun.run(cursor, {"name": "key"}).fetchone()
+        if begun_with is None:
+            return None
+        if begun_with[0] == check.value:
             self._key_check = None  # it need not be compared again
             return None
         return check.place
@@ -87,7 +99,7 @@ class SqlJournal:
         Raises:
             ConfigurationError: the key is another one, and the order was not sent; one that was is of unknown outcome.
         """
-        if (place := self._wrong_key()) is not None:
+        if (place := self._wrong_key(begins=True)) is not None:
             leg = rules.live_leg(self.legs(facts.namespace, facts.kind, facts.order_id)) or self.find(facts.key)
             if leg is None or rules.may_send(leg):
                 raise ConfigurationError(explain(Why.OTHER_KEY, place))
@@ -118,7 +130,7 @@ class SqlJournal:
 
     def _open(self, facts: Facts, lease: float, taken: list[Record]) -> Reservation:
         """Reserve an order; what is taken for sending is in `taken`, also if the commit fails."""
-        with self.database.cursor() as cursor:
+        with self.database.cursor(noted=True) as cursor:
             leg = rules.live_leg(self._legs(cursor, facts.namespace, facts.kind, facts.order_id))
             if leg is not None and leg.facts.account != facts.account:
                 rules.require_same(leg.facts, facts)
@@ -138,11 +150,13 @@ class SqlJournal:
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
             taken.append(record)
-            return Reservation(record, yours=True)
+        if made:
+            self.database.note.reach(row)
+        return Reservation(record, yours=True)
 
     def legs(self, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
         """Return what is known of an order with every account, the live leg first."""
-        place = self._wrong_key()
+        place = self._wrong_key(begins=False)
         with self.database.cursor(reads_only=True) as cursor:
             legs = self._legs(cursor, namespace, kind, order_id)
         return legs if place is None else tuple(_uncompared(leg, place) for leg in legs)
@@ -311,12 +325,38 @@ class SqlJournal:
         Raises:
             ConfigurationError: the key is another one, by which no payer would be found.
         """
-        if (place := self._wrong_key()) is not None:
+        if (place := self._wrong_key(begins=False)) is not None:
             raise ConfigurationError(explain(Why.OTHER_KEY, place))
         with self.database.connection() as connection:
             forgotten = retention.forget(connection, self._tables, payer)
         self.database.empty_log()
         return forgotten
+
+    def accept(self, reason: str, by: str) -> bool:
+        """Go on with the database as it is, as a person has agreed; return whether there was anything to agree to.
+
+        It becomes another journal than those that were noted before, and keeps the reason and who agreed.
+
+        Raises:
+            JournalFailed: nothing was changed.
+        """
+        with self.database.as_it_is() as (connection, mark):
+            try:
+                compare(self.database.note.read(), mark)
+            except JournalFailed as cause:
+                settings, identity = self._tables.settings, secrets.token_hex(16)
+                connection.execute(settings.delete().where(settings.c.name == "identity"))
+                connection.execute(settings.insert().values(name="identity", value=identity))
+                act = {"reason": reason, "by": by, "because": str(cause)}
+                accepted = {
+                    "name": f"accepted {_now():%Y-%m-%d %H:%M:%S.%f}",
+                    "value": msgspec.json.encode(act).decode(),
+                }
+                connection.execute(settings.insert().values(accepted))
+            else:
+                return False
+        self.database.note.accept(Mark(identity, mark.newest))
+        return True
 
     def close(self) -> None:
         """Close the connections; those that a fork has copied from another process are not closed here."""

@@ -67,6 +67,11 @@ def _reserve_slot(slots: sa.Table, dialect: sa.Dialect) -> Any:
     return reserved.returning(c.leaves_at - c.at)
 
 
+def _setting(settings: sa.Table, name: str) -> Any:
+    """Return the value of a setting, or NULL where there is none."""
+    return sa.select(settings.c.value).where(settings.c.name == sa.literal_column(f"'{name}'")).scalar_subquery()
+
+
 class Statements:
     """The statements of one journal in one database.
 
@@ -74,7 +79,8 @@ class Statements:
     `due` finds and locks those to be asked about, `take` makes one due later. What happens to an order: `attempt`,
     `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one,
     `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a
-    key, `begun` returns the key; `reserve_slot` reserves an instant for a call.
+    key, `begun` returns the key, `mark` which journal it is and its newest order; `reserve_slot` reserves an instant
+    for a call.
     """
 
     _compiled: ClassVar[dict[tuple[Tables, str], "Statements"]] = {}
@@ -139,4 +145,5 @@ class Statements:
 
         self.begin = made(_into(t.settings, dialect, ("name", "value")).on_conflict_do_nothing())
         self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
+        self.mark = made(sa.select(_setting(t.settings, "identity"), sa.func.coalesce(sa.func.max(order.id), 0)))
         self.reserve_slot = made(_reserve_slot(t.slots, dialect))

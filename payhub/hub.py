@@ -249,9 +249,9 @@ class Hub(_Hub):
         `None` stands for an order that could not be asked about; it is logged. Each is claimed just
         before it is asked about, so that others take the rest.
         """
-        due = dt.datetime.now(dt.UTC)
+        due, longest = self.journal.now(), self.registry.longest
         for _ in range(limit):
-            claimed = self.journal.claim(1, self.registry.lease, due)
+            claimed = self.journal.claim(1, self.registry.lease, due, longest)
             if not claimed:
                 return
             yield self._attended(claimed[0])
@@ -390,9 +390,9 @@ class AsyncHub(_Hub):
 
     async def sweeping(self, limit: int = 100) -> AsyncIterator[Result | None]:
         """Advance the orders that are due one by one; see `Hub.sweeping`."""
-        due = dt.datetime.now(dt.UTC)
+        due, longest = await anyio.to_thread.run_sync(self.journal.now), self.registry.longest
         for _ in range(limit):
-            claimed = await anyio.to_thread.run_sync(self.journal.claim, 1, self.registry.lease, due)
+            claimed = await anyio.to_thread.run_sync(self.journal.claim, 1, self.registry.lease, due, longest)
             if not claimed:
                 return
             yield await self._attended(claimed[0])

@@ -139,17 +139,13 @@ def missing_journal(settings: Settings) -> str | None:
         url = journal.database.engine.url
         if url.get_backend_name() != "sqlite":
             return None
-        exists = Path(url.database).exists()
-        if not (exists and journal.database.has_tables()) and journal.database.note.read() is not None:
-            return (
-                f"journal.url: {url.database} has no journal, and one was begun: bring it back; if it is lost, a "
-                "person has to agree to begin anew: payhub journal accept"
-            )
+        begun = journal.database.note.read() is not None
+        lost = "bring back the one that was begun here; if it is lost, a person has to agree: payhub journal accept"
         created_by = "`payhub journal init` creates {}, and so does the first order"
-        if not exists:
-            hint = f"if the address is right, {created_by.format('it')}"
+        if not Path(url.database).exists():
+            hint = lost if begun else f"if the address is right, {created_by.format('it')}"
             return f"journal.url: {url.database}: no such file; {hint}"
         if not journal.database.has_tables():
-            hint = f"if the prefix is right, {created_by.format('them')}"
+            hint = lost if begun else f"if the prefix is right, {created_by.format('them')}"
             return f"journal.prefix: {url.database} has no tables {settings.journal.prefix}…; {hint}"
     return None

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import math
 import threading
 import time
 from collections import defaultdict
@@ -121,11 +122,18 @@ class MemoryJournal:
         with self._lock:
             return self._records.get(key)
 
-    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
+    def now(self) -> dt.datetime:
+        """Return this machine's time."""
+        return _now()
+
+    def claim(
+        self, limit: int, lease: float, due: dt.datetime | None = None, longest: float = math.inf
+    ) -> tuple[Record, ...]:
         """Take orders that are due."""
         with self._lock:
             now = _now()
-            waiting = (r for r in self._records.values() if r.due_at and r.due_at <= (due or now))
+            until, far = due or now, rules.later(now, longest)
+            waiting = (r for r in self._records.values() if r.due_at and (r.due_at <= until or r.due_at > far))
             taken = tuple(itertools.islice(sorted(waiting, key=lambda record: record.due_at or now), limit))
             for record in taken:
                 later = msgspec.structs.replace(record, due_at=now + dt.timedelta(seconds=lease))
@@ -240,7 +248,7 @@ class MemoryJournal:
         now = _now()
         before = now - dt.timedelta(seconds=older)
         with self._lock:
-            found = [r for r in self._records.values() if rules.waits_for_person(r, now) and r.updated_at <= before]
+            found = [r for r in self._records.values() if rules.is_listed(r, now, before)]
             return tuple(sorted(found, key=lambda r: r.updated_at)[:limit])
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:

@@ -1,6 +1,7 @@
 """What every journal can do, wherever it keeps its orders."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -88,8 +89,17 @@ class Journal(Protocol):
         """Return what is known of an order."""
         ...
 
-    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
-        """Take orders that are due, or were at a time; each is due again when the lease ends, whatever happens."""
+    def now(self) -> dt.datetime:
+        """Return the time by the clock that the journal goes by, which those who share it have in common."""
+        ...
+
+    def claim(
+        self, limit: int, lease: float, due: dt.datetime | None = None, longest: float = math.inf
+    ) -> tuple[Record, ...]:
+        """Take orders that are due, or were at a time; each is due again when the lease ends, whatever happens.
+
+        One that is due later than the `longest` pause from now was made under a wrong clock, and is due now.
+        """
         ...
 
     def keep_notification(

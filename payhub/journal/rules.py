@@ -1,6 +1,7 @@
 """The rules by which evidence, notifications, operators and time change an order, in any journal; no I/O."""
 
 import datetime as dt
+import math
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -25,6 +26,9 @@ from payhub.journal.states import (
     contradicts_state,
 )
 from payhub.operations import KINDS
+
+LONGEST_JITTER = 1.2
+"""How many times its scheduled length a pause is at most."""
 
 UNCOMPARED = ""
 """The fingerprint of an order in a journal that was begun with another key."""
@@ -92,7 +96,7 @@ def next_check(record: Record, now: dt.datetime, schedule: Schedule) -> dt.datet
     if record.state not in OPEN and not record.notified:
         return None
     pause = min(schedule.longest, schedule.first * schedule.growth ** min(record.checks, 64))
-    return now + dt.timedelta(seconds=pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+    return now + dt.timedelta(seconds=pause * random.uniform(0.8, LONGEST_JITTER))  # noqa: S311 - no secret
 
 
 def past_schedule(record: Record, now: dt.datetime, schedule: Schedule) -> bool:
@@ -101,9 +105,23 @@ def past_schedule(record: Record, now: dt.datetime, schedule: Schedule) -> bool:
     return record.state in OPEN and now - since > dt.timedelta(seconds=schedule.until)
 
 
-def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
-    """Return the evidence that a sender was given up, if its lease has ended."""
-    if record.state is not State.SENDING or record.lease_until is None or record.lease_until > now:
+def later(now: dt.datetime, seconds: float) -> dt.datetime:
+    """Return a time that many seconds from now, or the last one that there is."""
+    try:
+        return now + dt.timedelta(seconds=seconds)
+    except OverflowError:
+        return dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+def overdue_sender(record: Record, now: dt.datetime, longest: float = math.inf) -> Evidence | None:
+    """Return the evidence that a sender was given up, if its lease has ended.
+
+    A lease that is `longest` seconds, and still ends later than that from now, was taken under a wrong clock: nobody
+    can tell whether it has ended.
+    """
+    if record.state is not State.SENDING or record.lease_until is None:
+        return None
+    if now < record.lease_until <= later(now, longest):
         return None
     return Evidence(source=Source.LEASE, state=State.UNKNOWN, why=Why.SENDER_SILENT)
 
@@ -111,6 +129,16 @@ def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
 def waits_for_person(record: Record, now: dt.datetime) -> bool:
     """Tell whether a person may have to look: nobody knows what became of the order, or what is known is denied."""
     return record.state in UNSETTLED or record.contradicted or overdue_sender(record, now) is not None
+
+
+def is_listed(record: Record, now: dt.datetime, before: dt.datetime) -> bool:
+    """Tell whether an order waits for a person and has not changed since a time.
+
+    One that changed in the future, by its clock, is listed as well, also while it is open: it may not be asked about.
+    """
+    if record.updated_at > now:
+        return waits_for_person(record, now) or record.state.open
+    return waits_for_person(record, now) and record.updated_at <= before
 
 
 _REASON = ("why", "http_status", "reason", "mismatches")

@@ -4,7 +4,6 @@ This may run at any time, any number of times, in any number of processes: all i
 provider is ask, and all it does to the journal is add evidence.
 """
 
-import datetime as dt
 from typing import Any, TypeVar
 
 from payhub.errors import ConfigurationError, NotFound, PayhubError, Unavailable
@@ -16,7 +15,7 @@ from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.fetch import compare_with_record, keep, read_status, ref_to, unanswered
 from payhub.plans.plan import Account, Act, Attempt, Steps, Timing
-from payhub.plans.settle import hand_over, release_sender, result_of
+from payhub.plans.settle import clock, hand_over, release_sender, result_of
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -37,7 +36,7 @@ def advance(account: Account, kind: OrderKind[Any, ResultT], order_id: str) -> S
             f"account {key.account!r} is of provider {account.provider_name!r}, and this order was made with "
             f"{record.facts.provider!r}: give each provider an account of its own"
         )
-    record = yield from release_sender(record, dt.datetime.now(dt.UTC), account.timing)
+    record = yield from release_sender(record, account.timing)
     if record.state is not State.SENDING and (record.notified or record.state in UNFINISHED):
         record = yield from _ask(account, kind, record)
     return result_of(record, kind)
@@ -45,7 +44,7 @@ def advance(account: Account, kind: OrderKind[Any, ResultT], order_id: str) -> S
 
 def _ask(account: Account, kind: OrderKind[Any, Any], record: Record) -> Steps[Record]:
     """Ask about an order; without an answer it stays as it is."""
-    key, began, attempt = record.facts.key, dt.datetime.now(dt.UTC), Attempt()
+    key, began, attempt = record.facts.key, (yield from clock()), Attempt()
     query = account.capabilities.fetch.get(kind.word)
     ref = ref_to(record, query.by) if query else None
     if ref is None:
@@ -71,6 +70,5 @@ def give_up(record: Record, cause: Exception, timing: Timing) -> Steps[Record]:
     """
     words = {"reason": str(cause)} if isinstance(cause, PayhubError) else {}
     log(Event.SWEEP_FAILED, record.facts.key, error=type(cause).__name__, **words)
-    now = dt.datetime.now(dt.UTC)
-    record = yield from release_sender(record, now, timing)
-    return (yield from hand_over(record, now, timing))
+    record = yield from release_sender(record, timing)
+    return (yield from hand_over(record, (yield from clock()), timing))

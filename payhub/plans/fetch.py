@@ -19,7 +19,7 @@ from payhub.models import Phase, Ref, Result
 from payhub.operations import OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
 from payhub.plans.rules import compare, unsupported
-from payhub.plans.settle import find, hand_over, judge_notifications, result_of, settle
+from payhub.plans.settle import clock, find, hand_over, judge_notifications, result_of, settle
 
 A = TypeVar("A")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -81,10 +81,10 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
     by = "order_id" if ref.order_id else "provider_id"
     if query is None or by not in query.by:
         raise unsupported(account, f"{kind.fetch} by {by}" if query else kind.fetch)
-    began = dt.datetime.now(dt.UTC)
     attempt = Attempt()
     key = Key(account.name, kind.word, ref.order_id) if ref.order_id else None
     record = yield from _find_own(account, key)
+    began = (yield from clock()) if record is not None else dt.datetime.now(dt.UTC)
     asked = ref_to(record, query.by) if record is not None else None
     try:
         result = yield from read_status(account, kind, asked or msgspec.structs.replace(ref, amount=None), attempt)

@@ -135,17 +135,19 @@ class SqlJournal:
             if leg is not None and leg.facts.account != facts.account:
                 rules.require_same(leg.facts, facts)
                 return Reservation(leg, yours=False)
-            now = _now()
+            now = self._now(cursor)
             record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
             new = rows.new_order(record)
             made = self._statements.reserve(tuple(new)).run(cursor, new).fetchone()
             row, record = (made[0], record) if made else self._lock(cursor, facts.key)
             rules.require_same(record.facts, facts)
             if made and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
-                record = self._update(cursor, row, record, rules.known_from_notification(record, _now()))
+                record = self._update(cursor, row, record, rules.known_from_notification(record, now))
             if not rules.may_send(record):
                 return Reservation(record, yours=False)
-            record = self._update(cursor, row, record, rules.take_for_sending(record, _now(), lease))
+            record = self._update(
+                cursor, row, record, rules.take_for_sending(record, now if made else self._now(cursor), lease)
+            )
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
@@ -178,7 +180,7 @@ class SqlJournal:
         """Keep evidence and apply it where the state machine allows it."""
         with self.database.cursor() as cursor:
             row, record = self._lock(cursor, key)
-            now = _now()  # read under the lock: times are in the order in which the transactions take effect
+            now = self._now(cursor)  # read under the lock: times are in the order in which the transactions take effect
             after, contradicts = rules.apply(record, found, now, schedule)
             record = self._update(cursor, row, record, after)
             for exchange in exchanges:
@@ -228,7 +230,7 @@ class SqlJournal:
         with self.database.cursor() as cursor:
             # The order first, as everywhere: transactions that lock in different orders wait for each other.
             row, record = self._lock_if_known(cursor, content.key)
-            now = _now()
+            now = self._now(cursor)
             found = rules.judge_before_query(record, content, anew=anew)
             at = rows.micros(now)
             kept = {**content.key._asdict(), "digest": content.digest, "body": rows.as_json(content), "verdict": found}
@@ -261,12 +263,25 @@ class SqlJournal:
             found = self._statements.find.run(cursor, key._asdict()).fetchone()
             return rows.record(OrderRow(*found)) if found else None
 
-    def claim(self, limit: int, lease: float, due: dt.datetime | None = None) -> tuple[Record, ...]:
+    def now(self) -> dt.datetime:
+        """Return the time by PostgreSQL's clock; SQLite is on one machine."""
+        if self.database.is_sqlite:
+            return _now()
+        with self.database.cursor(reads_only=True) as cursor:
+            return self._now(cursor)
+
+    def _now(self, cursor: Any) -> dt.datetime:
+        return _now() if self.database.is_sqlite else rows.moment(self._statements.clock.run(cursor, {}).fetchone()[0])
+
+    def claim(
+        self, limit: int, lease: float, due: dt.datetime | None = None, longest: float = math.inf
+    ) -> tuple[Record, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""
         with self.database.cursor() as cursor:
-            now = _now()
+            now = self._now(cursor)
             until = rows.micros(now + dt.timedelta(seconds=lease))
-            found = self._statements.due.run(cursor, {"due": rows.micros(due or now), "limit": limit}).fetchall()
+            wanted = {"due": rows.micros(due or now), "far": rows.micros(rules.later(now, longest)), "limit": limit}
+            found = self._statements.due.run(cursor, wanted).fetchall()
             taken: list[Any] = [OrderRow(*row) for row in found]
             for row in taken:
                 self._statements.take.run(cursor, {"row": row.id, "until": until})

@@ -6,18 +6,24 @@ import sqlalchemy as sa
 
 from payhub.journal.records import Entry, Key, OrderFilter, Record, StoredNotification
 from payhub.journal.sql import rows
+from payhub.journal.sql.statements import CLOCK
 from payhub.journal.sql.tables import PARTS, Tables
-from payhub.journal.states import State
+from payhub.journal.states import OPEN, UNSETTLED, State
 
 
 def unsettled(connection: sa.Connection, t: Tables, older: float, limit: int) -> tuple[Record, ...]:
     """Return the orders that wait for a person, those first that have not changed for longest."""
     c, now = t.orders.c, dt.datetime.now(dt.UTC)
+    if connection.dialect.name == "postgresql":
+        now = rows.moment(connection.execute(sa.select(sa.literal_column(CLOCK))).scalar_one())
     before = c.updated_at <= rows.micros(now - dt.timedelta(seconds=older))
-    given_up = (c.state == State.SENDING, c.due_at <= rows.micros(now), c.lease_until <= rows.micros(now))
+    ahead = c.updated_at > rows.micros(now)
+    given_up = (c.state == State.SENDING, c.due_at <= rows.micros(now), c.lease_until <= rows.micros(now), before)
+    waits = sa.text(PARTS["updated_at"])
+    of_open = (c.due_at.is_not(None), c.state.in_(sorted(OPEN - UNSETTLED)), ahead)
     found: list[Record] = []
-    for which in ((sa.text(PARTS["updated_at"]),), given_up):  # each has an index of its own
-        query = sa.select(t.orders).where(*which, before).order_by(c.updated_at).limit(limit)
+    for which in ((waits, sa.or_(before, ahead)), given_up, of_open):  # each has an index of its own
+        query = sa.select(t.orders).where(*which).order_by(c.updated_at).limit(limit)
         found += map(rows.record, connection.execute(query))
     return tuple(sorted(found, key=lambda record: record.updated_at)[:limit])
 

@@ -29,12 +29,13 @@ def micros(time: dt.datetime | None) -> int | None:
     return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _moment(count: int) -> dt.datetime:
+def moment(count: int) -> dt.datetime:
+    """Read a time, which is written as microseconds since 1970, UTC."""
     return _EPOCH + dt.timedelta(microseconds=count)
 
 
 def _moment_or_none(count: int | None) -> dt.datetime | None:
-    return None if count is None else _moment(count)
+    return None if count is None else moment(count)
 
 
 def digits(money: Money | None) -> str | None:
@@ -130,8 +131,8 @@ def record(row: Any) -> Record:
         due_at=_moment_or_none(row.due_at),
         notified=bool(row.notified),
         quiet_until=_moment_or_none(row.quiet_until),
-        created_at=_moment(row.created_at),
-        updated_at=_moment(row.updated_at),
+        created_at=moment(row.created_at),
+        updated_at=moment(row.updated_at),
     )
 
 
@@ -167,31 +168,31 @@ def read_evidence(body: str) -> Evidence:
 def attempt(key: Key, row: Any) -> Entry:
     """Read that an order was taken for sending."""
     found = Evidence(source=Source.PLAN, state=State.SENDING)
-    return Entry(at=_moment(row.at), what="evidence", key=key, evidence=found)
+    return Entry(at=moment(row.at), what="evidence", key=key, evidence=found)
 
 
 def exchange(key: Key, row: Any) -> Entry:
     """Read an exchange."""
     found = msgspec.json.decode(row.body, type=Exchange)
-    return Entry(at=_moment(row.at), what="exchange", key=key, exchange=found)
+    return Entry(at=moment(row.at), what="exchange", key=key, exchange=found)
 
 
 def evidence(key: Key, row: Any) -> Entry:
     """Read a piece of evidence."""
     return Entry(
-        at=_moment(row.at),
+        at=moment(row.at),
         what="evidence",
         key=key,
         evidence=read_evidence(row.body),
         contradicts=bool(row.contradicts),
         times=row.times,
-        last_at=_moment(row.last_at) if row.times > 1 else None,
+        last_at=moment(row.last_at) if row.times > 1 else None,
     )
 
 
 def act(key: Key, row: Any) -> Entry:
     """Read an operator's act."""
-    return Entry(at=_moment(row.at), what="act", key=key, evidence=read_evidence(row.body), by=row.by)
+    return Entry(at=moment(row.at), what="act", key=key, evidence=read_evidence(row.body), by=row.by)
 
 
 def notification(row: Any) -> StoredNotification:
@@ -201,6 +202,6 @@ def notification(row: Any) -> StoredNotification:
         content=read_content(row.body),
         verdict=Verdict(row.verdict),
         times=row.times,
-        at=_moment(row.at),
-        last_at=_moment(row.last_at),
+        at=moment(row.at),
+        last_at=moment(row.last_at),
     )

@@ -18,7 +18,7 @@ _columns = tuple(column.name for column in tables("").orders.columns)
 OrderRow: Any = namedtuple("OrderRow", _columns)  # type: ignore[misc]  # noqa: PYI024 - the table names the fields
 """The columns of an order as the driver returns them."""
 
-_CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 """PostgreSQL's clock, in microseconds; read when it is evaluated, not when the transaction began."""
 
 
@@ -56,7 +56,7 @@ def _reserve_slot(slots: sa.Table, dialect: sa.Dialect) -> Any:
     later: Any = sa.func.max
     now: Any = sa.bindparam("now", type_=sa.BigInteger)
     if dialect.name == "postgresql":
-        insert, later, now = postgresql.insert(slots), sa.func.greatest, sa.literal_column(_CLOCK, sa.BigInteger)
+        insert, later, now = postgresql.insert(slots), sa.func.greatest, sa.literal_column(CLOCK, sa.BigInteger)
     # No row is written in the future. One that seems to be was written before the clock was set back; without this
     # the account would be locked out for as long as the clock was set back by.
     set_back = later(c.at - now, 0)
@@ -80,7 +80,7 @@ class Statements:
     `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one,
     `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a
     key, `begun` returns the key, `mark` which journal it is and its newest order; `reserve_slot` reserves an instant
-    for a call.
+    for a call. `clock` is PostgreSQL's only.
     """
 
     _compiled: ClassVar[dict[tuple[Tables, str], "Statements"]] = {}
@@ -117,7 +117,8 @@ class Statements:
         whole = [order[name] == param(name) for name in ("order_id", "kind", "namespace")]
         self.legs = made(sa.select(t.orders).where(*whole).order_by(order.id))
         self.lock = made(find.with_for_update())
-        due = sa.select(t.orders).where(order.due_at <= param("due")).order_by(order.due_at).limit(param("limit"))
+        wanted = sa.or_(order.due_at <= param("due"), order.due_at > param("far"))
+        due = sa.select(t.orders).where(wanted).order_by(order.due_at).limit(param("limit"))
         self.due = made(due.with_for_update(skip_locked=True))
         self.take = made(t.orders.update().where(order.id == param("row")).values(due_at=param("until")))
 
@@ -146,4 +147,5 @@ class Statements:
         self.begin = made(_into(t.settings, dialect, ("name", "value")).on_conflict_do_nothing())
         self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
         self.mark = made(sa.select(_setting(t.settings, "identity"), sa.func.coalesce(sa.func.max(order.id), 0)))
+        self.clock = made(sa.select(sa.literal_column(CLOCK)))
         self.reserve_slot = made(_reserve_slot(t.slots, dialect))

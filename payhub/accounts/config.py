@@ -24,7 +24,7 @@ from payhub.driver import DEFAULT_NAMESPACE, AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.files import write_private
-from payhub.journal import Journal, KeyCheck
+from payhub.journal import Journal, Key, KeyCheck
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
 from payhub.transport.settings import Transport
@@ -217,9 +217,13 @@ def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
     try:
         note = Note(None if settings.journal.key else settings.base / NOTE_FILE, _note_failed)
         check = _key_check(settings) if keyed else None
-        return SqlJournal(placed(url, settings.base), settings.journal.prefix, check, note)
+        return SqlJournal(placed(url, settings.base), settings.journal.prefix, check, note, _row_damaged)
     except JournalFailed as cause:
         raise ConfigurationError(str(cause)) from cause
+
+
+def _row_damaged(order: Key, words: str) -> None:
+    log(Event.ROW_DAMAGED, order, reason=words)
 
 
 def _note_failed(cause: OSError) -> None:

@@ -95,6 +95,20 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.structs.replace(settings, journal=JournalSettings())
         return Hub(settings, plugins)
 
+    def creating_hub(self, *, without_journal: bool) -> Hub:
+        """Open a hub to create an order with.
+
+        Raises:
+            ConfigurationError: the order would be forgotten when the command ends, and nobody has agreed to that.
+        """
+        settings = self.settings()
+        if not settings.journal.url and not without_journal:
+            raise ConfigurationError(
+                "without a journal this order is forgotten when the command ends, and may be paid twice: write "
+                '[journal] and url = "sqlite:///payhub.db" into the configuration, or give --without-journal'
+            )
+        return Hub(settings)
+
     def answer(self, values: Mapping[str, object], *shown: RenderableType) -> None:
         """Print the command's answer: as one JSON object, or for a person."""
         if self.as_json:

@@ -8,7 +8,7 @@ import datetime as dt
 import math
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,18 @@ class SqlJournal:
     """Orders in a database that any number of processes may share."""
 
     def __init__(
-        self, url: str, prefix: str = "payhub_", key_check: KeyCheck | None = None, note: Note | None = None
+        self,
+        url: str,
+        prefix: str = "payhub_",
+        key_check: KeyCheck | None = None,
+        note: Note | None = None,
+        damaged: Callable[[Key, str], object] = lambda _key, _words: None,
     ) -> None:
         """Prepare the connections; SQLite's tables are created on first use.
 
         Give `key_check` to create orders or to forget payers: a journal that was begun with another key takes none.
-        The `note` tells that a journal was begun; what is not that journal takes no order.
+        The `note` tells that a journal was begun; what is not that journal takes no order. `damaged` is
+        called with an order that is left out because its row cannot be read, and with what is wrong.
 
         Raises:
             JournalFailed: the URL or the prefix cannot be used.
@@ -61,6 +67,7 @@ class SqlJournal:
         self._tables = tables(prefix)
         self._statements = Statements.of(self._tables, self.database.engine.dialect)
         self._key_check = key_check
+        self._damaged = damaged
 
     def has_key(self) -> bool:
         """Tell whether this journal was begun with a key; one that is not there, or cannot be read, was not."""
@@ -280,12 +287,20 @@ class SqlJournal:
         with self.database.cursor() as cursor:
             now = self._now(cursor)
             until = rows.micros(now + dt.timedelta(seconds=lease))
-            wanted = {"due": rows.micros(due or now), "far": rows.micros(rules.later(now, longest)), "limit": limit}
-            found = self._statements.due.run(cursor, wanted).fetchall()
-            taken: list[Any] = [OrderRow(*row) for row in found]
-            for row in taken:
-                self._statements.take.run(cursor, {"row": row.id, "until": until})
-            return tuple(map(rows.record, taken))
+            wanted: dict[str, Any] = {"due": rows.micros(due or now), "far": rows.micros(rules.later(now, longest))}
+            taken: list[Record] = []
+            while len(taken) < limit:
+                wanted["limit"] = limit - len(taken)
+                found: list[Any] = [OrderRow(*row) for row in self._statements.due.run(cursor, wanted).fetchall()]
+                for row in found:
+                    self._statements.take.run(cursor, {"row": row.id, "until": until})
+                taken += self._readable(found)
+                if len(found) < wanted["limit"]:
+                    break
+            return tuple(taken)
+
+    def _readable(self, found: Iterable[Any]) -> Iterator[Record]:
+        return rows.readable(found, self._damaged)
 
     def reserve_slot(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the account's next free instant."""
@@ -305,12 +320,12 @@ class SqlJournal:
     def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
         """Return orders that wait for a person."""
         with self.database.connection(reads_only=True) as connection:
-            return queries.unsettled(connection, self._tables, older, limit)
+            return queries.unsettled(connection, self._tables, self._readable, older, limit)
 
     def search(self, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
         with self.database.connection(reads_only=True) as connection:
-            return queries.search(connection, self._tables, wanted, limit)
+            return queries.search(connection, self._tables, self._readable, wanted, limit)
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
         """Return every order with this order_id and all that happened to them."""

@@ -1,6 +1,8 @@
 """Read what a journal has; nothing here changes it."""
 
 import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,8 +12,11 @@ from payhub.journal.sql.statements import CLOCK
 from payhub.journal.sql.tables import PARTS, Tables
 from payhub.journal.states import OPEN, UNSETTLED, State
 
+Read = Callable[[Iterable[Any]], Iterator[Record]]
+"""What reads orders, and leaves out what cannot be read."""
 
-def unsettled(connection: sa.Connection, t: Tables, older: float, limit: int) -> tuple[Record, ...]:
+
+def unsettled(connection: sa.Connection, t: Tables, read: Read, older: float, limit: int) -> tuple[Record, ...]:
     """Return the orders that wait for a person, those first that have not changed for longest."""
     c, now = t.orders.c, dt.datetime.now(dt.UTC)
     if connection.dialect.name == "postgresql":
@@ -24,11 +29,11 @@ def unsettled(connection: sa.Connection, t: Tables, older: float, limit: int) ->
     found: list[Record] = []
     for which in ((waits, sa.or_(before, ahead)), given_up, of_open):  # each has an index of its own
         query = sa.select(t.orders).where(*which).order_by(c.updated_at).limit(limit)
-        found += map(rows.record, connection.execute(query))
+        found += read(connection.execute(query))
     return tuple(sorted(found, key=lambda record: record.updated_at)[:limit])
 
 
-def search(connection: sa.Connection, t: Tables, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
+def search(connection: sa.Connection, t: Tables, read: Read, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
     """Return the orders that fit, the newest first."""
     c = t.orders.c
     fits = []
@@ -42,7 +47,7 @@ def search(connection: sa.Connection, t: Tables, wanted: OrderFilter, limit: int
         start = dt.datetime.combine(wanted.day, dt.time(), dt.UTC)
         fits.append(c.created_at.between(rows.micros(start), (rows.micros(start + dt.timedelta(days=1)) or 0) - 1))
     query = sa.select(t.orders).where(*fits).order_by(c.id.desc()).limit(limit)
-    return tuple(map(rows.record, connection.execute(query)))
+    return tuple(read(connection.execute(query)))
 
 
 def story(connection: sa.Connection, t: Tables, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:

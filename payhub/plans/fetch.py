@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from payhub.driver import Unreadable
-from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
+from payhub.errors import ConfigurationError, Declined, InvalidOrder, JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
 from payhub.journal.states import UNFINISHED, evidence_of
@@ -71,6 +71,7 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
 
     Raises:
         ConfigurationError: both ids are given, or none.
+        InvalidOrder: an id has half a character in it, which no request can hold.
         UnsupportedOperation: the provider cannot be asked, or not by this id.
         NotFound: the provider does not know the order.
         Unavailable: no usable answer came.
@@ -79,6 +80,8 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
         raise ConfigurationError("give order_id or provider_id, one of them")
     query = account.capabilities.fetch.get(kind.word)
     by = "order_id" if ref.order_id else "provider_id"
+    if any("\ud800" <= character <= "\udfff" for character in getattr(ref, by)):
+        raise InvalidOrder(by, "has half a character in it")
     if query is None or by not in query.by:
         raise unsupported(account, f"{kind.fetch} by {by}" if query else kind.fetch)
     attempt = Attempt()

@@ -7,7 +7,7 @@ from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
 from payhub.journal.reasons import explain
-from payhub.journal.rules import contradicts, overdue_sender, past_schedule
+from payhub.journal.rules import LONGEST_JITTER, contradicts, overdue_sender, past_schedule
 from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.plan import Act, Attempt, Pause, Steps, Timing
@@ -61,7 +61,8 @@ def release_sender(record: Record, timing: Timing) -> Steps[Record]:
     """Give up a sender whose lease has ended."""
     if record.state is not State.SENDING:
         return record
-    ended = overdue_sender(record, (yield from clock()), timing.lease)
+    longest = max(timing.lease, timing.schedule.longest * LONGEST_JITTER)  # another process may give longer leases
+    ended = overdue_sender(record, (yield from clock()), longest)
     return (yield from settle(record.facts.key, ended, timing)) if ended else record
 
 

@@ -227,7 +227,8 @@ def open_shop(open_hub: Callable[..., Any], serve: Callable[..., RawServer], url
         account = {"provider": "waiting", "base_url": at or (served.url if served else "")}
         journal = {"url": where, "key": KEY, **tables.pop("journal", {})}
         plugin = Waiting(**(schedule or AT_ONCE))
-        hub = open_hub(plugins=(plugin,), accounts={"shop": account}, journal=journal, **tables)
+        accounts = {"shop": account, **tables.pop("accounts", {})}
+        hub = open_hub(plugins=(plugin,), accounts=accounts, journal=journal, **tables)
         return Shop(hub, served)
 
     return opened

@@ -53,6 +53,9 @@ HEAVY = ("sqlalchemy", "starlette", "typer", "uvicorn")
 SECONDS = 0.25
 ROUNDS = 15
 
+_NUMBERS = itertools.count()
+"""Of the orders of all hubs: those that keep their journal in memory share it."""
+
 
 class Row(NamedTuple):
     """Hold one line of the table; `kept` is `None` where nothing is promised."""
@@ -108,12 +111,11 @@ def opened(config: Path, *, journal: bool, **keys: str) -> Hub:
 
 
 def payouts(hub: Hub) -> Callable[[], object]:
-    """Return a function that makes one payout with payhub."""
-    numbers = itertools.count()
+    """Return a function that makes one payout with payhub, each time of another order."""
     amount, card = Money("500", "RUB"), ToCard("4111111111111111")
 
     def payout() -> None:
-        order = PayoutOrder(order_id=f"po-{next(numbers)}", amount=amount, to=card)
+        order = PayoutOrder(order_id=f"po-{next(_NUMBERS)}", amount=amount, to=card)
         answer = hub.create_payout("alikassa-rub", order)
         if answer.provider_id != "100001524":
             raise SystemExit(f"payhub was not answered: {answer}")

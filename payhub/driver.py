@@ -5,6 +5,7 @@ that yields calls, is sent responses, and returns a model. It does no I/O of its
 serves synchronous and asynchronous applications and is tested with plain values.
 """
 
+import functools
 import re
 from collections.abc import Callable, Generator, Mapping
 from ipaddress import ip_address
@@ -55,6 +56,8 @@ class Call(MaskedStruct, frozen=True, kw_only=True):
         """Refuse what could smuggle in another line."""
         if not _TOKEN.fullmatch(self.method):
             raise ValueError("method: not a valid name")
+        if self.method.upper() == "CONNECT":
+            raise ValueError("method: CONNECT is for proxies")
         for name, value in self.headers.items():
             if not _TOKEN.fullmatch(name):
                 raise ValueError("header: not a valid name")
@@ -95,8 +98,20 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     """
     try:
         return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
+    except UnicodeEncodeError:
+        raise _invalid(f"has half of a character - at `$.{_unwritable(struct)}`", names or {}) from None
     except (msgspec.ValidationError, TypeError, ValueError) as cause:
         raise _invalid(str(cause), names or {}) from None
+
+
+def _unwritable(value: object) -> str | None:
+    """Return where in a struct a text stands that no UTF-8 can hold, or `None` if there is none."""
+    if isinstance(value, str):
+        return "" if any("\ud800" <= character <= "\udfff" for character in value) else None
+    for name in getattr(value, "__struct_fields__", ()):
+        if (found := _unwritable(getattr(value, name))) is not None:
+            return f"{name}.{found}".rstrip(".")
+    return None
 
 
 def _invalid(message: str, names: Mapping[str, str]) -> InvalidOrder:
@@ -125,11 +140,13 @@ class Creating(MaskedStruct, frozen=True, kw_only=True):
     """How a provider creates orders of one kind.
 
     An order that no offer has is refused before it is sent. `refusals` are the HTTP statuses after
-    which certainly nothing moves.
+    which certainly nothing moves. `final` tells that the provider's documents let the answer to a
+    create be an order's end; where they do not, a final word in it is only a reason to ask at once.
     """
 
     offers: Clear[tuple[Offer, ...]]
     refusals: Clear[frozenset[int]] = frozenset()
+    final: Clear[bool] = False
 
 
 class Schedule(MaskedStruct, frozen=True, kw_only=True):
@@ -175,7 +192,8 @@ class AccountConfig(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fiel
     account's calls, reads included, under the provider's rate limit.
 
     Within a `namespace` one order_id names one order of its kind, whichever accounts it is created
-    with; two shops that number their orders each for itself have one each.
+    with; two shops that number their orders each for itself have one each. A driver's own struct
+    says by `identity` who the account is with the provider.
     """
 
     name: Clear[str]
@@ -184,6 +202,15 @@ class AccountConfig(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fiel
         DEFAULT_NAMESPACE
     )
     max_per_second: Clear[Annotated[float, msgspec.Meta(gt=0, le=1000)] | None] = None
+
+    @property
+    def identity(self) -> str:
+        """Return who the account is with its provider, whatever it is called here: its id there, and the host.
+
+        It changes exactly if the account is another one, not with a name, a key or a password, and
+        holds no secret. What was sent with one account is never asked about with another.
+        """
+        raise NotImplementedError
 
 
 class Account(Protocol):
@@ -241,11 +268,14 @@ class ProviderInfo(MaskedStruct, frozen=True, kw_only=True):
     sandbox: Clear[Callable[[Path, int], Sandbox] | None] = None
 
 
+@functools.lru_cache(maxsize=256)  # every call asks, and a driver has few URLs
 def insecure(url: str) -> str | None:
     """Return why nothing may be sent to a URL, or `None`: https anywhere, http to this machine only."""
     try:
         parts = urlsplit(url)
     except ValueError:
+        return "not a URL"
+    if " " in url or not url.isprintable():  # urlsplit would leave a line end out
         return "not a URL"
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return "not an http or https URL"

@@ -92,7 +92,7 @@ class UnknownOrder(PayhubError):
 
 
 class IllegalStep(PayhubError):
-    """A decision that an operator may not take on an order in its present state; nothing was changed."""
+    """A decision that an operator may not take on an order as it is; its state is not changed."""
 
 
 class JournalFailed(PayhubError):

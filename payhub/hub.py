@@ -1,7 +1,10 @@
 """Offer every operation on every account: `Hub` for threads, `AsyncHub` for event loops."""
 
+import contextvars
 import datetime as dt
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -11,7 +14,8 @@ from payhub.accounts import config
 from payhub.accounts.config import Settings
 from payhub.accounts.registry import Registry
 from payhub.driver import DEFAULT_NAMESPACE
-from payhub.journal import Key, Record, State
+from payhub.journal import Health, Key, State
+from payhub.journal.rules import OVERDUE, WAITING
 from payhub.masking import HiddenFields
 from payhub.models import (
     AccountInfo,
@@ -23,7 +27,6 @@ from payhub.models import (
     PaymentOrder,
     Payout,
     PayoutOrder,
-    Period,
     Received,
     Ref,
     Result,
@@ -42,16 +45,49 @@ from payhub.operations import (
     OrderKind,
     kind_named,
 )
+from payhub.plans.advance import Visit
 from payhub.plans.plan import Plan
-from payhub.plans.rules import check_order, check_order_id
+from payhub.plans.rules import check_order, check_order_id, check_period
+from payhub.plans.sweep import Turns
 from payhub.ticket import Lang, Ticket
 from payhub.transport.runner import AsyncRunner, Runner
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
 
-Outcome = Literal["succeeded", "failed"]
-"""What a person can find out about an order."""
+Outcome = Literal["succeeded", "failed", "reversed"]
+"""What a person can find out about an order: it was paid, it was not, or it was paid and came back."""
+
+
+def _in_threads(
+    threads: Executor, visit: Callable[[str, dt.datetime], Visit | None], accounts: Sequence[str], due: dt.datetime
+) -> list[Visit | None]:
+    """Give each account its turn, side by side; a single one in the calling thread, where a signal interrupts it."""
+    if len(accounts) == 1:
+        return [visit(accounts[0], due)]
+    turns = [threads.submit(contextvars.copy_context().run, visit, account, due) for account in accounts]
+    return [turn.result() for turn in turns]
+
+
+async def _in_tasks(
+    visit: Callable[[str, dt.datetime], Awaitable[Visit | None]], accounts: Sequence[str], due: dt.datetime
+) -> list[Visit | None]:
+    """Give each account its turn, side by side."""
+    visits: list[Visit | None] = [None] * len(accounts)
+    failures: list[Exception] = []
+
+    async def take_turn(place: int) -> None:
+        try:
+            visits[place] = await visit(accounts[place], due)
+        except Exception as cause:  # noqa: BLE001 - raised below, as it is and not in a group
+            failures.append(cause)
+
+    async with anyio.create_task_group() as tasks:
+        for place in range(len(accounts)):
+            tasks.start_soon(take_turn, place)
+    if failures:
+        raise failures[0]
+    return visits
 
 
 class _Hub:
@@ -223,45 +259,76 @@ class Hub(_Hub):
         return self._runner.run(plan)
 
     def resolve(self, account: str, kind: str, order_id: str, outcome: Outcome, *, reason: str, by: str) -> Result:
-        """Settle an order by what a person found out, with the provider's support say; kept for ever.
+        """Settle an order by what a person found out, or correct how it is recorded; kept permanently.
 
-        `reason` says how it was found out, `by` who says so. Only an order that is unknown or needs
-        attention can be settled so.
+        `reason` says how it was found out, with the provider's support say, `by` who says so. An order
+        that the provider still works on, or that is just being sent, cannot be settled so. For as long
+        as the schedule asks, the provider is asked about it from then on; what contradicts is flagged.
 
         Raises:
             UnknownOrder: the journal does not know the order.
-            IllegalStep: the order is in another state; nothing is changed.
+            IllegalStep: the order is in a state that is not a person's to change; nothing is changed.
+                Or another account has the order, and is named: this one keeps its state and is
+                contradicted, for it may have been paid twice.
         """
         return self._runner.run(
             self.registry.resolve(Key(account, kind, check_order_id(order_id)), State(outcome), reason, by)
         )
 
-    def sweep(self, limit: int = 100) -> tuple[Result, ...]:
+    def sweep(self, limit: int = 100, *, account: str | None = None, concurrency: int = 1) -> tuple[Result, ...]:
         """Advance the orders that are due, `limit` at most, and return what is known of them then.
 
-        An order whose account cannot be used, or that cannot be asked about, is due again later.
-        """
-        return tuple(found for found in self.sweeping(limit) if found is not None)
+        Accounts take turns. One that does not answer costs a sweep one deadline, and its other orders are
+        left to the next one. An order whose account cannot be used, or that cannot be asked about, is
+        logged, and due again later. `account` leaves the others' orders alone; up to `concurrency`
+        orders are asked about at once, in threads.
 
-    def sweeping(self, limit: int = 100) -> Iterator[Result | None]:
-        """Advance the orders that are due one by one, as they are iterated over; stop at any time.
+        Raises:
+            UnknownAccount: the configuration has no such account.
+        """
+        found = self.sweeping(limit, account=account, concurrency=concurrency)
+        return tuple(result for result in found if result is not None)
+
+    def sweeping(
+        self, limit: int = 100, *, account: str | None = None, concurrency: int = 1
+    ) -> Iterator[Result | None]:
+        """Advance the orders that are due, as they are iterated over; stop at any time. See `sweep`.
 
         `None` stands for an order that could not be asked about; it is logged. Each is claimed just
         before it is asked about, so that others take the rest.
         """
         due, longest = self.journal.now(), self.registry.longest
-        for _ in range(limit):
-            claimed = self.journal.claim(1, self.registry.lease, due, longest)
-            if not claimed:
-                return
-            yield self._attended(claimed[0])
+        if account is not None:
+            self.registry.provider(account)  # a mistyped name is not an account that has nothing due
+        found = [account] if account is not None else self.journal.due_accounts(due, longest)
+        turns = Turns(found, limit, concurrency)
+        with ThreadPoolExecutor(concurrency, "payhub-sweep") as threads:  # which begins no thread before it needs one
+            while accounts := turns.take():
+                for name, visit in zip(accounts, _in_threads(threads, self._visit, accounts, due), strict=True):
+                    turns.report(name, visit)
+                    if visit is not None:
+                        yield visit.result
+        self.journal.note_sweep()
 
-    def _attended(self, record: Record) -> Result | None:
-        try:
-            return self.advance(*record.facts.key)
-        except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
-            self._runner.run(self.registry.give_up(record, cause))
+    def _visit(self, account: str, due: dt.datetime) -> Visit | None:
+        """Ask about the order of an account that has been due for longest; `None` if there is none."""
+        claimed = self.journal.claim(1, self.registry.lease, due, account, self.registry.longest)
+        if not claimed:
             return None
+        key = claimed[0]
+        try:
+            return self._runner.run(self.registry.account(key.account).visit(kind_named(key.kind), key.order_id))
+        except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
+            return self._runner.run(self.registry.give_up(key, cause))
+
+    def health(self, *, overdue: float = OVERDUE, waiting: float = WAITING) -> Health:
+        """Tell how the orders are, for a monitor: whether somebody asks about them, and what waits for a person.
+
+        An order is overdue if it has been due for so many seconds: nobody sweeps, or its account does not
+        answer. One that is unknown, needs attention or is contradicted has been waiting if it has not changed
+        for so many.
+        """
+        return self.journal.health(overdue, waiting)
 
     def ticket(self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False) -> Ticket:
         """Make what the provider's support needs to find out what became of an order; nothing is sent or asked.
@@ -294,9 +361,10 @@ class Hub(_Hub):
         """List the payments of a period, both days included.
 
         Raises:
+            ConfigurationError: these are no days, or the first is after the last.
             Unavailable: no usable answer; ask again later.
         """
-        period = Period(first=first, last=last)
+        period = check_period(first, last)
         return self._runner.run(self.registry.account(account).ask(PAYMENTS, period=period))
 
 
@@ -384,25 +452,44 @@ class AsyncHub(_Hub):
             self.registry.resolve(Key(account, kind, check_order_id(order_id)), State(outcome), reason, by)
         )
 
-    async def sweep(self, limit: int = 100) -> tuple[Result, ...]:
-        """Advance the orders that are due; see `Hub.sweep`."""
-        return tuple([found async for found in self.sweeping(limit) if found is not None])
+    async def sweep(self, limit: int = 100, *, account: str | None = None, concurrency: int = 1) -> tuple[Result, ...]:
+        """Advance the orders that are due, up to `concurrency` at once, as tasks; see `Hub.sweep`."""
+        found = self.sweeping(limit, account=account, concurrency=concurrency)
+        return tuple([result async for result in found if result is not None])
 
-    async def sweeping(self, limit: int = 100) -> AsyncIterator[Result | None]:
-        """Advance the orders that are due one by one; see `Hub.sweeping`."""
+    async def sweeping(
+        self, limit: int = 100, *, account: str | None = None, concurrency: int = 1
+    ) -> AsyncIterator[Result | None]:
+        """Advance the orders that are due, as they are iterated over; see `Hub.sweeping`."""
         due, longest = await anyio.to_thread.run_sync(self.journal.now), self.registry.longest
-        for _ in range(limit):
-            claimed = await anyio.to_thread.run_sync(self.journal.claim, 1, self.registry.lease, due, longest)
-            if not claimed:
-                return
-            yield await self._attended(claimed[0])
+        if account is not None:
+            self.registry.provider(account)
+        due_accounts = functools.partial(self.journal.due_accounts, due, longest)
+        found = [account] if account is not None else await anyio.to_thread.run_sync(due_accounts)
+        turns = Turns(found, limit, concurrency)
+        while accounts := turns.take():
+            for name, visit in zip(accounts, await _in_tasks(self._visit, accounts, due), strict=True):
+                turns.report(name, visit)
+                if visit is not None:
+                    yield visit.result
+        await anyio.to_thread.run_sync(self.journal.note_sweep)
 
-    async def _attended(self, record: Record) -> Result | None:
-        try:
-            return await self.advance(*record.facts.key)
-        except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
-            await self._runner.run(self.registry.give_up(record, cause))
+    async def _visit(self, account: str, due: dt.datetime) -> Visit | None:
+        """Ask about the order of an account that has been due for longest; see `Hub._visit`."""
+        lease, longest = self.registry.lease, self.registry.longest
+        claimed = await anyio.to_thread.run_sync(self.journal.claim, 1, lease, due, account, longest)
+        if not claimed:
             return None
+        key = claimed[0]
+        try:
+            plan = self.registry.account(key.account).visit(kind_named(key.kind), key.order_id)
+            return await self._runner.run(plan)
+        except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
+            return await self._runner.run(self.registry.give_up(key, cause))
+
+    async def health(self, *, overdue: float = OVERDUE, waiting: float = WAITING) -> Health:
+        """Tell how the orders are, for a monitor; see `Hub.health`."""
+        return await anyio.to_thread.run_sync(self.journal.health, overdue, waiting)
 
     async def ticket(
         self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False
@@ -421,6 +508,4 @@ class AsyncHub(_Hub):
 
     async def list_payments(self, account: str, *, first: dt.date, last: dt.date) -> tuple[Payment, ...]:
         """List the payments of a period; see `Hub.list_payments`."""
-        return await self._runner.run(
-            self.registry.account(account).ask(PAYMENTS, period=Period(first=first, last=last))
-        )
+        return await self._runner.run(self.registry.account(account).ask(PAYMENTS, period=check_period(first, last)))

@@ -245,9 +245,10 @@ class Result(MaskedStruct, frozen=True, kw_only=True):
     """What is known of an order, whatever its kind.
 
     `requested` is what was asked, `paid` what was really paid, `credited` what your balance
-    got, `commission` what the provider took; `None` where the provider did not say. Credit a
-    customer with `paid`, never with `requested`. `mismatches` names the fields in which the
-    answer contradicts the order: such a result is `UNKNOWN` and needs a person. `reason` says
+    got, `commission` what the provider took; `None` where the provider did not say, or said
+    nothing that can be read. Credit a customer with `paid`, never with `requested`. `currency` is
+    the one that the answer names, with amounts or without. `mismatches` names the fields in which
+    the answer contradicts the order: such a result is `UNKNOWN` and needs a person. `reason` says
     why, in words. `raw` has the answer's own fields; it may hold personal data.
     """
 
@@ -261,6 +262,7 @@ class Result(MaskedStruct, frozen=True, kw_only=True):
     paid: Clear[Money | None] = None
     credited: Clear[Money | None] = None
     commission: Clear[Money | None] = None
+    currency: Clear[str | None] = None
     partial: Clear[bool | None] = None
     reason: Words[str | None] = None
     mismatches: Clear[tuple[str, ...]] = ()
@@ -378,6 +380,10 @@ class Delivery(MaskedStruct, frozen=True, kw_only=True):
 
 class Notification(MaskedStruct, frozen=True, kw_only=True):
     """Say what an authentic notification says; every field is covered by its signature.
+
+    It is a hint: an id is enough to ask, so what else cannot be read is absent, and none is refused for it. `status` is
+    `UNKNOWN` where the driver does not know the provider's word, or cannot read a sum; `kind` is the provider's own
+    word where it is no kind of order; `order_id` and `provider_status` are empty where there are none.
 
     `fields` has the signed fields under the provider's names; `shape` is the wire struct whose masks
     decide what the journal keeps of them, and without one no value is kept. Amounts are what the provider says

@@ -47,6 +47,19 @@ def exponent(currency: str) -> int:
     return digits
 
 
+# The old code of the rouble: what it stood for was withdrawn in 1998, and Russian programs write it to this day.
+_OTHER_NAMES = {"RUR": "RUB"}
+_BY_NUMBER = {f"{currency.number:03}": currency.code for currency in Currency}
+_CODES = frozenset(_BY_NUMBER.values())
+
+
+def currency_named(name: str) -> str | None:
+    """Return the ISO 4217 code that surely is meant by a name: the code in any case, its number, RUR for RUB."""
+    code = _BY_NUMBER.get(name) or (name.upper() if name.isascii() else "")
+    code = _OTHER_NAMES.get(code, code)
+    return code if code in _CODES else None
+
+
 @functools.cache
 def _counted(currency: str, allowed: int | None) -> tuple[int, Decimal]:
     """Return how many digits after the point are allowed, and the exponent that amounts are quantized to."""

@@ -32,13 +32,14 @@ class OrderKind(msgspec.Struct, Generic[OrderT, ResultT], frozen=True):
     """A kind of order: its word, what asks for it, and what says what became of it.
 
     `method` names the order's field that says how the money goes; a kind without one goes wherever
-    the order it follows went.
+    the order it follows went. `exact` tells that more than what was asked cannot have been paid.
     """
 
     word: str
     order: type[OrderT]
     result: type[ResultT]
     method: str | None = None
+    exact: bool = False
     create: str = ""
     fetch: str = ""
 
@@ -62,7 +63,7 @@ class Verification(msgspec.Struct, Generic[A], frozen=True):
 
 
 PAYMENT = OrderKind("payment", PaymentOrder, Payment, method="method")
-PAYOUT = OrderKind("payout", PayoutOrder, Payout, method="to")
+PAYOUT = OrderKind("payout", PayoutOrder, Payout, method="to", exact=True)
 
 KINDS: dict[str, OrderKind[Any, Any]] = {kind.word: kind for kind in (PAYMENT, PAYOUT)}
 """Every kind of order, by its word."""

@@ -62,11 +62,17 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
     payment_services: Clear[PaymentServices] = PaymentServices()
     payout_services: Clear[PayoutServices] = PayoutServices()
 
+    @property
+    def identity(self) -> str:
+        """Return the account's uuid, and the host that knows it."""
+        return f"{self.account.lower()} {urlsplit(self.base_url).netloc.lower()}"
+
     def problem(self) -> str | None:
         """Return what is wrong with the account as a whole, or `None`."""
         if reason := insecure(self.base_url):
             return f"base_url: {reason}"
-        if any(urlsplit(self.base_url)[3:]) or "@" in self.base_url:
+        parts = urlsplit(self.base_url)
+        if parts.path not in {"", "/"} or any(parts[3:]) or "@" in parts.netloc:
             return "base_url: give scheme and host only, as https://api-merchant.alikassa.com"
         if self.payment_cert is None and self.payout_cert is None:
             return "give payment_cert or payout_cert, the folders of the unpacked certificates"

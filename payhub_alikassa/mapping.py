@@ -37,7 +37,7 @@ from payhub import (
 )
 from payhub.driver import Offer, Unreadable, exact
 from payhub.masking import Clear, HiddenFields, HiddenText, Link, MaskedStruct, Truncated, hide, is_card_number
-from payhub.models import Destination, Method, Presentation
+from payhub.models import Destination, Method, Presentation, plain_number
 from payhub_alikassa import models, wire
 from payhub_alikassa.config import AliKassaConfig
 
@@ -110,16 +110,17 @@ PAYMENT_SERVICES: tuple[PaymentService, ...] = (
     PaymentService("payment_card_number_rub_hpp", "card", "hosted", "RUB", _USER),
     PaymentService("payment_card_number_hpp", "card", "hosted", "RUB", _USER),
     PaymentService("payment_card_rub_hpp", "card", "hosted", "RUB", _BROWSER),
-    PaymentService("payment_card_number_card", "card", "direct", "RUB", _USER + _BANK),
+    # The documents print the second one; a program in use took the first instead after 91 minutes, and kept it.
     PaymentService("payment_card_number_rub_card", "card", "direct", "RUB", _USER + _BANK),
+    PaymentService("payment_card_number_card", "card", "direct", "RUB", _USER + _BANK),
     PaymentService("payment_card_sbp_rub_card", "sbp", "direct", "RUB", _USER),
     PaymentService("payment_card_sbp_rub_hpp", "sbp", "hosted", "RUB", _BROWSER),
     PaymentService("payment_card_sberpay_rub_card", "sberpay", "direct", "RUB", _USER),
     PaymentService("payment_card_sberpay_rub_card", "sberpay", "hosted", "RUB", _USER),
     PaymentService("virtual_account_rub_hpp", "bank_account", "hosted", "RUB", _USER),
     PaymentService("virtual_account_rub_card", "bank_account", "direct", "RUB", _USER),
-    PaymentService("payment_card_uah_hpp", "card", "hosted", "UAH"),
-    PaymentService("payment_card_eur_card", "card", "hosted", "EUR"),
+    PaymentService("payment_card_uah_hpp", "card", "hosted", "UAH", _BROWSER),
+    PaymentService("payment_card_eur_card", "card", "hosted", "EUR", _BROWSER),
     PaymentService("payment_card_pkr_hpp", "card", "hosted", "PKR", _BANK),
     PaymentService("payment_card_bdt_hpp", "card", "hosted", "BDT", _BANK),
     PaymentService("online_banking_php_hpp", "bank_account", "hosted", "PHP", _BANK),
@@ -160,7 +161,7 @@ _REQUISITES: Mapping[str, RequisitesKind] = {
     "sberpay": "phone",
     "bank_account": "bank_account",
 }
-_PHONE_SEPARATORS = str.maketrans("", "", "+ -()")
+_LONGEST_LANGUAGE = 8
 
 # What an application calls the provider's field, for messages.
 PAYMENT_FIELDS: Mapping[str, str] = {
@@ -248,16 +249,17 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
             f"extra.service or in the account's payment_services.{way}",
         ),
     )
-    post_code = hide(payer.post_code)
-    if post_code is not None and not re.fullmatch("[0-9]+", post_code):
-        raise InvalidOrder("payer.post_code", "must be digits (customer_post_code is a number)")
+    post_code = hide(payer.post_code or None)
+    # 2134 is another place than 02134, and the documents type the field as a number.
+    if post_code is not None and not re.fullmatch("0|[1-9][0-9]*", post_code):
+        raise InvalidOrder("payer.post_code", "must be a number that does not begin with 0 (customer_post_code)")
     request = models.PaymentRequest(
         amount=f"{order.amount.amount:f}",
         order_id=order.order_id,
         service=code,
         desc=_given(order.description),
         lifetime=_given(extra.lifetime),
-        customer_ip=_given(payer.ip),
+        customer_ip=_given(_ip(payer.ip)),
         customer_user_id=_given(payer.id),
         customer_account=_given(extra.customer_account),
         customer_code=_given(extra.customer_code or order.bank_code),
@@ -272,7 +274,7 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         customer_browser_user_agent=_given(browser.user_agent),
         customer_browser_accept_header=_given(browser.accept_header),
         customer_browser_color_depth=_given(browser.color_depth),
-        customer_browser_language=_given(browser.language),
+        customer_browser_language=_given(_language(browser.language)),
         customer_browser_screen_height=_given(browser.screen_height),
         customer_browser_screen_width=_given(browser.screen_width),
         success_redirect_id=_given(extra.success_redirect_id),
@@ -283,10 +285,6 @@ def payment_request(config: AliKassaConfig, order: PaymentOrder) -> models.Payme
         notification_endpoint_url=_given(_url(order.notification_url, "notification_url")),
     )
     _require(request, ("customer_ip", *required), code, PAYMENT_FIELDS)
-    try:
-        ip_address(payer.ip or "")
-    except ValueError:
-        raise InvalidOrder("payer.ip", "not an IP address (customer_ip)") from None
     return exact(request, PAYMENT_FIELDS)
 
 
@@ -348,8 +346,8 @@ def _extra(extra: object, shape: type[Extra]) -> Extra:
 
 
 def _given(value: T | None) -> T | UnsetType:
-    """Return a value that the application gave, else what leaves the field out."""
-    return UNSET if value is None else value
+    """Return a value that the application gave, else what leaves the field out; an empty text is none."""
+    return UNSET if value is None or value == "" else value
 
 
 def _check_currency(config: AliKassaConfig, amount: Money) -> None:
@@ -396,7 +394,7 @@ def _require(request: MaskedStruct, required: tuple[str, ...], code: str, names:
 
 def _url(url: str | None, field: str) -> str | None:
     url = hide(url)
-    if url is None:
+    if not url:
         return None
     with contextlib.suppress(ValueError):
         # In no variable, because a traceback with locals would show the parts.
@@ -407,7 +405,30 @@ def _url(url: str | None, field: str) -> str | None:
 
 def _phone(phone: str | None) -> str | None:
     """Return a phone number without its plus and the usual separators."""
-    return None if phone is None else phone.translate(_PHONE_SEPARATORS)
+    return None if phone is None else str(plain_number(phone, "+()./"))
+
+
+def _ip(ip: str | None) -> str | None:
+    """Return an IP address; one of IPv4 that is written as one of IPv6 is the same as the address itself.
+
+    Raises:
+        InvalidOrder: it is none. Of a list, as proxies make it, nobody but the application knows which is the payer's.
+    """
+    ip = hide(ip)
+    if not ip:
+        return None
+    with contextlib.suppress(ValueError):
+        # In no variable, because a traceback with locals would show it.
+        if getattr(ip_address(ip), "scope_id", None) is None:
+            return str(getattr(ip_address(ip), "ipv4_mapped", None) or ip)
+    raise InvalidOrder("payer.ip", "not one IP address (customer_ip)")
+
+
+def _language(language: str | None) -> str | None:
+    """Return a browser's language as far as there is room, shortened as RFC 4647 does: `zh-Hant` of `zh-Hant-TW`."""
+    while language and len(language) > _LONGEST_LANGUAGE and "-" in language:
+        language = language.rpartition("-")[0]
+    return language
 
 
 def _destination_number(to: Destination, currency: str) -> str:
@@ -455,22 +476,45 @@ def money(value: object, currency: str) -> Money | None:
         raise Unreadable("an amount of the answer is not money") from None
 
 
+def secondary_money(value: object, currency: str) -> Money | None:
+    """Translate an amount that decides nothing, as a commission; what cannot be read is absent."""
+    try:
+        return money(value, currency)
+    except Unreadable:
+        return None
+
+
+def sums(named: object, currency: str, **amounts: object) -> dict[str, Any]:
+    """Translate the currency and the amounts that decide about an order; `currency` is the account's.
+
+    What of them cannot be read contradicts the order, and is named in `mismatches`: a paid order must not stay open
+    for it, nor be a success.
+    """
+    try:
+        code = wire.currency(named)
+    except Unreadable:  # then nobody knows what the amounts are, either
+        return {"mismatches": ("currency",)}
+    found = {name: secondary_money(value, code or currency) for name, value in amounts.items()}
+    unreadable = tuple(name for name, value in amounts.items() if found[name] is None and value not in (None, ""))
+    return {"currency": code, **found, "mismatches": unreadable}
+
+
 def payment_created(answer: models.PaymentCreated, raw: Mapping[str, Any], order: PaymentOrder) -> Payment:
     """Translate the answer to a new payment."""
     return Payment(
         **_created(answer, raw, order),
-        redirect_url=wire.identifier(answer.url),
+        redirect_url=wire.text(answer.url),
         requisites=_requisites(answer, _REQUISITES.get(order.method)),
     )
 
 
 def payment(answer: models.PaymentState, raw: Mapping[str, Any], currency: str) -> Payment:
     """Translate a payment's status."""
-    code = wire.identifier(answer.service_code)
+    code = wire.text(answer.service_code)
     methods = (service.method for service in PAYMENT_SERVICES if service.code == code)
     return Payment(
         **_state(answer, raw, currency),
-        redirect_url=wire.identifier(answer.url),
+        redirect_url=wire.text(answer.url),
         requisites=_requisites(answer, _REQUISITES.get(next(methods, ""))),
     )
 
@@ -494,25 +538,37 @@ def _created(
         "provider_id": wire.required_identifier(answer.id),
         "status": status(answer.payment_status),
         "provider_status": answer.payment_status,
-        "requested": money(answer.amount, wire.identifier(answer.currency) or order.amount.currency),
+        **sums(answer.currency, order.amount.currency, requested=answer.amount),
         "raw": dict(raw),
     }
 
 
 def _state(answer: models.PaymentState | models.PayoutState, raw: Mapping[str, Any], currency: str) -> dict[str, Any]:
     """Return what both statuses have in common, in the currency that the answer names, else the account's."""
-    currency = wire.identifier(answer.currency) or currency
+    found = status(answer.payment_status)
+    amounts = {"requested": answer.amount}
+    if found is Status.SUCCEEDED:
+        amounts["paid"] = answer.payment_amount
+    deciding = sums(answer.currency, currency, **amounts)
+    currency = deciding.get("currency") or currency
+    secondary = (
+        {}
+        if "currency" in deciding["mismatches"]
+        else {
+            "paid": secondary_money(answer.payment_amount, currency),  # of an order that is not paid it decides nothing
+            "credited": secondary_money(answer.account_payment_amount, currency),
+            "commission": secondary_money(answer.commission_amount, currency),
+        }
+    )
     return {
         "order_id": wire.repeated(answer.order_id),
         "provider_id": wire.required_identifier(answer.id),
-        "status": status(answer.payment_status),
+        "status": found,
         "provider_status": answer.payment_status,
-        "requested": money(answer.amount, currency),
-        "paid": money(answer.payment_amount, currency),
-        "credited": money(answer.account_payment_amount, currency),
-        "commission": money(answer.commission_amount, currency),
+        **secondary,
+        **deciding,
         "partial": wire.flag(answer.is_partial_payment),
-        "reason": wire.identifier(answer.payment_error_message),
+        "reason": wire.text(answer.payment_error_message),
         "raw": dict(raw),
     }
 
@@ -520,17 +576,22 @@ def _state(answer: models.PaymentState | models.PayoutState, raw: Mapping[str, A
 def history(page: models.HistoryPage, raw: Mapping[str, Any], currency: str) -> tuple[Payment, ...]:
     """Translate one page of payments; its times name no zone and are kept without one."""
     return tuple(
-        Payment(
-            order_id=wire.identifier(item.order_id),
-            provider_id=wire.required_identifier(item.id),
-            status=status(item.status),
-            provider_status=item.status,
-            requested=money(item.amount, wire.identifier(item.currency) or currency),
-            commission=money(item.commission_amount, wire.identifier(item.currency) or currency),
-            created_at=wire.local_time(item.created_at),
-            raw=dict(fields),
-        )
-        for item, fields in zip(page.data, map(HiddenFields, raw["data"]), strict=True)
+        _listed(item, fields, currency) for item, fields in zip(page.data, map(HiddenFields, raw["data"]), strict=True)
+    )
+
+
+def _listed(item: models.HistoryItem, fields: Mapping[str, Any], currency: str) -> Payment:
+    deciding = sums(item.currency, currency, requested=item.amount)
+    readable = not deciding["mismatches"]
+    return Payment(
+        order_id=wire.identifier(item.order_id),
+        provider_id=wire.required_identifier(item.id),
+        status=status(item.status) if readable else Status.UNKNOWN,
+        provider_status=item.status,
+        **deciding,
+        commission=secondary_money(item.commission_amount, deciding["currency"] or currency) if readable else None,
+        created_at=wire.local_time(item.created_at),
+        raw=dict(fields),
     )
 
 
@@ -540,14 +601,14 @@ def balance(answer: models.BalanceState, raw: Mapping[str, Any], currency: str) 
     Raises:
         Unreadable: it is in another currency, or has no amount.
     """
-    available = money(answer.balance, answer.currency)
-    if available is None or answer.currency != currency:
+    available = money(answer.balance, currency)
+    if available is None or wire.currency(answer.currency) != currency:
         raise Unreadable("the balance has no amount, or is not in the account's currency")
     return Balance(
         available=available,
-        held=money(answer.hold, currency),
-        reserved=money(answer.rolling_reserve, currency),
-        pending_payouts=money(answer.pending_payouts, currency),
+        held=secondary_money(answer.hold, currency),
+        reserved=secondary_money(answer.rolling_reserve, currency),
+        pending_payouts=secondary_money(answer.pending_payouts, currency),
         raw=dict(raw),
     )
 
@@ -567,8 +628,8 @@ def _services(kind: Literal["payment", "payout"], items: tuple[models.InfoItem, 
         Service(
             kind=kind,
             code=item.service_code,
-            method=wire.identifier(item.method),
-            currency=wire.identifier(item.currency),
+            method=wire.text(item.method),
+            currency=wire.text(item.currency),
             active=item.status == "active",
         )
         for item in items
@@ -576,13 +637,13 @@ def _services(kind: Literal["payment", "payout"], items: tuple[models.InfoItem, 
 
 
 def _requisites(answer: models.PaymentCreated | models.PaymentState, kind: RequisitesKind | None) -> Requisites | None:
-    number = wire.identifier(answer.cardNumber) or wire.identifier(answer.card_number)
+    number = wire.text(answer.cardNumber) or wire.text(answer.card_number)
     if number is None:
         return None
     return Requisites(
         kind=kind or "card",
         number=number,
-        holder=wire.identifier(answer.cardHolderName) or wire.identifier(answer.card_holder_name),
-        bank=wire.identifier(answer.bank),
-        bic=wire.identifier(answer.bik_bank),
+        holder=wire.text(answer.cardHolderName) or wire.text(answer.card_holder_name),
+        bank=wire.text(answer.bank),
+        bic=wire.text(answer.bik_bank),
     )

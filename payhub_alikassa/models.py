@@ -4,7 +4,7 @@ The masks say what a log may show of each field; a field that is not declared he
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -307,10 +307,10 @@ class NotificationFields(_FromProvider, frozen=True, kw_only=True):
     that adds `card_brand` at the end.
     """
 
-    type: Clear[Literal["payment", "payout"]]
-    id: ProviderId[int | str]
-    order_id: Clear[int | str]
-    payment_status: Clear[str]
+    type: Clear[Any]
+    id: ProviderId[Any]
+    order_id: Clear[Any] = None
+    payment_status: Clear[Any] = None
     amount: Clear[Any] = None
     payment_amount: Clear[Any] = None
     commission_amount: Clear[Any] = None

@@ -10,15 +10,18 @@ and https://doc-merchant.alikassa.com/payment/check/sign.
 import binascii
 import hashlib
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from email.message import Message
+from email.parser import BytesHeaderParser
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from payhub import BadNotification
+from payhub import BadNotification, Status
 from payhub.driver import Unreadable
 from payhub.masking import HiddenBytes, HiddenFields
 from payhub.models import LONGEST_DELIVERY, Delivery, Notification, ReturnedPayer
@@ -27,6 +30,9 @@ from payhub_alikassa.models import NotificationFields
 from payhub_alikassa.signing import BadSignature, Verifier
 
 _MAX_FIELDS = 64
+_MAX_HEADERS = 1024  # bytes of a part's headers, or of a content type: the standard library is slow with long ones
+_WORD = re.compile(r"[a-z_-]{1,32}")
+_read_headers = BytesHeaderParser().parsebytes
 
 # One text for every fault, so that a forger learns nothing from it.
 _REFUSAL = "not an authentic notification of this account"
@@ -37,6 +43,8 @@ _TWELVE = NotificationFields.__struct_fields__
 _ELEVEN = _TWELVE[:-1]
 _TEN = tuple(name for name in _ELEVEN if name != "commission_amount")
 _FIELD_LISTS = (_ELEVEN, _TWELVE, _TEN)
+
+_KINDS = frozenset({"payment", "payout"})
 
 _FLAG = "is_partial_payment"
 
@@ -95,20 +103,27 @@ def read_return(delivery: Delivery, verifiers: Sequence[Verifier]) -> ReturnedPa
 
 
 def _notification(text: bytes, account: str, currency: str) -> Notification:
-    """Return what the signed text says, and nothing that is not in it."""
+    """Return what the signed text says, and nothing that is not in it.
+
+    A type and an id make it a notification; whatever else is odd in it is a reason to ask, and none to refuse it.
+    """
     fields = _read_json(text)
     content = msgspec.convert(fields, NotificationFields)
     if "account" in fields and str(content.account).lower() != account.lower():
         raise Unreadable("of another account")
+    word = wire.text(content.payment_status) or ""
+    sums = mapping.sums(fields.get("currency"), currency, requested=content.amount, paid=content.payment_amount)
+    kind = content.type if isinstance(content.type, str) and _WORD.fullmatch(content.type) else "unknown"
+    understood = kind in _KINDS and not sums["mismatches"]
     return Notification(
-        kind=content.type,
-        order_id=wire.required_identifier(content.order_id),
+        kind=kind,
+        order_id=wire.text(content.order_id) or "",
         provider_id=wire.required_identifier(content.id),
-        status=mapping.status(content.payment_status),
-        provider_status=content.payment_status,
-        requested=mapping.money(content.amount, currency),
-        paid=mapping.money(content.payment_amount, currency),
-        commission=mapping.money(content.commission_amount, currency),
+        status=mapping.STATUSES.get(word, Status.UNKNOWN) if understood else Status.UNKNOWN,
+        provider_status=word,
+        requested=sums.get("requested"),
+        paid=sums.get("paid"),
+        commission=mapping.secondary_money(content.commission_amount, sums.get("currency") or currency),
         partial=wire.flag(content.is_partial_payment),
         digest=hashlib.sha256(text).hexdigest(),
         fields=fields,
@@ -117,22 +132,50 @@ def _notification(text: bytes, account: str, currency: str) -> Notification:
 
 
 def _fields(delivery: Delivery) -> dict[str, php.Value]:
-    """Return the fields of a delivery: of GET those of the query, of POST those of a form or JSON.
+    """Return the fields of a delivery: of GET those of the query, of POST those of the body, or else of the query.
 
-    The content type does not decide between the two, the first character of the body does: curl declares every body a
-    form unless it is given another type.
+    Between a form and JSON the content type does not decide, the first character of the body does: curl declares every
+    body a form unless it is given another type. But that a body is in parts, only its content type says.
     """
     _check_length(delivery)
+    body = wire.without_bom(delivery.body).lstrip()
     match delivery.method:
         case "GET":
             fields = _form(delivery.query)
+        case "POST" if body.startswith(b"{"):
+            fields = php.read(body)
         case "POST":
-            fields = (php.read if delivery.body.lstrip().startswith(b"{") else _form)(delivery.body)
+            fields = _parts(delivery) if body.startswith(b"--") else _form(body)
+            fields = fields if "sign" in fields else _form(delivery.query)  # PHP's curl, told to POST to an address
         case _:
             raise ValueError("neither GET nor POST")
-    if len(fields) > _MAX_FIELDS:
+    if sum(map(php.count, fields.values())) > _MAX_FIELDS:
         raise ValueError("too many fields")
     return fields
+
+
+def _parts(delivery: Delivery) -> dict[str, php.Value]:
+    """Return the fields of a form in parts, which PHP's curl makes of an array: RFC 7578.
+
+    The standard library reads the headers, which are all that is difficult here. Its parser of whole messages would
+    also follow parts within parts, and a stranger could make it do so for seconds.
+    """
+    declared, content_type = Message(), delivery.headers.get("content-type", "")
+    declared["content-type"] = content_type[:_MAX_HEADERS]
+    boundary = declared.get_boundary()
+    if not boundary or declared.get_content_type() != "multipart/form-data":
+        raise ValueError("not a form in parts")
+    first, *parts = (b"\r\n" + delivery.body).split(b"\r\n--" + boundary.encode())
+    if len(parts) > _MAX_FIELDS + 1 or first.strip() or not parts or not parts.pop().startswith(b"--"):
+        raise ValueError("not a whole form in parts")
+    pairs: list[tuple[str, php.Value]] = []
+    for part in parts:
+        head, _, value = part.partition(b"\r\n\r\n")
+        name = _read_headers(head[:_MAX_HEADERS].lstrip()).get_param("name", header="content-disposition")
+        if not isinstance(name, str):
+            raise ValueError("a part without a name")  # noqa: TRY004 - a fault of the delivery
+        pairs.append((name, value.decode()))
+    return php.unique(pairs)
 
 
 def _check_length(delivery: Delivery) -> None:
@@ -141,9 +184,12 @@ def _check_length(delivery: Delivery) -> None:
 
 
 def _form(raw: bytes) -> dict[str, php.Value]:
-    """Return the fields of a query or a form, in a third of the time of urllib's own parser, which does more."""
+    """Return the fields of a query or a form, in a third of the time of urllib's own parser, which does more.
+
+    The same twice is the same: an address that a shop gave may have its own `order_id` already.
+    """
     pairs = (text.partition("=") for text in raw.decode().replace("+", " ").split("&") if text)
-    return php.unique([(_unquote(name), _unquote(value)) for name, _, value in pairs])
+    return php.unique(list(dict.fromkeys((_unquote(name), _unquote(value)) for name, _, value in pairs)))
 
 
 def _unquote(text: str) -> str:

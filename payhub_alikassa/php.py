@@ -1,4 +1,4 @@
-r"""Write flat JSON to the byte as PHP's json_encode does, and read it without losing a digit.
+r"""Write JSON to the byte as PHP's json_encode does, and read it without losing a digit.
 
 AliKassa signs a text that PHP wrote: compact, a backslash before each slash, what is not ASCII as
 a lower-case ``\uXXXX`` (in pairs beyond the first plane), DEL as it is. See
@@ -7,7 +7,7 @@ https://doc-merchant.alikassa.com/api/sign and https://www.php.net/manual/en/fun
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
@@ -20,7 +20,17 @@ class Number(str):
     __slots__ = ()
 
 
-Value = Number | str | bool | None
+class Nested:
+    """A list or an object among the fields: it is signed with them, and nothing in it is read."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: list[Any] | dict[str, Any]) -> None:
+        """Keep it."""
+        self.value = value
+
+
+Value = Number | str | bool | Nested | None
 
 
 class Style(NamedTuple):
@@ -33,8 +43,10 @@ class Style(NamedTuple):
 # PHP's default, JSON_UNESCAPED_SLASHES, JSON_UNESCAPED_UNICODE, both.
 STYLES = (Style(True, True), Style(False, True), Style(True, False), Style(False, False))  # noqa: FBT003
 
-# msgspec calls the hook for what it does not know, and here that is `Number` only.
-_encode = msgspec.json.Encoder(enc_hook=lambda number: msgspec.Raw(str(number))).encode
+# msgspec calls the hook for what it does not know.
+_encode = msgspec.json.Encoder(
+    enc_hook=lambda value: value.value if isinstance(value, Nested) else msgspec.Raw(str(value))
+).encode
 
 
 def write(fields: Mapping[str, Value], style: Style) -> bytes:
@@ -74,13 +86,25 @@ def _refuse_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
+def count(value: object) -> int:
+    """Count the values in a list or an object, those in the nested ones too; of any other value it is 1."""
+    match value:
+        case Nested():
+            return count(value.value)
+        case dict():
+            return 1 + sum(map(count, value.values()))
+        case list():
+            return 1 + sum(map(count, value))
+    return 1
+
+
 _decoder = json.JSONDecoder(
     object_pairs_hook=unique, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant
 )
 
 
 def read(text: bytes) -> dict[str, Value]:
-    """Return the fields of a JSON object, numbers as their text; a nested value is no field and left out.
+    """Return the fields of a JSON object, numbers as their text.
 
     Raises:
         ValueError: not a JSON object in UTF-8, or a name comes twice.
@@ -89,4 +113,4 @@ def read(text: bytes) -> dict[str, Value]:
     fields = _decoder.decode(text.decode())
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - a fault of the text
-    return {name: value for name, value in fields.items() if not isinstance(value, dict | list)}
+    return {name: Nested(value) if isinstance(value, dict | list) else value for name, value in fields.items()}

@@ -55,7 +55,8 @@ def payhub_provider() -> ProviderInfo:
 _BY_ANY_ID = StatusQuery(by=frozenset({"order_id", "provider_id"}))
 
 # A payout answered with anything but HTTP 200 must not be taken for failed, so payouts have no
-# definite refusals: https://doc-merchant.alikassa.com/payout/create
+# definite refusals: https://doc-merchant.alikassa.com/payout/create. Every create is promised to be
+# answered with `wait`, so none is final: https://doc-merchant.alikassa.com/provider/ps4rub.
 CAPABILITIES = Capabilities(
     create={
         "payment": Creating(offers=mapping.PAYMENT_OFFERS, refusals=frozenset({400})),
@@ -76,7 +77,7 @@ def payhub_create_payment(account: AliKassaAccount, order: PaymentOrder) -> Flow
     """Create a payment: https://doc-merchant.alikassa.com/payment/create."""
     request = mapping.payment_request(account.config, order)
     response = yield account.call(_CREATE_PAYMENT, request, order_id=order.order_id)
-    answer, raw = wire.read(response, _CREATE_PAYMENT.promised)
+    answer, raw = wire.read(response, _CREATE_PAYMENT.promised, type(request))
     return mapping.payment_created(answer, raw, order)
 
 
@@ -85,7 +86,7 @@ def payhub_create_payout(account: AliKassaAccount, order: PayoutOrder) -> Flow[P
     """Create a payout: https://doc-merchant.alikassa.com/payout/create."""
     request = mapping.payout_request(account.config, order)
     response = yield account.call(_CREATE_PAYOUT, request, order_id=order.order_id)
-    answer, raw = wire.read(response, _CREATE_PAYOUT.promised)
+    answer, raw = wire.read(response, _CREATE_PAYOUT.promised, type(request))
     return mapping.payout_created(answer, raw, order)
 
 
@@ -107,17 +108,22 @@ def payhub_fetch_payout(account: AliKassaAccount, ref: Ref) -> Flow[Payout]:
 
 @hookimpl
 def payhub_list_payments(account: AliKassaAccount, period: Period) -> Flow[tuple[Payment, ...]]:
-    """List payments, page by page: https://doc-merchant.alikassa.com/payment/check/history."""
-    payments: list[Payment] = []
+    """List payments, page by page: https://doc-merchant.alikassa.com/payment/check/history.
+
+    Payments that are made meanwhile push others to the next page, so those that were listed come again. A page
+    with nothing new is the end, whatever it says of a next one.
+    """
+    payments: dict[str | None, Payment] = {}
     for number in range(1, _MAX_PAGES + 1):
         request = models.HistoryRequest(
             date_from=period.first.isoformat(), date_to=period.last.isoformat(), page=number, paginate=_PAGE_SIZE
         )
         response = yield account.call(_LIST_PAYMENTS, request)
         page, raw = wire.read(response, _LIST_PAYMENTS.promised)
-        payments.extend(mapping.history(page, raw, account.config.currency))
-        if page.links.next is None:
-            return tuple(payments)
+        known = len(payments)
+        payments.update((each.provider_id, each) for each in mapping.history(page, raw, account.config.currency))
+        if len(payments) == known or not page.links.next:
+            return tuple(payments.values())
     raise Unreadable(f"more than {_MAX_PAGES} pages")
 
 

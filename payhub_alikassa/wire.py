@@ -11,10 +11,13 @@ import msgspec
 from payhub import Declined, NotFound
 from payhub.driver import Response, Unreadable
 from payhub.masking import HiddenFields, MaskedStruct, hide, mask_text
+from payhub.money import currency_named
 
 Answer = TypeVar("Answer", bound=MaskedStruct)
 
 _json = msgspec.json.Decoder(float_hook=Decimal)
+_BOM = b"\xef\xbb\xbf"
+_SUM = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NOT_FOUND = re.compile(r"\bnot found\b", re.IGNORECASE)
 _OK = 200
 _INVALID = 400
@@ -32,48 +35,59 @@ def write(request: MaskedStruct) -> bytes:
     return b"[]" if body == b"{}" else body
 
 
-def read(response: Response, promised: type[Answer]) -> tuple[Answer, Mapping[str, Any]]:
+def without_bom(body: bytes) -> bytes:
+    """Return JSON without the mark that some senders put before it: https://www.rfc-editor.org/rfc/rfc8259#section-8.1."""
+    return body.removeprefix(_BOM)
+
+
+def read(
+    response: Response, promised: type[Answer], asked: type[MaskedStruct] | None = None
+) -> tuple[Answer, Mapping[str, Any]]:
     """Return the promised answer, and all its fields as they came.
 
     Raises:
-        Declined: HTTP 400 with complaints by field, but for the order's id.
+        Declined: HTTP 400 with complaints about nothing but fields of `asked`, the order's id not among them.
         NotFound: the provider does not know it.
         Unreadable: anything else that is not HTTP 200 with the promised fields.
     """
     try:
-        fields = hide(_json.decode(response.body))
+        fields = hide(_json.decode(without_bom(response.body)))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Unreadable("the answer is not JSON") from None
     if not isinstance(fields, HiddenFields):
         raise Unreadable("the answer is not a JSON object")
     if response.status != _OK or fields.get("errors"):
-        raise _refusal(response.status, fields)
+        raise _refusal(response.status, fields, asked)
     try:
         return msgspec.convert(fields, promised), fields
     except msgspec.ValidationError:
-        raise _refusal(response.status, fields) from None
+        raise _refusal(response.status, fields, asked) from None
 
 
-def _refusal(status: int, fields: Mapping[str, Any]) -> Exception:
+def _refusal(status: int, fields: Mapping[str, Any], asked: type[MaskedStruct] | None) -> Exception:
     """Return the error that an answer means which is not the promised one.
 
-    A complaint about the order's id is no refusal: a payment that is there already may be what it complains of.
+    It is a refusal only if every complaint names a field of the request, sent or missing. What complains of the order's
+    id, in whatever words and under whatever name, may complain that the payment is there already.
     "Payment not found" is documented without an HTTP status, see
     https://doc-merchant.alikassa.com/payment/check/status.
     """
     text, errors = _masked_text(fields.get("message")), fields.get("errors")
     if not isinstance(errors, Mapping):
-        errors = {"": [errors]} if errors else {}
+        errors = {"": errors if isinstance(errors, list) else [errors]} if errors else {}
     complaints = {  # Laravel's: {"field": ["text", …]}
         _masked_text(name): tuple(map(_masked_text, texts if isinstance(texts, list) else [texts]))
         for name, texts in errors.items()
     }
-    if status == _INVALID and complaints and "order_id" not in complaints:
+    refusable = set(asked.__struct_fields__ if asked else ()) - {"order_id"}
+    about = {name.partition(".")[0] for name in complaints}  # Laravel's `extra.card_holder`
+    if status == _INVALID and about and about <= refusable:
         return Declined(text, code=str(status), errors=complaints)
     if _NOT_FOUND.search(str(fields.get("message"))):
         return NotFound(text)
-    listed = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in complaints.items())
-    return Unreadable(" ".join(filter(None, (text, listed))) or "the answer lacks the promised fields")
+    listed = "; ".join(f"{name}: {' '.join(texts)}" if name else " ".join(texts) for name, texts in complaints.items())
+    lacking = "the answer lacks the promised fields" if status == _OK else "it is not HTTP 200, the only one promised"
+    return Unreadable(" ".join(filter(None, (text, listed))) or lacking)
 
 
 def _masked_text(text: object) -> str:
@@ -106,6 +120,12 @@ def required_identifier(value: object) -> str:
     return found
 
 
+def text(value: object) -> str | None:
+    """Return a text that decides nothing; what cannot be one is absent."""
+    value = hide(value)
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+
+
 def repeated(value: object) -> str | None:
     """Return an id that the answer repeats from the question: null is absent, but an empty text contradicts it."""
     return "" if value == "" else identifier(value)
@@ -114,21 +134,34 @@ def repeated(value: object) -> str | None:
 def amount(value: object) -> Decimal | None:
     """Return an amount that comes as a string or a number; empty and null are absent, floats never arise.
 
+    A text is ASCII digits with one point at most: what Python would read besides (blanks, underscores, other digits,
+    exponents) is no sum of the provider's.
+
     Raises:
-        Unreadable: it is neither, or not a finite number.
+        Unreadable: it is neither.
     """
     value = hide(value)
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
-        raise Unreadable("an amount of the answer is not a number")
-    try:
-        number = Decimal(value)
-    except ArithmeticError:
-        raise Unreadable("an amount of the answer is not a number") from None
-    if not number.is_finite():
-        raise Unreadable("an amount of the answer is not a number")
-    return number
+    match value:
+        case None | "":
+            return None
+        case str() if _SUM.fullmatch(value):
+            return Decimal(value)
+        case int() | Decimal() if not isinstance(value, bool):
+            return Decimal(value)
+    raise Unreadable("an amount of the answer is not a number")
+
+
+def currency(value: object) -> str | None:
+    """Return the ISO 4217 code of a currency that is surely meant; empty and null are absent.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    name = identifier(value)
+    code = name and currency_named(name)
+    if name and not code:
+        raise Unreadable("the currency of the answer is none")
+    return code
 
 
 def flag(value: object) -> bool | None:

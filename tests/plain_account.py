@@ -33,6 +33,7 @@ class PlainAccount:
         provider: str = "fake",
         key: bytes = b"key",
         refusals: frozenset[int] = frozenset(),
+        final: bool = True,
         timing: Timing = TIMING,
         by: frozenset[Any] = frozenset({"order_id", "provider_id"}),
         exponents: dict[str, int] | None = None,
@@ -43,7 +44,7 @@ class PlainAccount:
         self.place = Place(name, "default", key)
         self.timing = timing
         self.capabilities = Capabilities(
-            create={kind: Creating(offers=_OFFERS, refusals=refusals) for kind in KINDS},
+            create={kind: Creating(offers=_OFFERS, refusals=refusals, final=final) for kind in KINDS},
             fetch={kind: StatusQuery(by=by) for kind in KINDS},
             exponents=exponents or {},
         )

@@ -90,10 +90,18 @@ def _received(connection: socket.socket) -> bytes:
 class RawServer:
     """Answer each request with the next act of the script; the last act repeats."""
 
-    def __init__(self, *script: Act, tls: ssl.SSLContext | None = None, port: int = 0, greeting: bytes = b"") -> None:
+    def __init__(
+        self,
+        *script: Act,
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
+        greeting: bytes = b"",
+        on_connection: Callable[[], None] = lambda: None,
+    ) -> None:
         """Listen on any free port, or on this one; with `tls`, behind a certificate.
 
-        A `greeting` is sent to whoever connects, as servers of other protocols do.
+        A `greeting` is sent to whoever connects, as servers of other protocols do; `on_connection` is done before
+        a connection is served, its handshake included.
         """
         self.script = list(script) or [answer({})]
         self.requests: list[Request] = []
@@ -101,6 +109,7 @@ class RawServer:
         self.requested = threading.Event()
         self._tls = tls
         self._greeting = greeting
+        self._on_connection = on_connection
         self._open: set[socket.socket] = set()
         self._stopped = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -147,6 +156,7 @@ class RawServer:
     def _serve(self, plain: socket.socket, number: int) -> None:
         plain.settimeout(10)
         with plain, contextlib.suppress(OSError):
+            self._on_connection()
             plain.sendall(self._greeting)
             connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
             self._open.add(connection)  # behind TLS, the plain one is an empty shell

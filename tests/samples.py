@@ -10,6 +10,7 @@ PAYOUT = PayoutOrder(order_id="po-1", amount=Money("1000.44", "RUB"), to=ToCard(
 
 
 def known(order: PaymentOrder | PayoutOrder, **fields: Any) -> dict[str, Any]:
-    """Make the fake provider's answer about an order; fields given replace those of the order."""
+    """Make the fake provider's answer about an order, with an id of its own; fields given replace the order's."""
     amount, currency = str(order.amount).split()
-    return {"id": "7", "order_id": order.order_id, "status": "new", "amount": amount, "currency": currency, **fields}
+    number = "7" if order.order_id in {PAYMENT.order_id, PAYOUT.order_id} else f"7-{order.order_id}"
+    return {"id": number, "order_id": order.order_id, "status": "new", "amount": amount, "currency": currency, **fields}

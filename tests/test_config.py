@@ -80,6 +80,17 @@ def test_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET == account({"shop": "1", "password": {"env": "SHOP_PASSWORD"}}).password
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("source", ["env", "file"])
+def test_line_ends_are_no_part_of_a_text_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, end: str
+) -> None:
+    """What `echo` has written into a file or a variable ends in a line end that nobody meant."""
+    monkeypatch.setenv("SHOP", f"1 {end}")
+    (tmp_path / "SHOP").write_bytes(f"1 {end}".encode())
+    assert "1 " == account({"shop": {source: "SHOP"}}, tmp_path).shop
+
+
 class Keys(AccountConfig, frozen=True, kw_only=True):
     """Stand for a driver's configuration that takes several paths."""
 

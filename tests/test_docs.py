@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -126,6 +128,26 @@ def test_samples_run(page: Path) -> None:
     """Every sample of a page runs, one after another in one directory, against a real sandbox."""
     for sample in samples(page):
         sample.evaluate()
+
+
+def test_rule_2_the_loop_of_the_readme_pays_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Deliver the order four times, to programs side by side; half have for the first account one that is not there."""
+    loop = next(sample.parsed for sample in samples(README) if "for account in hub.accounts" in sample.parsed)
+    journal = f'[journal]\nurl = "sqlite:///{tmp_path}/shared.db"\nkey = "shared"\n\n'
+    account = "".join(sandbox.config.read_text("utf-8").partition("[accounts.")[1:])
+    with Sandbox(tmp_path / "sandbox") as second:
+        other = account.replace("alikassa-rub", "other").replace(sandbox.url, second.url)
+        gone = account.replace("alikassa-rub", "gone").replace(sandbox.url, "http://127.0.0.1:9")
+        for name, first in {"up": account, "down": gone}.items():
+            shutil.copytree(sandbox.config.parent, tmp_path / name / "sandbox")
+            (tmp_path / name / "sandbox" / "payhub.toml").write_text(journal + first + other, "utf-8")
+        run = partial(subprocess.Popen, [sys.executable, "-c", loop], stdout=subprocess.PIPE, text=True)
+        for _ in range(2):
+            programs = [run(cwd=tmp_path / name, env=environment(PYTHONPATH=str(ROOT))) for name in ("down", "up")]
+            said = [program.communicate()[0].splitlines()[-1] for program in programs]
+            assert said[0] == said[1]
+            assert said[0].endswith(" pending")
+        assert sum(each.accepted("payout", "win-18") for each in (sandbox, second)) == 1
 
 
 @pytest.mark.usefixtures("ordered")

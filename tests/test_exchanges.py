@@ -73,6 +73,17 @@ def test_record_of_an_answer() -> None:
     assert expected == recorded(Reply(phase=Phase.ANSWERED, response=ANSWER))
 
 
+def test_rule_12_a_mark_before_json_takes_no_mask_away() -> None:
+    """Rule 12: JSON after a byte order mark is masked field by field, whole or cut."""
+    body = b"\xef\xbb\xbf" + ANSWER.body
+    whole = recorded(Reply(phase=Phase.ANSWERED, response=msgspec.structs.replace(ANSWER, body=body)))
+    assert ({"id": "7", "token": "[hidden]", "card": "[hidden]"}, "7", len(body)) == (
+        whole.response, whole.provider_id, whole.bytes_received
+    )  # fmt: skip
+    cut = recorded(Reply(phase=Phase.MAYBE_SENT, part=msgspec.structs.replace(ANSWER, body=body[:-5])))
+    assert "sesame" not in str(cut.response)
+
+
 def test_record_without_an_answer() -> None:
     """The record of a call without an answer says how far it got and what went wrong."""
     exchange = recorded(Reply(phase=Phase.MAYBE_SENT, problem="the connection was cut"))

@@ -172,7 +172,13 @@ def test_an_id_that_can_be_mistaken_is_refused(order_id: Any, words: str) -> Non
     assert ("order_id", False) == (caught.value.field, "4111" in str(caught.value))
 
 
-@pytest.mark.parametrize("order_id", ["20261127153000", "1764257000000", "1862073483000123392", "4111-1111"])
+@pytest.mark.parametrize(
+    "order_id",
+    [
+        *("20261127153000", "1764257000000", "1862073483000123392", "4111-1111"),
+        *("40054184-4272-4ca7-9c79-ef7e6437afd8", "b8294194-3319-49f7-9885-b1a29d8f1936"),
+    ],
+)
 def test_ids_of_digits_are_ids(order_id: str) -> None:
-    """Times and numbers that a clock or a database gives are no card numbers."""
+    """Times, numbers and UUIDs that a clock, a database or chance gives are no card numbers."""
     assert order_id == check_order_id(order_id)

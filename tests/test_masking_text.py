@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import re
+import sys
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from payhub.masking.text import (
     MAX_SHOWN,
     excerpt,
     mask_birth,
+    mask_cards,
     mask_email,
     mask_ip,
     mask_link,
@@ -224,14 +226,95 @@ def test_a_long_text_is_cut() -> None:
 @pytest.mark.parametrize("shift", range(1, 13))
 def test_no_part_of_a_number_stands_at_the_cut(card: str, shift: int) -> None:
     """Where a text is cut within a number, nothing of the number is left: a part of it would not be recognised."""
-    for written in (card, " ".join(re.findall("....?", card))):
+    for separator in ("", " ", "/", ",", "\n", "\u2212"):
+        written = separator.join(re.findall("....?", card))
         text = "no, " * 2048
         head = excerpt(text[: MAX_SHOWN - shift] + written + " yes" * 100)
         assert not re.search(r"\d", head)
 
 
+SEPARATORS = ["", " ", " - ", "   ", "\n", "\r\n", "\u2212", "/", "_", ",", ", ", "\u00b7", "|", " | ", "\u3000",
+              "</b><b>", "<br/>", '<span class="n1">', "</td> <td>"]  # fmt: skip
+SCRIPTS = {"ASCII": "0", "full-width": "\uff10", "Arabic": "\u0660", "Persian": "\u06f0", "Devanagari": "\u0966"}
+
+
+def in_script(text: str, zero: str) -> str:
+    """Write the digits of a text in another script."""
+    return "".join(chr(ord(zero) + int(each)) if each.isdecimal() else each for each in text)
+
+
+def digits_in(text: str) -> str:
+    return "".join(str(int(each)) for each in re.sub("<[^<>]*>", "", text) if each.isdecimal())
+
+
+@pytest.mark.parametrize("zero", SCRIPTS.values(), ids=SCRIPTS)
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize("card", CARDS)
+def test_rule_12_card_numbers_in_groups(card: str, separator: str, zero: str) -> None:
+    """Rule 12: in groups of four, whatever stands between them and in whatever script, a card number is truncated.
+
+    The scanner finds what masking hides, and nothing afterwards.
+    """
+    groups = [in_script(each, zero) for each in re.findall("....(?:.{1,2}$)?|.{1,3}$", card)]
+    text = f"Card {separator.join(groups)} is blocked"
+    for shown in (mask_cards(text), mask_text(text)):
+        assert card[:6] + card[-4:] == digits_in(shown)
+    assert {"card number"} == {each.leak for each in leaks.find_leaks(text)}
+    assert () == leaks.find_leaks(mask_text(text))
+
+
+@pytest.mark.parametrize("zero", SCRIPTS.values(), ids=SCRIPTS)
+def test_phones_of_other_scripts(zero: str) -> None:
+    """A phone number is shown as everywhere, in whatever digits it is written."""
+    phones = in_script("phone 79031112233 or +7 (903) 111-22-33", zero)
+    assert "phone *******2233 or +7 (***) ***-22-33" == mask_text(phones)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026/01/02/03/04/05", "2026-01-02 03:04:05.123456", "2026-01-02 - 2026-01-31", "%34%31%31%31%31%31%31%31",
+     "card%204111%201111%201111%201111",
+     "100, 200, 300, 400, 500, 600", "4,111.00; 1,111.00; 111.00", "[41, 11, 11, 11, 11, 11, 11, 11]",
+     "4:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1"],
+)  # fmt: skip
+def test_times_sums_and_codes_are_no_card_numbers(text: str) -> None:
+    """What is made of short groups, with other separators than those of numbers, stays as it is."""
+    last = [f"{text}{digit}" for digit in range(10)] + [text]
+    assert last == [mask_cards(each) for each in last]
+
+
+HOSTILE_RUNS = ["1", "1 - ", "4 1 1 1 <", "1<b>", "1</", "1<a" + "x" * 70, "<a<a1", "1_", "\uff11", "4111/"]
+
+
+@pytest.mark.parametrize("pattern", HOSTILE_RUNS)
+def test_the_work_grows_with_the_text_only(pattern: str) -> None:
+    """To mask a text four times as long costs about four times as much: what is found once is not tried otherwise."""
+    sizes = (2_000, 8_000)
+    counts = [worked(pattern * size) for size in sizes]
+    assert counts[1] <= counts[0] * 5
+
+
+def worked(text: str) -> int:
+    """Count the lines of Python that mask a text."""
+    count = 0
+
+    def trace(_frame: object, _event: str, _argument: object) -> Any:
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        mask_cards(text)
+    finally:
+        sys.settrace(before)
+    return count
+
+
 HOSTILE = ["a.", "a", "1 ", "+1", "password", "a@", "-", "a-", "sign:", "<td>", "x@a.a.a.", r"\u00", "%41", "&amp", "a://",
-           "11111111 ", "-----BEGIN ", "f" * 31 + " ", "password</td>", "1" * 8, "token=\"'"]  # fmt: skip
+           "11111111 ", "-----BEGIN ", "f" * 31 + " ", "password</td>", "1" * 8, "token=\"'",
+           *HOSTILE_RUNS]  # fmt: skip
 
 
 @pytest.mark.parametrize("pattern", HOSTILE)

@@ -91,6 +91,7 @@ class Gifts:
 
 
 ACCOUNT = {"provider": "gifts", "base_url": "https://pay.example"}
+ANOTHER = {"base_url": "https://other.example"}
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def provider(call: Any) -> Any:
 @pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_a_new_kind_is_checked_by_the_conformance_kit(gifts: Gifts, check: Check) -> None:
     """A driver of a made-up kind passes every check, given a sample order."""
-    check.run(Subject(plugin=gifts, config=ACCOUNT, orders=(ORDER,), answer=provider))
+    check.run(Subject(plugin=gifts, config=ACCOUNT, another=ANOTHER, orders=(ORDER,), answer=provider))
 
 
 def test_the_conformance_kit_finds_a_driver_that_pays_twice(gifts: Gifts) -> None:
@@ -166,7 +167,7 @@ def test_the_conformance_kit_finds_a_driver_that_pays_twice(gifts: Gifts) -> Non
 
     [check] = [check for check in CHECKS if check.name == "garbage_is_unknown"]
     with pytest.raises(AssertionError, match="create_gift: an empty body must be UNKNOWN"):
-        check.run(Subject(plugin=Mistaken(), config=ACCOUNT, orders=(ORDER,), answer=provider))
+        check.run(Subject(plugin=Mistaken(), config=ACCOUNT, another=ANOTHER, orders=(ORDER,), answer=provider))
 
 
 def test_a_new_kind_is_told_by_trace_and_ticket(

@@ -1,7 +1,11 @@
 import asyncio
+import collections
 import concurrent.futures
+import contextlib
+import functools
 import gc
 import gzip
+import itertools
 import os
 import signal
 import socket
@@ -485,6 +489,54 @@ def test_rule_5_a_refused_connection_is_not_tried_again_for_money(open_hub: Open
     assert 1 == len(observer.exchanges)
 
 
+class Twofold:
+    """A wrapper that sends what was not accepted to another host, or makes the call anew as a harmless one."""
+
+    def __init__(self, other: str = "", **changes: Any) -> None:
+        self.other = other
+        self.changes = changes
+
+    @hookimpl(wrapper=True)
+    def payhub_create_payout(self, account: Any, order: PayoutOrder) -> Any:
+        return self.bent((yield))
+
+    def bent(self, flow: Any) -> Any:
+        call = msgspec.structs.replace(next(flow), **self.changes)
+        response = None
+        with contextlib.suppress(NotSent):
+            response = yield call
+        if self.other and (response is None or response.status != 200):
+            response = yield msgspec.structs.replace(call, url=self.other)
+        try:
+            flow.send(response)
+        except StopIteration as done:
+            return done.value
+
+
+@pytest.mark.parametrize("act", [answer(b"", 500), answer(b"<html>", 502), close], ids=["500", "502", "cut"])
+def test_rule_5_after_an_unsure_answer_no_other_host_is_sent_to(open_hub: Open, serve: Serve, act: Act) -> None:
+    """Rule 5: a driver that fails over to its provider's second host after an unsure answer does not pay twice."""
+    first, second = serve(act), serve(GOOD)
+    hub = open_hub(first.url, (Twofold(f"{second.url}/payouts"),))
+    made = [hub.create_payout("shop", PAYOUT).status for _ in range(2)]
+    assert ([Status.UNKNOWN] * 2, 1, 0) == (made, len(first.requests), len(second.requests))
+
+
+def test_rule_5_what_was_not_sent_may_go_to_another_host(open_hub: Open, serve: Serve) -> None:
+    """Rule 5: a driver is told what provably was not sent, and may send it to its provider's second host."""
+    second = serve(GOOD)
+    hub = open_hub(f"http://127.0.0.1:{refused_port()}", (Twofold(f"{second.url}/payouts"),))
+    assert (Status.PENDING, 1) == (hub.create_payout("shop", PAYOUT).status, len(second.requests))
+
+
+def test_rule_4_a_call_that_creates_is_not_repeated_as_a_read(open_hub: Open, serve: Serve) -> None:
+    """Rule 4: a wrapper that says of the creating call that it moves no money makes no read of it."""
+    server = serve(answer(b"", 500))
+    hub = open_hub(server.url, (Twofold(moves_money=False),))
+    made = [hub.create_payout("shop", PAYOUT).status for _ in range(2)]
+    assert ([Status.UNKNOWN] * 2, 1) == (made, len(server.requests))
+
+
 BALANCE = answer({"available": "5", "held": "0", "currency": "RUB"})
 
 
@@ -574,6 +626,62 @@ def test_a_cancellation_is_published_and_passes(open_hub: Open, serve: Serve, ob
     assert observer.heard.wait(10)
     stopped.set()
     assert [Phase.MAYBE_SENT] == [exchange.phase for exchange in observer.exchanges]
+
+
+class CancelledAt:
+    """A coroutine whose task is cancelled where it waits for the n-th time."""
+
+    def __init__(self, coroutine: Any, number: int) -> None:
+        self.coroutine = coroutine
+        self.left = number
+
+    def __await__(self) -> Any:
+        steps = self.coroutine.__await__()
+        step = functools.partial(steps.send, None)
+        while True:
+            try:
+                waits_for = step()
+            except StopIteration as done:
+                return done.value
+            self.left -= 1
+            if self.left == 0:
+                asyncio.current_task().cancel()  # type: ignore[union-attr]
+            try:
+                step = functools.partial(steps.send, (yield waits_for))
+            except BaseException as cause:  # noqa: BLE001 - whatever comes in goes on
+                step = functools.partial(steps.throw, cause)
+
+
+async def done(awaited: CancelledAt) -> Any:
+    return await awaited
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("act", [GOOD, close], ids=["answered", "cut"])
+def test_rule_4_a_create_cancelled_anywhere_sends_once_at_most(serve: Serve, act: Act) -> None:
+    """Rule 4: wherever a create is cancelled, it ends as cancelled, and the same order again is sent once in all."""
+    server = serve(act)
+    tables = {
+        "accounts": {"shop": {"provider": "fake", "base_url": server.url}},
+        "transport": {"deadline": 0.3},
+        "journal": {"lease": 0.4},
+    }
+
+    async def cancelled_everywhere() -> int:
+        async with AsyncHub.from_mapping(tables, plugins=(fake,)) as hub:
+            for number in itertools.count(1):
+                order = msgspec.structs.replace(PAYOUT, order_id=f"po-{number}")
+                create = asyncio.create_task(done(CancelledAt(hub.create_payout("shop", order), number)))
+                with contextlib.suppress(asyncio.CancelledError, NotSent):
+                    await create
+                    return number
+                with contextlib.suppress(NotSent):
+                    await hub.create_payout("shop", order)
+        raise AssertionError
+
+    assert asyncio.run(cancelled_everywhere()) > 5
+    sent = collections.Counter(msgspec.json.decode(request.body)["order_id"] for request in server.requests)
+    assert {1} == set(sent.values())
 
 
 # What is written down

@@ -191,7 +191,7 @@ def test_not_sent_is_no_end(tmp_path: Path) -> None:
 
 
 def test_rule_2_workers_with_redelivery_pay_once(serve: Serve, tmp_path: Path) -> None:
-    """Eight workers carry the loop over two accounts, one of which refuses now and then; each order comes twice."""
+    """Two workers carry the loop over two accounts, of which one cannot reach the first; each order comes to both."""
     numbers = range(40)
     a, b = accepting(serve, 80), accepting(serve, 80)
     up, down = tables(tmp_path, a=a.url, b=b.url), tables(tmp_path, a=GONE, b=b.url)

@@ -74,7 +74,7 @@ METHODS = sorted(
 )  # fmt: skip
 
 # Some arguments are looked at before they are passed on.
-USABLE: dict[str, Any] = {"outcome": "succeeded", "limit": 1, "lang": "ru"}
+USABLE: dict[str, Any] = {"outcome": "succeeded", "limit": 1, "concurrency": 1, "lang": "ru"}
 
 
 def arguments(method: Callable[..., Any]) -> dict[str, Any]:
@@ -108,13 +108,11 @@ def called(
         patch.setattr(payhub.hub, "check_order", lambda kind, order: f"{told(kind)} {told(order)}")
         patch.setattr(payhub.hub, "check_order_id", lambda order_id: f"id {told(order_id)}")
         patch.setattr(payhub.hub, "Ref", lambda **fields: sorted(fields.items()))
-        patch.setattr(payhub.hub, "Period", lambda **fields: sorted(fields.items()))
+        patch.setattr(payhub.hub, "check_period", lambda *days: f"days {[told(day) for day in days]}")
         patch.setattr("anyio.to_thread.run_sync", in_thread)
         hub = made(kind, calls)
         for attribute, value in replaced.items():
             setattr(hub, attribute, value)
-        if "record" in given:
-            given = {**given, "record": Spy("<record>", calls)}
         result = getattr(hub, name)(**given)
         if kind is AsyncHub:
             asyncio.run(drained(result))
@@ -134,15 +132,16 @@ def test_the_hubs_pass_on_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_hubs_give_up_on_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a sweep cannot ask about is handed to the registry with the same record and cause by both."""
+    """What a sweep cannot ask about is handed to the registry with the same name and cause by both."""
 
-    def failing(*key: Any) -> Any:
-        raise LookupError(*map(told, key))
+    def failing(_self: Any, _name: Any) -> Any:
+        raise LookupError("no such account")
 
-    given = arguments(Hub._attended)
-    calls = [called(kind, "_attended", given, monkeypatch, advance=failing) for kind in (Hub, AsyncHub)]
+    monkeypatch.setattr(Spy, "account", failing, raising=False)
+    given = arguments(Hub._visit)
+    calls = [called(kind, "_visit", given, monkeypatch) for kind in (Hub, AsyncHub)]
     assert calls[0] == calls[1]
-    assert ["registry.give_up", "_runner.run"] == [path for path, _, _ in calls[0]]
+    assert ["journal.claim", "registry.give_up", "_runner.run"] == [path for path, _, _ in calls[0]]
 
 
 def test_an_argument_that_is_dropped_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

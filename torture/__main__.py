@@ -16,7 +16,20 @@ from typing import NamedTuple
 import msgspec
 
 from torture import ROOT
-from torture.experiments import answers, builds, deaths, deliveries, disks, evidence, kills, race, servers, stopped
+from torture.experiments import (
+    answers,
+    builds,
+    deaths,
+    deliveries,
+    disks,
+    evidence,
+    kills,
+    race,
+    sequences,
+    servers,
+    stopped,
+    switching,
+)
 from torture.processes import Child, start
 from torture.report import NOT_TRIED, Bench, Finding, Found, Result, render_report
 from torture.shop import quiet
@@ -43,6 +56,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     ),
     "answers": Experiment("Wrong answers", answers.wrong_answers, 0, 1, "each answer {} time(s)"),
     "race": Experiment("Two processes, the same orders", race.two_processes, 2, 6, "{} races"),
+    "switching": Experiment("Several accounts, switched by hand", switching.by_hand, 12, 5000, "{} orders"),
+    "sequences": Experiment("Switching, in any sequence", sequences.any_sequence, 100, 10_000, "{} sequences"),
     "evidence": Experiment("Evidence in any order", evidence.any_order, 100, 10_000, "{} sequences"),
     "disks": Experiment("No disk, SQLite", disks.at_each_statement, 1, 5, "{} at each statement"),
     "servers": Experiment("No server, PostgreSQL", servers.at_each_statement, 0, 3, "{} at each statement"),

@@ -32,11 +32,11 @@ def finish(shop: Shop, hub: Hub, submitted: Collection[str]) -> list[str]:
         mine = order_ids[half::2]
         with hub:
             return [
-                *sweep(hub, shop, seconds),
+                *sweep(hub, shop.database, seconds),
                 *retry(hub, mine),
-                *sweep(hub, shop, seconds),
+                *sweep(hub, shop.database, seconds),
                 *_attended(hub, shop, mine),
-                *sweep(hub, shop, seconds),
+                *sweep(hub, shop.database, seconds),
                 *retry(hub, mine),
             ]
 
@@ -75,7 +75,7 @@ def find_broken_claims(shop: Shop, submitted: Collection[str], *, excused: Colle
             problems.append(f"{order_id}: submitted, and not in the journal")
         else:
             problems += [f"{order_id}: {words}" for words in _wrong(order_id, row, verdict, order_id in excused)]
-    return problems + illegal_steps(shop)
+    return problems + illegal_steps(shop.database)
 
 
 def _wrong(order_id: str, row: Row, verdict: Verdict, excused: bool) -> Iterable[str]:  # noqa: FBT001
@@ -93,14 +93,14 @@ def _wrong(order_id: str, row: Row, verdict: Verdict, excused: bool) -> Iterable
         yield "flagged as contradicted, although the provider said nothing but the truth"
 
 
-def illegal_steps(shop: Shop) -> list[str]:
+def illegal_steps(database: str) -> list[str]:
     """Walk every order's evidence through the state machine: legal steps only, and it ends where the row says."""
-    journal = SqlJournal(shop.database)
+    journal = SqlJournal(database)
     t = tables("payhub_")
     with journal.database.engine.connect() as connection:
         orders = connection.execute(sa.select(t.orders)).all()
         kept = [*connection.execute(sa.select(t.evidence).where(~t.evidence.c.contradicts)).all()]
-        kept += connection.execute(sa.select(t.acts)).all()
+        kept += connection.execute(sa.select(t.acts).where(~t.acts.c.contradicts)).all()
         numbers = connection.execute(sa.select(t.attempts.c.order, sa.func.count()).group_by(t.attempts.c.order)).all()
     journal.close()
     attempts = {row[0]: row[1] for row in numbers}

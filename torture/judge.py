@@ -1,12 +1,13 @@
 """Judge: a provider in a process of its own, which never refuses a repeated order and counts every one.
 
 It speaks AliKassa's `v1/payout` and `v1/payout/status`. Answers about a payout are true unless a
-`Fault` was ordered for it. `/control` takes faults and hands out the counts; it is not for payhub.
-Started as `python -m torture.judge`, it prints its port and ends when its standard input does.
+`Fault` was ordered for it. `/control`, on a port of its own, takes faults and hands out the counts; it is
+not for payhub. Started as `python -m torture.judge`, it prints both ports and ends when its standard input does.
 """
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import random
 import signal
@@ -14,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
@@ -53,23 +55,29 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """A request to the judge: faults to add, orders whose faults to forget, what a payout comes to.
 
     The counts are always returned. `waits` is how many status queries say `wait` before the
-    outcome, -1 for all of them. `delay` is the longest time, in seconds, that an answer takes. `of`
-    names the one order whose counts are wanted.
+    outcome, -1 for all of them. `delay` is the longest time, in seconds, that an answer takes. While it is
+    `shut` it refuses connections, and has cut those that there were. `of` names the one order whose counts
+    are wanted.
     """
 
     faults: Mapping[str, Sequence[Fault]] = {}
     forget: Sequence[str] = ()
     waits: int | None = None
     delay: float | None = None
+    shut: bool | None = None
     of: str | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen of each order: complete create requests, those accepted, and questions about it."""
+    """What was seen of each order: complete create requests, those accepted, and questions about it.
+
+    `since` is when it was first accepted, by the clock that all processes of this machine share (`time.monotonic`).
+    """
 
     received: Mapping[str, int]
     accepted: Mapping[str, int]
     asked: Mapping[str, int] = {}
+    since: Mapping[str, float] = {}
 
 
 class _Payout(msgspec.Struct):
@@ -96,6 +104,7 @@ class _Books:
     def __init__(self) -> None:
         self.received: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()
+        self.since: dict[str, float] = {}
         self.waits = 1
         self.delay = 0.0
         self.faults: dict[tuple[str, str], list[_Waiting]] = defaultdict(list)
@@ -117,7 +126,8 @@ class _Books:
         received = {order_id: self.received[order_id] for order_id in wanted}
         accepted = {order_id: self.accepted[order_id] for order_id in wanted if self.accepted[order_id]}
         asked_about = {order_id: p.asked for order_id in wanted if (p := self._by_order.get(order_id))}
-        return Verdict(received=received, accepted=accepted, asked=asked_about)
+        since = {order_id: self.since[order_id] for order_id in accepted}
+        return Verdict(received=received, accepted=accepted, asked=asked_about, since=since)
 
     def fault(self, on: str, order_id: str) -> Fault | None:
         waiting = self.faults.get((on, order_id))
@@ -136,6 +146,7 @@ class _Books:
         payout = _Payout(id=FIRST_ID + len(self._by_id), order_id=order_id, amount=asked.amount)
         if fault is None or fault.accept:
             self.accepted[order_id] += 1
+            self.since.setdefault(order_id, time.monotonic())
             self._by_id[str(payout.id)] = payout
             self._by_order.setdefault(order_id, payout)
         named = self._by_order[fault.instead] if fault and fault.instead else payout
@@ -162,12 +173,19 @@ class _Books:
 class _Connection(asyncio.Protocol):
     """One connection; its requests come one after another, with a Content-Length."""
 
-    def __init__(self, books: _Books) -> None:
+    def __init__(self, books: _Books, door: "_Door | None" = None) -> None:
         self._books = books
+        self._door = door
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        if self._door is not None:
+            self._door.inside.add(self._transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self._door is not None:
+            self._door.inside.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -182,10 +200,6 @@ class _Connection(asyncio.Protocol):
             self._serve(head.split(b" ", 2)[1], rest[:length])
 
     def _serve(self, path: bytes, body: bytes) -> None:
-        if path == b"/control":
-            counts = self._books.control(msgspec.json.decode(body, type=Orders))
-            self._transport.write(_http(200, msgspec.json.encode(counts)))
-            return
         about = self._books.create if path == b"/v1/payout" else self._books.status
         answer = about(msgspec.json.decode(body, type=_Asked))
         if self._books.delay:
@@ -195,6 +209,8 @@ class _Connection(asyncio.Protocol):
             self._answer(*answer)
 
     def _answer(self, true: dict[str, object] | None, fault: Fault | None) -> None:
+        if self._transport.is_closing():
+            return
         written = render_answer(true, fault or Fault())
         if fault is None or (fault.cut is None and fault.end == "keep"):
             self._transport.write(written)
@@ -205,6 +221,51 @@ class _Connection(asyncio.Protocol):
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         if fault.end != "stall":
             self._transport.close()
+
+
+class _Door:
+    """The port on which the provider is found: open, or shut so that connections to it are refused."""
+
+    def __init__(self, books: _Books) -> None:
+        self._books = books
+        self.inside: set[asyncio.Transport] = set()
+        self._server: asyncio.Server | None = None
+        # It never listens: while the door is shut it keeps the port from everybody else.
+        self._holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._holder.bind(("127.0.0.1", 0))
+        self.port: int = self._holder.getsockname()[1]
+
+    async def open(self) -> None:
+        if self._server is None:
+            loop = asyncio.get_running_loop()
+            made = functools.partial(_Connection, self._books, self)
+            self._server = await loop.create_server(made, "127.0.0.1", self.port, backlog=512)
+
+    def shut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for transport in [*self.inside]:
+            transport.close()
+
+
+class _Control(_Connection):
+    """A connection of the harness."""
+
+    def __init__(self, books: _Books, door: _Door) -> None:
+        super().__init__(books)
+        self._controlled = door
+
+    def _serve(self, _path: bytes, body: bytes) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._obey(msgspec.json.decode(body, type=Orders)))
+
+    async def _obey(self, asked: Orders) -> None:
+        if asked.shut:
+            self._controlled.shut()
+        elif asked.shut is False:
+            await self._controlled.open()
+        self._transport.write(_http(200, msgspec.json.encode(self._books.control(asked))))
 
 
 def render_answer(true: Mapping[str, object] | None, fault: Fault) -> bytes:
@@ -233,7 +294,7 @@ class Judge:
         command = [sys.executable, "-m", "torture.judge"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603 - ourselves
         assert self._process.stdout is not None  # noqa: S101 - for the type checker
-        self.port = int(self._process.stdout.readline())
+        self.port, self._control = map(int, self._process.stdout.readline().split())
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -255,13 +316,14 @@ class Judge:
         forget: Sequence[str] = (),
         waits: int | None = None,
         delay: float | None = None,
+        shut: bool | None = None,
         of: str | None = None,
     ) -> Verdict:
         """Give orders, and return the counts."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._control, timeout=30)
         with contextlib.closing(connection):
-            asked = msgspec.json.encode(Orders(faults=faults or {}, forget=forget, waits=waits, delay=delay, of=of))
-            connection.request("POST", "/control", asked)
+            orders = Orders(faults=faults or {}, forget=forget, waits=waits, delay=delay, shut=shut, of=of)
+            connection.request("POST", "/control", msgspec.json.encode(orders))
             return msgspec.json.decode(connection.getresponse().read(), type=Verdict)
 
     def verdict(self, of: str | None = None) -> Verdict:
@@ -271,11 +333,14 @@ class Judge:
 
 async def _main() -> None:
     loop, books = asyncio.get_running_loop(), _Books()
-    server = await loop.create_server(lambda: _Connection(books), "127.0.0.1", 0, backlog=512)
-    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    door = _Door(books)
+    await door.open()
+    control = await loop.create_server(lambda: _Control(books, door), "127.0.0.1", 0)
+    sys.stdout.write(f"{door.port} {control.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
+    control.close()
+    door.shut()
 
 
 if __name__ == "__main__":

@@ -106,6 +106,13 @@ the provider's counts were compared with the journal's rows. For every order it 
 * it is `succeeded` if the provider accepted it, and is not if the provider never did;
 * every step in its history is a legal one.
 
+Applications with several accounts carried README's loop: on any error they tried the next account. Every order was
+delivered several times, in several spellings, also to deployments in which an account was renamed or broken. There it
+must be true that
+
+* all providers together accepted the order once: none twice, none never;
+* no call raised an error, or named another account, for an order that a provider had accepted before the call began.
+
 Notifications were delivered by HTTP to real receivers, and delivered again when no response came: each must be kept
 once, with a count, and settle its order once.
 

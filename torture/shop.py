@@ -3,7 +3,7 @@
 import mmap
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -44,8 +44,10 @@ notification_key = "{keys}/cert/notification/public.pem"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What the journal's tables say of one order."""
+    """What the journal's tables say of an order with one account."""
 
+    account: str
+    order_id: str
     state: State
     due: bool
     contradicted: bool
@@ -126,22 +128,31 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         return hub
 
     def rows(self) -> Mapping[str, Row]:
-        """Read the journal's rows from the outside, on a connection of its own."""
-        orders = tables("payhub_").orders
-        engine = sa.create_engine(self.database)
-        try:
-            with engine.connect() as connection:
-                if not sa.inspect(connection).has_table(orders.name):
-                    return {}
-                return {row.order_id: _row(row) for row in connection.execute(sa.select(orders))}
-        finally:
-            engine.dispose()
+        """Read the row of each order, where there is one account."""
+        return {row.order_id: row for row in read_rows(self.database)}
+
+
+def read_rows(database: str) -> Sequence[Row]:
+    """Read a journal's rows from the outside, on a connection of its own."""
+    orders = tables("payhub_").orders
+    engine = sa.create_engine(database)
+    try:
+        with engine.connect() as connection:
+            if not sa.inspect(connection).has_table(orders.name):
+                return []
+            return [_row(row) for row in connection.execute(sa.select(orders))]
+    finally:
+        engine.dispose()
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> Row:
+    # What waits for a person, or was settled by one, is asked about for days.
+    lasting = row.state == State.NEEDS_ATTENTION or row.resolved
     return Row(
+        account=row.account,
+        order_id=row.order_id,
         state=State(row.state),
-        due=row.due_at is not None,
+        due=row.due_at is not None and not lasting,
         contradicted=row.contradicted,
         mismatches=bool(row.mismatches),
         attempts=row.attempts,
@@ -179,6 +190,11 @@ class Stream:
         self._taken = mmap.mmap(-1, 8)
 
     @property
+    def begun(self) -> int:
+        """Return how far the window has moved: every order before it has been open to all for long."""
+        return int.from_bytes(self._at[:8], "little")
+
+    @property
     def taken(self) -> int:
         """Return a number that changes with every order that is taken; takes at the same instant may count once."""
         return int.from_bytes(self._taken[:], "little")
@@ -189,7 +205,7 @@ class Stream:
 
     def take(self, chance: random.Random) -> str:
         """Return an order's id, and remember that it was submitted."""
-        base = int.from_bytes(self._at[:8], "little")
+        base = self.begun
         if chance.randrange(3) == 0:
             self._at[:8] = (base + 1).to_bytes(8, "little")
         again = base and chance.randrange(4) == 0
@@ -229,13 +245,13 @@ def submit(hub: Hub, order_id: str, judge: Judge | None = None) -> Payout:
                 raise
 
 
-def sweep(hub: Hub, shop: Shop, seconds: float) -> list[str]:
+def sweep(hub: Hub, database: str, seconds: float) -> list[str]:
     """Sweep until nothing is open or due."""
     end = time.monotonic() + seconds
     while True:
         while hub.sweep(200):
             pass
-        left = [order_id for order_id, row in shop.rows().items() if row.due or row.state.open]
+        left = [row.order_id for row in read_rows(database) if row.due or row.state.open]
         if not left:
             return []
         if time.monotonic() > end:

@@ -8,13 +8,14 @@ import pluggy
 from payhub import operations
 from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import AccountConfig, Flow
-from payhub.errors import BadNotification, PayhubError
+from payhub.errors import BadNotification, BrokenPlugin, PayhubError
 from payhub.exchanges.record import software
 from payhub.models import Delivery, Order, Received, Ref, Result
 from payhub.operations import NOTIFICATION, OrderKind, Query, Verification
-from payhub.plans.advance import advance
+from payhub.plans.advance import Visit, advance, visit
 from payhub.plans.create import create
 from payhub.plans.fetch import ask, fetch
+from payhub.plans.identity import account_key
 from payhub.plans.plan import Place, Plan, Steps, Timing
 from payhub.plans.receive import receive
 from payhub.plans.rules import unsupported
@@ -39,7 +40,13 @@ class OpenAccount:
         self.provider_name = provider.info.name
         self.capabilities = provider.info.capabilities
         self.timing = timing
-        self.place = place
+        try:
+            identity = config.identity
+        except NotImplementedError:
+            raise BrokenPlugin(
+                f"the driver of provider {provider.info.name!r} does not say who an account is"
+            ) from None
+        self.place = place._replace(identity=account_key(place.key, provider.info.name, identity))
         self._max_per_second = config.max_per_second
         self._software = software(provider.info.name, provider.version)
         callers = {operation: plugins.caller(provider, operation) for operation in operations.operations()}
@@ -56,6 +63,10 @@ class OpenAccount:
     def advance(self, kind: OrderKind[Any, ResultT], order_id: str) -> Plan[ResultT]:
         """Plan to take an order as far as it can go now."""
         return self._plan(advance(self, kind, order_id))
+
+    def visit(self, kind: OrderKind[Any, Any], order_id: str) -> Plan[Visit]:
+        """Plan to take an order as far as it can go now, in the account's turn of a sweep."""
+        return self._plan(visit(self, kind, order_id))
 
     def ask(self, query: Query[T], **asked: Any) -> Plan[T]:
         """Plan to ask a question that is about no order."""

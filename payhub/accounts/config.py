@@ -127,6 +127,8 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
     if not isinstance(accounts, Mapping) or not all(isinstance(table, Mapping) for table in accounts.values()):
         raise ConfigurationError("accounts: each account is a table [accounts.NAME]")
     transport = _convert(tables.get("transport", {}), Transport, "transport", Path(base))
+    if problem := transport.problem():
+        raise ConfigurationError(f"transport.{problem}")
     journal = _convert(tables.get("journal", {}), JournalSettings, "journal", Path(base))
     for name in ("url", "key"):
         if getattr(journal, name) is not None and not getattr(journal, name).strip():
@@ -292,7 +294,7 @@ def _resolved(value: object, hint: Any, where: str, base: Path) -> object:
         case {"env": str(variable), **rest} if not rest:
             if variable not in os.environ:
                 raise ConfigurationError(f"{where}: the environment variable {variable} is not set")
-            value = HiddenText(os.environ[variable])
+            value = HiddenText(os.environ[variable].rstrip("\r\n"))
         case {"file": str(path), **rest} if not rest:
             value = HiddenText(_text(base / path, where))
     if not isinstance(value, str):

@@ -10,11 +10,11 @@ from payhub.accounts.config import Settings, account_config, journal_key, namesp
 from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, UnknownAccount
-from payhub.journal import Key, Record, State, forks
+from payhub.journal import Key, State, forks
 from payhub.journal.rules import LONGEST_JITTER
 from payhub.models import Order, Result
 from payhub.operations import OrderKind, kind_named
-from payhub.plans.advance import give_up
+from payhub.plans.advance import Visit, give_up
 from payhub.plans.create import recall
 from payhub.plans.find import find_order
 from payhub.plans.plan import Place, Plan, Steps, Timing
@@ -72,15 +72,36 @@ class Registry:
 
         Raises:
             UnknownAccount: the configuration has no such account; the known ones are listed.
-            ConfigurationError: its table, its driver or its keys cannot be used.
+            ConfigurationError: its table, its driver or its keys cannot be used, or another name in another namespace
+                stands for it, too.
         """
         with self._lock:
             if name not in self._open:
                 provider = self.provider(name)
                 config = account_config(self.settings, name, provider.info.config)
                 timing = self._timing(provider.info.capabilities.schedule)
-                self._open[name] = OpenAccount(provider, config, self.plugins, timing, self._place(name))
+                opened = OpenAccount(provider, config, self.plugins, timing, self._place(name))
+                for twin in self.twins(name):
+                    if namespace_of(self.settings, twin) != opened.place.namespace:
+                        raise ConfigurationError(
+                            f"accounts.{name}: is the same account with its provider as {twin!r}, in another "
+                            "namespace: one order_id would stand for two orders there; give both one namespace"
+                        )
+                self._open[name] = opened
             return self._open[name]
+
+    def twins(self, name: str) -> tuple[str, ...]:
+        """Return the other names that stand for the same account with its provider; what cannot be read has none."""
+        provider = self.provider(name)
+        mine = account_config(self.settings, name, provider.info.config).identity
+        found: list[str] = []
+        for other in self.names:
+            with contextlib.suppress(Exception):  # its table may have any mistake, which is said where it is opened
+                if other != name and self.provider(other) is provider:
+                    theirs = account_config(self.settings, other, provider.info.config)
+                    namespace_of(self.settings, other)
+                    found += [other] if theirs.identity == mine else []
+        return tuple(found)
 
     def provider(self, name: str) -> Provider:
         """Return the driver of an account without opening it."""
@@ -104,14 +125,23 @@ class Registry:
     def resolve(self, key: Key, state: State, reason: str, by: str) -> Plan[Result]:
         """Plan to write down what a person found out about an order; its account need not be configured any more."""
         kind = kind_named(key.kind)
-        return _unasked(key, resolve(key, kind, state, reason=reason, by=by, timing=self._timing()))
+        timing = self._timing_of(key.account)
+        return _unasked(key, resolve(key, kind, state, reason=reason, by=by, timing=timing))
 
-    def give_up(self, record: Record, cause: Exception) -> Plan[Record]:
+    def give_up(self, key: Key, cause: Exception) -> Plan[Visit]:
         """Plan what becomes of an order that a sweep could not ask about."""
-        return _unasked(record.facts.key, give_up(record, cause, self._timing()))
+        return _unasked(key, give_up(key, cause, self._timing_of(key.account)))
 
     def _place(self, name: str) -> Place:
         return Place(name, namespace_of(self.settings, name), self._key)
+
+    def _timing_of(self, name: str) -> Timing:
+        """Return an account's timing; where its driver cannot be found, that of the default schedule."""
+        try:
+            schedule = self.provider(name).info.capabilities.schedule
+        except ConfigurationError:
+            return self._timing()
+        return self._timing(schedule)
 
     def _timing(self, schedule: Schedule = Schedule()) -> Timing:  # noqa: B008 - frozen
         return Timing(

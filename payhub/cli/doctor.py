@@ -2,7 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -10,14 +11,18 @@ import typer
 from rich.text import Text
 
 from payhub.accounts.account import OpenAccount
+from payhub.accounts.config import open_journal
 from payhub.cli.command import command
 from payhub.cli.console import listed, one_line, stdout
+from payhub.cli.journal import failures
 from payhub.cli.recorder import Recorder
-from payhub.cli.session import ExitCode, Session
+from payhub.cli.session import ExitCode, Session, missing_journal
+from payhub.cli.unsettled import lasting
 from payhub.driver import insecure
 from payhub.errors import (
     BrokenPlugin,
     ConfigurationError,
+    JournalFailed,
     NotFound,
     PayhubError,
     UnknownAccount,
@@ -25,9 +30,14 @@ from payhub.errors import (
     UnsupportedOperation,
 )
 from payhub.hub import Hub
+from payhub.journal import Health
+from payhub.journal.rules import OVERDUE, WAITING
 from payhub.masking import printable
 from payhub.models import AccountInfo, Exchange, Phase
 from payhub.operations import KINDS
+
+if TYPE_CHECKING:
+    from payhub.journal.sql.examination import Examination  # needs the extra `sql`
 
 app = typer.Typer()
 
@@ -62,7 +72,7 @@ def doctor(
         str | None, typer.Argument(help="The account to examine; by default all of them.", show_default=False)
     ] = None,
 ) -> ExitCode:
-    """Examine the configuration, keys, address, clock and services; no money is moved.
+    """Examine the configuration, journal, keys, address, clock and services; no money is moved.
 
     The provider is asked for the account's information and for the status of an order that does not exist.
     Lines marked ✗ say what to do; those marked ! are warnings.
@@ -109,6 +119,7 @@ def _examine(session: Session, account: str | None) -> Iterator[Check]:
         return
     with hub:
         yield Check(name="configuration", state="ok", detail=f"accounts: {listed(hub.accounts)}")
+        yield from _examine_journal(session)
         for broken in hub.registry.plugins.broken:
             yield Check(name="plugin", state="warning", detail=one_line(str(broken)), advice=_REINSTALL)
         if not hub.accounts:
@@ -125,7 +136,80 @@ def _examine(session: Session, account: str | None) -> Iterator[Check]:
                 yield _misconfigured(examined, cause, name)
                 continue
             yield Check(account=name, name="keys", state="ok", detail="loaded")
+            if twins := hub.registry.twins(name):
+                detail = f"the same account with its provider as {listed(twins)}"
+                advice = "keep one name when the other's orders have ended"
+                yield Check(account=name, name="identity", state="warning", detail=detail, advice=advice)
             yield from _examine_provider(hub, opened, recorder)
+
+
+_INIT = "if the address and the prefix are right, make it: payhub journal init"
+_SWEEP = "call `payhub sweep` regularly, from cron or with --watch, and read its log"
+
+
+def _examine_journal(session: Session) -> Iterator[Check]:
+    """Say where orders are kept, and whether they can be: by the tables, the key, the last sweep."""
+    settings = session.settings()
+    if not settings.journal.url:
+        detail, advice = (
+            "in memory: orders are forgotten when a process ends",
+            'set url = "sqlite:///…" under [journal]',
+        )
+        yield Check(name="journal", state="warning", detail=detail, advice=advice)
+        return
+    if missing := missing_journal(settings):
+        yield Check(name="journal", state="warning", detail=one_line(missing), advice=_INIT)
+        return
+    with closing(open_journal(settings, keyed=True)) as opened:
+        journal: Any = opened  # one with an address is in a database
+        try:
+            with failures():
+                found: Examination = journal.examine()
+        except JournalFailed as cause:
+            advice = "start the database, or correct url under [journal]"
+            detail = one_line(str(cause))
+            yield Check(name="journal", state="failed", detail=detail, advice=advice, code=ExitCode.REFUSED)
+            return
+        yield Check(name="journal", state="ok", detail=found.place)
+        yield _examined_tables(found)
+        if not found.usable:
+            return
+        if found.key is False:
+            detail = "it is not the one that this journal was begun with, so nothing is sent"
+            advice = "bring that key back: [journal] key, or the file payhub.key beside the configuration"
+            yield Check(name="journal key", state="failed", detail=detail, advice=advice, code=ExitCode.USAGE)
+        else:
+            detail = "the one that the journal was begun with" if found.key else "the first order begins with it"
+            yield Check(name="journal key", state="ok", detail=detail)
+        if found.orders:
+            yield _examined_sweeps(opened.health(OVERDUE, WAITING))
+        else:
+            advice = "if your application has made orders, it keeps them elsewhere: compare url and prefix"
+            yield Check(name="orders", state="ok", detail="none yet", advice=advice)
+
+
+def _examined_tables(found: "Examination") -> Check:
+    if found.usable:
+        return Check(name="journal tables", state="ok", detail=f"version {found.version}")
+    if found.version is None:
+        detail, advice = "there are none under this prefix", _INIT
+    elif found.missing:
+        detail, advice = f"missing: {listed(found.missing)}", "restore the database from its backup"
+    else:
+        detail = f"of version {found.version}, and this payhub needs {found.needed}"
+        advice = "payhub journal upgrade; if it does not know that version, install the payhub that made it"
+    return Check(name="journal tables", state="failed", detail=detail, advice=advice, code=ExitCode.USAGE)
+
+
+def _examined_sweeps(found: Health) -> Check:
+    """Say when the last sweep was, and whether orders that are due are asked about."""
+    ended = f"the last one ended {lasting(found.at - found.swept_at)} ago" if found.swept_at else "none has ended yet"
+    if found.oldest_due_at:
+        late = f"{found.overdue} orders are overdue, the oldest for {lasting(found.at - found.oldest_due_at)}"
+        return Check(name="sweeps", state="warning", detail=f"{ended}; {late}", advice=_SWEEP)
+    if found.swept_at is None:
+        return Check(name="sweeps", state="warning", detail=ended, advice=_SWEEP)
+    return Check(name="sweeps", state="ok", detail=ended)
 
 
 def _examine_provider(hub: Hub, opened: OpenAccount, recorder: Recorder) -> Iterator[Check]:

@@ -47,15 +47,15 @@ def _migrate(session: Session, *, create: bool) -> None:
 
     with session.journal() as opened:
         database: Any = opened.database  # type: ignore[attr-defined]  # a session makes sure that there is one
-        with _failures(), database.engine.begin() as connection:
+        with failures(), database.engine.begin() as connection:
             before = migrate.version(connection, database.prefix)
         if before is None:
             compare(database.note.read(), None)
         if before is None and not create:  # the prefix may be mistyped
             raise ConfigurationError("the journal has no tables under this prefix; create them: payhub journal init")
-        with _failures():
+        with failures():
             changed = migrate.upgrade(database.engine, database.prefix)
-        with _failures(), database.engine.begin() as connection:
+        with failures(), database.engine.begin() as connection:
             names, exists = tables(database.prefix).metadata.tables, database.engine.dialect.has_table
             missing = [name for name in names if not exists(connection, name)]
     if missing:
@@ -66,8 +66,12 @@ def _migrate(session: Session, *, create: bool) -> None:
 
 
 @contextlib.contextmanager
-def _failures() -> Iterator[None]:
-    """Name a failure of the database by its kind: its own words may quote an address with a password, but SQLite's."""
+def failures() -> Iterator[None]:
+    """Name a failure of the database by its kind: its own words may quote an address with a password, but SQLite's.
+
+    Raises:
+        JournalFailed: the database raised something.
+    """
     try:
         yield
     except PayhubError:

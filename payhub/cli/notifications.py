@@ -77,7 +77,7 @@ def replay(session: Session, number: NumberArgument) -> ExitCode:
         content = _find(hub.journal, number).content
         hub.registry.account(content.account)
         intake = hub.journal.keep_notification(content, settings.notifications.window, hub.registry.lease, anew=True)
-        if intake.record is None:
+        if intake.record is None and hub.journal.find(content.key) is None:
             raise unknown_order(content.key)
         result = hub.advance(*content.key)
         verdict = _find(hub.journal, number).verdict

@@ -17,7 +17,7 @@ from payhub.driver import Schedule
 from payhub.errors import IllegalStep
 from payhub.hub import Hub, Outcome
 from payhub.journal import Evidence, Journal, Key, Record, Source, State, rules
-from payhub.journal.states import NOTHING_MOVED, status_of
+from payhub.journal.states import LIVE, NOTHING_MOVED, status_of
 from payhub.money import Money
 from payhub.ticket.situations import is_contradiction
 from payhub.ticket.values import clock, jsonable
@@ -65,10 +65,9 @@ def resolve(
     by: Annotated[str, typer.Option(metavar="NAME", help="The name of the person who decides.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only what would be done is shown.")] = False,
 ) -> None:
-    """Record the outcome that a person found out, where the provider could not give one. The entry is permanent.
+    """Record the outcome that a person found out, or correct the one that is recorded. The entry is permanent.
 
-    Only an order that is unknown or needs attention can be resolved; one that is contradicted can only be confirmed.
-    Without --yes nothing is changed.
+    An order that is pending or being sent cannot be resolved. Without --yes nothing is changed.
     """
     reason, by = one_line(reason), one_line(by)
     if not reason or not by:
@@ -80,14 +79,16 @@ def resolve(
         before = find_record(hub.journal, key)
         denial = Denial.find(hub.journal, before)
         decision = Evidence(source=Source.OPERATOR, state=State(outcome), reason=reason)
+        now = dt.datetime.now(dt.UTC)
         try:
-            after, _ = rules.apply(
-                before, decision, dt.datetime.now(dt.UTC), Schedule()
-            )  # refuses what the journal would
-            if yes:
-                hub.resolve(*key, outcome, reason=reason, by=by)
+            after, _ = rules.apply(before, decision, now, Schedule())  # refuses what the journal would
         except IllegalStep as cause:
             raise IllegalStep(f"{cause}; {_advice(before)}") from cause
+        _, refusal = rules.keep_one_live(before, after, hub.journal.story(order)[0], now)
+        if refusal is not None and not yes:
+            raise IllegalStep(f"{refusal}. With --yes this stays refused, and what you found out is kept and flagged")
+        if yes:
+            hub.resolve(*key, outcome, reason=reason, by=by)
     values = {
         "order": views.order_values(before),
         "done": yes,
@@ -109,8 +110,6 @@ def _advice(record: Record) -> str:
         return deadline
     if record.state.open:
         return "ask the provider with `payhub check`, or wait for a sweep"
-    if record.contradicted:
-        return "it is contradicted, and can only be confirmed; `payhub trace` shows by what"
     if rules.may_send(record):
         return "nothing was sent, and it may be created again under its order_id"
     return "it is closed; `payhub trace` shows how"
@@ -135,10 +134,12 @@ def _panel(before: Record, after: Record, denial: Denial | None, *, reason: str,
     would, did = ("stay", "stayed") if before.state is after.state else ("become", "became")
     grid.add_row("order was" if done else "order is", cell(views.state(before)))
     grid.add_row(did if done else f"would {would}", cell(after.state, "bold"))
-    if before.contradicted:
-        again = f"again from {'now' if done else 'then'} on, no longer unknown"
-        how = again if before.state in NOTHING_MOVED else "as before"
-        grid.add_row("application", cell(f"gets {status_of(after.state)} {how}"))
+    told, told_before = status_of(after.state), before.status
+    again = "again " if before.state is after.state else ""
+    how = "as before" if told is told_before else f"{again}from {'now' if done else 'then'} on, no longer {told_before}"
+    grid.add_row("application", cell(f"gets {told} {how}"))
+    if before.state in LIVE and after.state in NOTHING_MOVED:
+        grid.add_row("", cell("may create the order again, with another account", "bold red"))
     grid.add_row("reason", cell(reason))
     grid.add_row("by", cell(by))
     title = cell(f"{facts.kind} {facts.order_id} of {facts.account}")

@@ -65,5 +65,6 @@ def serve(
             while not interrupts.asked:
                 if not server.alive:
                     raise RuntimeError("the server has ended by itself")
-                if not sweep or sweep_once(session, hub, _LIMIT, interrupts, done, keep_trying=True) < _LIMIT:
+                swept = sweep_once(session, hub.sweeping(_LIMIT), interrupts, done, keep_trying=True) if sweep else 0
+                if swept < _LIMIT:
                     interrupts.pause(PAUSE)

@@ -30,6 +30,7 @@ class ExitCode(enum.IntEnum):
     UNKNOWN = 4
     WAITING = 5
     NONE_FOUND = 6
+    UNHEALTHY = 7
     INTERRUPTED = 130  # as shells have it for Ctrl-C
 
 
@@ -41,6 +42,7 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.UNKNOWN: "the outcome is unknown: ask, do not create it again",
     ExitCode.WAITING: "orders wait for a person",
     ExitCode.NONE_FOUND: "no order was found",
+    ExitCode.UNHEALTHY: "orders are overdue, or have been waiting for a person",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
 """The help's words for each exit code."""

@@ -103,9 +103,9 @@ def _lines(entry: Entry) -> Iterator[Text]:
         content = stored.content
         paid = f", paid {content.paid}" if content.paid else ""
         times = _times(stored.times, stored.at, stored.last_at)
-        text = cell(f"number {stored.id}: {content.provider_status}{paid}{times}: {stored.verdict}")
-        if stored.verdict is Verdict.CONTRADICTED:
-            text.append(" by the provider's own answer", "bold red")
+        said = f"number {stored.id}: {content.provider_status}, id {content.provider_id}{paid}{times}"
+        contradicted = stored.verdict is Verdict.CONTRADICTED
+        text = Text.assemble(cell(f"{said}: "), cell(stored.verdict, "bold red" if contradicted else ""))
         yield text
         return
     evidence = entry.evidence or Evidence(source=Source.PLAN, state=State.SENDING)

@@ -4,7 +4,7 @@ import datetime as dt
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Annotated, Self
 
@@ -19,7 +19,7 @@ from payhub.errors import JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.hub import Hub
 from payhub.masking import printable
-from payhub.models import Status
+from payhub.models import Result, Status
 from payhub.operations import kind_of
 from payhub.ticket.values import clock
 
@@ -71,11 +71,17 @@ def sweep(
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="Repeat until stopped, with this pause in between.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="The most orders of one sweep.")] = 100,
+    account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Ask about this account's orders only.", show_default=False)
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="How many orders are asked about at once.")
+    ] = 1,
 ) -> ExitCode:
     """Ask the provider about the orders that are due; nothing is sent again.
 
-    Any number of sweeps may run at once, in any number of processes. Ctrl-C and SIGTERM stop one when the order at
-    hand is done.
+    Accounts take turns, and one that does not answer is left to the next sweep. Any number of sweeps may run at once,
+    in any number of processes. Ctrl-C and SIGTERM stop one when the orders at hand are done.
     """
     done: Swept = Counter()
     with Interrupts() as interrupts:
@@ -84,7 +90,8 @@ def sweep(
         if not interrupts.asked:
             with Hub(session.durable_settings()) as hub:
                 while True:
-                    swept = sweep_once(session, hub, limit, interrupts, done, keep_trying=watch is not None)
+                    sweeping = hub.sweeping(limit, account=account, concurrency=concurrency)
+                    swept = sweep_once(session, sweeping, interrupts, done, keep_trying=watch is not None)
                     if watch is not None and swept < limit:
                         interrupts.pause(watch)
                     if watch is None or interrupts.asked:
@@ -109,12 +116,12 @@ def _await_journal(session: Session, pause: float, interrupts: Interrupts) -> No
 
 
 def sweep_once(
-    session: Session, hub: Hub, limit: int, interrupts: Interrupts, done: Swept, *, keep_trying: bool
+    session: Session, sweeping: Iterator[Result | None], interrupts: Interrupts, done: Swept, *, keep_trying: bool
 ) -> int:
     """Sweep once and return how many orders were taken; with `keep_trying` a journal that fails is only logged."""
     taken = 0
     try:
-        for result in hub.sweeping(limit):
+        for result in sweeping:
             taken += 1
             done[None if result is None else result.status] += 1
             if result is not None and not session.as_json:

@@ -133,6 +133,7 @@ def order_values(record: Record) -> dict[str, Any]:
 def notification_values(stored: StoredNotification) -> dict[str, Any]:
     """Return a notification that was received, for a program."""
     content: dict[str, Any] = jsonable(stored.content)
+    del content["identity"]  # a keyed hash says nothing to anybody
     times = {"first_at": utc(stored.at), "last_at": utc(stored.last_at)}
     return {"number": stored.id, **content, "verdict": stored.verdict, "times": stored.times, **times}
 

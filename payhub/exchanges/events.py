@@ -30,7 +30,7 @@ class Event(enum.Enum):
 
     EXCHANGE = "payhub.exchange", "info", _EXCHANGE
     NOTIFICATION = "payhub.notification", "info", (*_ORDER, *_NOTIFICATION)
-    # Anybody can send to an account that there is not; at an account of ours a key may be wrong.
+    # What anybody may send who is no provider is no news; but a key, or the address that was given, may be wrong.
     DELIVERY_REFUSED = "payhub.notification_refused", "info", ("account", "status", "error")
     NOTIFICATION_REFUSED = "payhub.notification_refused", "warning", ("account", "status", "error")
     NOTIFICATION_FAILED = "payhub.notification_failed", "error", ("account", "status", "error", "reason")

@@ -23,6 +23,7 @@ from payhub.masking.text import MAX_SHOWN, excerpt, mask_email, mask_text
 from payhub.models import Exchange
 
 _json = msgspec.json.Decoder(float_hook=str)
+_BOM = b"\xef\xbb\xbf"
 
 SHOWN_HEADERS = frozenset(
     {
@@ -116,7 +117,8 @@ def payhub_version() -> str | None:
 
 
 def _body(body: bytes, shape: type[msgspec.Struct] | None) -> tuple[object, str | None]:
-    """Return what is shown of a body, and the provider's id in it."""
+    """Return what is shown of a body, and the provider's id in it; a byte order mark before JSON is not shown."""
+    body = body.removeprefix(_BOM)
     if not body:
         return None, None
     try:

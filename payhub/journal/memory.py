@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import math
+import operator
 import threading
 import time
 from collections import defaultdict
@@ -18,6 +19,7 @@ from payhub.journal.records import (
     Entry,
     Erasure,
     Facts,
+    Health,
     Key,
     NotificationContent,
     OrderFilter,
@@ -25,7 +27,7 @@ from payhub.journal.records import (
     StoredNotification,
     Verdict,
 )
-from payhub.journal.states import UNFINISHED, Evidence, Source, State
+from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 
 _ONCE = frozenset({Source.PLAN, Source.ANSWER})
@@ -41,7 +43,9 @@ class MemoryJournal:
         self._keys: dict[tuple[str, str, str], list[Key]] = defaultdict(list)
         self._entries: dict[Key, list[Entry]] = defaultdict(list)
         self._notifications: dict[tuple[str, str], StoredNotification] = {}
+        self._ids: dict[tuple[str, str, str], Key] = {}  # which order has an id of a provider's account
         self._slots: dict[str, float] = {}
+        self._swept_at: dt.datetime | None = None
         self._lock = threading.Lock()
         forks.register(self)
 
@@ -67,9 +71,15 @@ class MemoryJournal:
             else:
                 record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
                 self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
-                if any(stored.content.key == facts.key for stored in self._notifications.values()):
-                    record = self._records[facts.key] = rules.known_from_notification(record, now)
             if not rules.may_send(record):
+                return Reservation(record, yours=False)
+            known, record = record, rules.hand_to(record, facts)
+            if known.facts.namespace != facts.namespace:
+                self._keys[known.facts.namespace, facts.kind, facts.order_id].remove(facts.key)
+                self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
+            told = any(stored.content.key == facts.key for stored in self._notifications.values())
+            if told and rules.is_first(known, facts):
+                record = self._records[facts.key] = rules.known_from_notification(record, now)
                 return Reservation(record, yours=False)
             record = rules.take_for_sending(record, now, lease)
             self._records[facts.key] = record
@@ -79,7 +89,7 @@ class MemoryJournal:
     def legs(self, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
         """Return what is known of an order with every account, the live leg first."""
         with self._lock:
-            return tuple(sorted(self._legs(namespace, kind, order_id), key=lambda leg: not rules.is_live(leg)))
+            return rules.live_first(self._legs(namespace, kind, order_id))
 
     def _legs(self, namespace: str, kind: str, order_id: str) -> Iterator[Record]:
         return map(self._records.__getitem__, self._keys[namespace, kind, order_id])
@@ -98,12 +108,26 @@ class MemoryJournal:
             now = _now()
             if key not in self._records:
                 raise JournalFailed("the journal does not know this order")
-            record, contradicts = rules.apply(self._records[key], found, now, schedule)
+            before, refusal = self._records[key], None
+            denials = (entry for entry in self._entries[key] if entry.contradicts and entry.what == "evidence")
+            denial = max(denials, key=lambda entry: entry.last_at or entry.at, default=None)
+            last_denial = denial.evidence if denial else None
+            record, contradicts = rules.apply(before, found, now, schedule, last_denial)
+            place = record.facts.identity or "", key.kind, record.provider_id or ""
+            if all(place) and self._ids.setdefault(place, key) != key:
+                found = rules.of_another_order(found)
+                record, contradicts = rules.apply(before, found, now, schedule, last_denial)
+            if by is not None:
+                legs = self._legs(before.facts.namespace, key.kind, key.order_id)
+                record, refusal = rules.keep_one_live(before, record, legs, now)
+                contradicts = refusal is not None
             self._records[key] = record
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
                 self._entries[key].append(Entry(at=exchange.started_at, what="exchange", key=key, exchange=kept))
             self._keep(key, _entry(record, found, now, contradicts=contradicts, by=by))
+            if refusal is not None:
+                raise refusal
             return record
 
     def _keep(self, key: Key, entry: Entry) -> None:
@@ -127,18 +151,37 @@ class MemoryJournal:
         return _now()
 
     def claim(
-        self, limit: int, lease: float, due: dt.datetime | None = None, longest: float = math.inf
-    ) -> tuple[Record, ...]:
+        self,
+        limit: int,
+        lease: float,
+        due: dt.datetime | None = None,
+        account: str | None = None,
+        longest: float = math.inf,
+    ) -> tuple[Key, ...]:
         """Take orders that are due."""
         with self._lock:
             now = _now()
-            until, far = due or now, rules.later(now, longest)
-            waiting = (r for r in self._records.values() if r.due_at and (r.due_at <= until or r.due_at > far))
-            taken = tuple(itertools.islice(sorted(waiting, key=lambda record: record.due_at or now), limit))
-            for record in taken:
-                later = msgspec.structs.replace(record, due_at=now + dt.timedelta(seconds=lease))
-                self._records[record.facts.key] = later
+            waiting = (key for key in self._due(due or now, longest) if account in {None, key.account})
+            taken = tuple(itertools.islice(waiting, limit))
+            for key in taken:
+                later = now + dt.timedelta(seconds=lease)
+                self._records[key] = msgspec.structs.replace(self._records[key], due_at=later)
             return taken
+
+    def due_accounts(self, due: dt.datetime, longest: float = math.inf) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time."""
+        with self._lock:
+            return tuple(dict.fromkeys(key.account for key in self._due(due, longest)))
+
+    def _due(self, at: dt.datetime, longest: float) -> list[Key]:
+        """Name the orders that were due at a time, those first that have waited longest."""
+        now = _now()
+        due = [(r.due_at, key) for key, r in self._records.items() if r.due_at and rules.is_due(r, at, now, longest)]
+        return [key for _, key in sorted(due, key=operator.itemgetter(0))]
+
+    def note_sweep(self) -> None:
+        """Note that a sweep has come to its end now."""
+        self._swept_at = _now()
 
     def keep_notification(
         self, content: NotificationContent, window: float, lease: float, *, anew: bool = False
@@ -148,6 +191,8 @@ class MemoryJournal:
             now = _now()
             record = self._records.get(content.key)
             place = content.account, content.digest
+            if record is not None and not rules.is_about(content, record.facts):
+                record = None
             known = self._notifications.get(place)
             new = known is None or anew
             found = known.verdict if known and not anew else rules.judge_before_query(record, content, anew=anew)
@@ -178,7 +223,11 @@ class MemoryJournal:
         with self._lock:
             record = self._records[key]
             waiting = [
-                p for p, n in self._notifications.items() if n.content.key == key and n.verdict is Verdict.WAITING
+                place
+                for place, stored in self._notifications.items()
+                if stored.content.key == key
+                and stored.verdict is Verdict.WAITING
+                and rules.is_about(stored.content, record.facts)
             ]
             for place in waiting:
                 stored = self._notifications[place]
@@ -206,7 +255,7 @@ class MemoryJournal:
     def prune(self, before: dt.datetime, limit: int) -> int:
         """Delete exchanges from before a time, of orders that are closed."""
         with self._lock:
-            closed = [key for key, record in self._records.items() if record.state not in UNFINISHED]
+            closed = [key for key, record in self._records.items() if rules.is_closed(record)]
             kept = ((key, entry) for key in closed for entry in self._entries[key])
             old = [(key, entry) for key, entry in kept if entry.what == "exchange" and entry.at < before][:limit]
             for key, entry in old:
@@ -217,7 +266,7 @@ class MemoryJournal:
         """Keep of a payer's closed orders nothing but the money facts."""
         with self._lock:
             mine = {key: r for key, r in self._records.items() if r.facts.payer == payer}
-            closed = [key for key, record in mine.items() if record.state not in UNFINISHED]
+            closed = [key for key, record in mine.items() if rules.is_closed(record)]
             for key in closed:
                 facts = msgspec.structs.replace(mine[key].facts, payer=None, tail=None)
                 self._records[key] = msgspec.structs.replace(mine[key], facts=facts, redirect_url=None, reason=None)
@@ -243,13 +292,33 @@ class MemoryJournal:
             asked = (n for n in newest if number in (None, n.id) and order_id in (None, n.content.order_id))
             return tuple(itertools.islice(asked, limit))
 
-    def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that wait for a person."""
+    def unsettled(self, older: float, limit: int, overdue: float = rules.OVERDUE) -> tuple[Record, ...]:
+        """Return orders that wait for a person, or for a sweep."""
         now = _now()
         before = now - dt.timedelta(seconds=older)
         with self._lock:
-            found = [r for r in self._records.values() if rules.is_listed(r, now, before)]
+            found = [r for r in self._records.values() if rules.is_listed(r, now, before, overdue)]
             return tuple(sorted(found, key=lambda r: r.updated_at)[:limit])
+
+    def health(self, overdue: float, waiting: float) -> Health:
+        """Count what is overdue, and what waits for a person."""
+        now = _now()
+        with self._lock:
+            records = self._records.values()
+            late = self._due(now - dt.timedelta(seconds=overdue), math.inf)
+            asked = [r for r in records if rules.waits_for_person(r, now)]
+            old = now - dt.timedelta(seconds=waiting)
+            return Health(
+                at=now,
+                overdue=len(late),
+                oldest=late[0] if late else None,
+                oldest_due_at=self._records[late[0]].due_at if late else None,
+                unknown=sum(r.state is State.UNKNOWN for r in records),
+                needs_attention=sum(r.state is State.NEEDS_ATTENTION for r in records),
+                contradicted=sum(r.contradicted for r in records),
+                waiting=sum(r.updated_at <= old for r in asked),
+                swept_at=self._swept_at,
+            )
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
         """Return every order with this order_id and all that happened to them."""

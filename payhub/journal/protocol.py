@@ -10,6 +10,7 @@ from payhub.journal.records import (
     Entry,
     Erasure,
     Facts,
+    Health,
     Key,
     NotificationContent,
     OrderFilter,
@@ -94,12 +95,30 @@ class Journal(Protocol):
         ...
 
     def claim(
-        self, limit: int, lease: float, due: dt.datetime | None = None, longest: float = math.inf
-    ) -> tuple[Record, ...]:
-        """Take orders that are due, or were at a time; each is due again when the lease ends, whatever happens.
+        self,
+        limit: int,
+        lease: float,
+        due: dt.datetime | None = None,
+        account: str | None = None,
+        longest: float = math.inf,
+    ) -> tuple[Key, ...]:
+        """Take orders that are due, or were at a time, of one account or all, those first that have waited longest.
 
-        One that is due later than the `longest` pause from now was made under a wrong clock, and is due now.
+        Each is due again when the lease ends, whatever happens. They are named and not read: one that cannot be
+        read must not keep anybody from the others. One that is due later than the `longest` pause from now was
+        made under a wrong clock, and is due now.
         """
+        ...
+
+    def due_accounts(self, due: dt.datetime, longest: float = math.inf) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time, those first that have waited longest.
+
+        The `longest` pause is as for `claim`.
+        """
+        ...
+
+    def note_sweep(self) -> None:
+        """Note that a sweep has come to its end now; one that ends seconds after another need not be noted."""
         ...
 
     def keep_notification(
@@ -149,8 +168,15 @@ class Journal(Protocol):
         """Return notifications, the newest first: all, or those of an order_id, or the one with a number."""
         ...
 
-    def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that wait for a person, see `rules.waits_for_person`, and have not changed for some seconds."""
+    def unsettled(self, older: float, limit: int, overdue: float = ...) -> tuple[Record, ...]:
+        """Return orders that have not changed for some seconds, and wait for a person, or have been due for long.
+
+        See `rules.waits_for_person` and `rules.is_overdue`; `overdue` is in seconds.
+        """
+        ...
+
+    def health(self, overdue: float, waiting: float) -> Health:
+        """Count the orders that have been due for some seconds, and those that wait for a person, or have for some."""
         ...
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:

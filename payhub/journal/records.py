@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from payhub.errors import UnknownOrder
+from payhub.errors import JournalFailed, UnknownOrder
 from payhub.journal.reasons import Why, explain
 from payhub.journal.states import STATUSES, Evidence, State
 from payhub.masking import Clear, Link, MaskedStruct, mask_cards
@@ -27,7 +27,8 @@ class Facts(MaskedStruct, frozen=True, kw_only=True):
     """What the application asked for: enough to compare answers, nothing that must not be kept.
 
     `fingerprint` stands for the whole order, and `payer` for the payer's id; they are keyed, and
-    the key is not in the journal. `tail` has the last four characters of the number that is paid to.
+    the key is not in the journal, and so is `identity`, which stands for who the account is with its
+    provider. `tail` has the last four characters of the number that is paid to.
     """
 
     account: Clear[str]
@@ -38,6 +39,7 @@ class Facts(MaskedStruct, frozen=True, kw_only=True):
     amount: Clear[Money]
     method: Clear[str]
     fingerprint: str
+    identity: str | None = None
     tail: Clear[str | None] = None
     payer: str | None = None
 
@@ -102,7 +104,10 @@ class Record(MaskedStruct, frozen=True, kw_only=True):
 
 
 class NotificationContent(MaskedStruct, frozen=True, kw_only=True):
-    """What an authentic notification says; `fields` are the signed ones, masked as in a log."""
+    """What an authentic notification says; `fields` are the signed ones, masked as in a log.
+
+    `identity` stands for who the account that verified it is with its provider.
+    """
 
     account: Clear[str]
     provider: Clear[str]
@@ -114,8 +119,10 @@ class NotificationContent(MaskedStruct, frozen=True, kw_only=True):
     requested: Clear[Money | None] = None
     paid: Clear[Money | None] = None
     commission: Clear[Money | None] = None
+    partial: Clear[bool | None] = None
     fields: Clear[Mapping[str, Any]] = msgspec.field(default_factory=dict)
     digest: Clear[str]
+    identity: str | None = None
 
     @property
     def key(self) -> Key:
@@ -174,6 +181,31 @@ class Erasure(NamedTuple):
     open: int
 
 
+class Health(MaskedStruct, frozen=True, kw_only=True):
+    """How the orders of a journal are: whether somebody asks about them, and what waits for a person.
+
+    `overdue` counts those about which the provider should have been asked some time ago; `oldest` names the
+    one that was due first, at `oldest_due_at`. `unknown`, `needs_attention` and `contradicted` count what is so;
+    `waiting` are those of them that have been so for some time, which is too long for a sweep to find out
+    by itself. `swept_at` is when a sweep last came to its end, give or take some seconds.
+    """
+
+    at: Clear[dt.datetime]
+    overdue: Clear[int] = 0
+    oldest: Clear[Key | None] = None
+    oldest_due_at: Clear[dt.datetime | None] = None
+    unknown: Clear[int] = 0
+    needs_attention: Clear[int] = 0
+    contradicted: Clear[int] = 0
+    waiting: Clear[int] = 0
+    swept_at: Clear[dt.datetime | None] = None
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether nobody has to do anything: nothing is overdue, and nothing waits for long."""
+        return not self.overdue and not self.waiting
+
+
 class Entry(MaskedStruct, frozen=True, kw_only=True):
     """One thing that happened to an order: evidence, an exchange, a notification, or an operator's act.
 
@@ -190,6 +222,10 @@ class Entry(MaskedStruct, frozen=True, kw_only=True):
     exchange: Clear[Exchange | None] = None
     notification: Clear[StoredNotification | None] = None
     by: Clear[str | None] = None
+
+
+class Damaged(JournalFailed):
+    """A row that cannot be read: somebody has changed it by hand, or the file is damaged."""
 
 
 def unknown_order(key: Key) -> UnknownOrder:

@@ -66,11 +66,15 @@ NOTHING_MOVED = frozenset({State.NOT_SENT, State.DECLINED, State.FAILED, State.C
 _ANSWERED = frozenset({Source.ANSWER, Source.STATUS})
 _DECIDED = _ANSWERED | {Source.OPERATOR}
 _ASKED = frozenset({Source.STATUS})
+_FOUND_OUT = _ASKED | {Source.OPERATOR}
 _SENT = frozenset({Source.ANSWER})
+_PERSON = frozenset({Source.OPERATOR})
+# Whatever says that no money moved may be wrong: then a person says that it did, and whether it came back.
+_PAID_AFTER_ALL: Mapping[State, frozenset[Source]] = {State.SUCCEEDED: _PERSON, State.REVERSED: _PERSON}
 
 EDGES: Mapping[State, Mapping[State, frozenset[Source]]] = {
     State.NEW: {State.SENDING: frozenset({Source.PLAN})},
-    State.NOT_SENT: {State.SENDING: frozenset({Source.PLAN})},
+    State.NOT_SENT: {State.SENDING: frozenset({Source.PLAN}), **_PAID_AFTER_ALL},
     State.SENDING: {
         State.NOT_SENT: _SENT,
         State.DECLINED: _SENT,
@@ -96,21 +100,21 @@ EDGES: Mapping[State, Mapping[State, frozenset[Source]]] = {
         State.SUCCEEDED: _DECIDED,
         State.FAILED: _DECIDED,
         State.CANCELED: _ANSWERED,
-        State.REVERSED: _ASKED,
+        State.REVERSED: _FOUND_OUT,
         State.NEEDS_ATTENTION: _ANSWERED | {Source.SCHEDULE},
     },
     State.NEEDS_ATTENTION: {
         State.PENDING: _ASKED,
-        State.SUCCEEDED: _ASKED | {Source.OPERATOR},
-        State.FAILED: _ASKED | {Source.OPERATOR},
+        State.SUCCEEDED: _FOUND_OUT,
+        State.FAILED: _FOUND_OUT,
         State.CANCELED: _ASKED,
-        State.REVERSED: _ASKED,
+        State.REVERSED: _FOUND_OUT,
     },
-    State.SUCCEEDED: {State.REVERSED: _ASKED},
-    State.FAILED: {},
-    State.CANCELED: {},
-    State.DECLINED: {},
-    State.REVERSED: {},
+    State.SUCCEEDED: {State.FAILED: _PERSON, State.REVERSED: _FOUND_OUT},
+    State.FAILED: _PAID_AFTER_ALL,
+    State.CANCELED: _PAID_AFTER_ALL,
+    State.DECLINED: _PAID_AFTER_ALL,
+    State.REVERSED: {State.SUCCEEDED: _PERSON, State.FAILED: _PERSON},
 }
 
 
@@ -230,10 +234,16 @@ def allowed(now: State, found: Evidence) -> bool:
     return found.source in EDGES[now].get(found.state, frozenset())
 
 
-# Which final states an operator confirms by saying that an order succeeded, or that it failed.
+def may_follow(then: State, now: State) -> bool:
+    """Tell whether a state leads to another one without a person's help: then news of the former may be old."""
+    return bool(EDGES[now].get(then, frozenset()) - _PERSON)
+
+
+# Which final states an operator confirms by saying how an order ended.
 _CONFIRMED: Mapping[State, frozenset[State]] = {
     State.SUCCEEDED: frozenset({State.SUCCEEDED}),
-    State.FAILED: NOTHING_MOVED | {State.REVERSED},
+    State.FAILED: NOTHING_MOVED,
+    State.REVERSED: frozenset({State.REVERSED}),
 }
 
 
@@ -253,7 +263,7 @@ def contradicts_state(now: State, found: Evidence) -> bool:
     if found.state is State.PENDING:
         # Of an order that is open this is no news. From the answer to the create it may be old: it can be read after
         # a question about the order was answered.
-        read_late = found.source is Source.ANSWER and now in EDGES[State.PENDING]
+        read_late = found.source is Source.ANSWER and may_follow(now, State.PENDING)
         return not (now in OPEN or read_late)
     # That nothing moved can be said in several ways.
     return not (found.state in NOTHING_MOVED and now in NOTHING_MOVED)

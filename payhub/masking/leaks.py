@@ -5,6 +5,8 @@ bytes that are about to leave: a ticket, a log, a cassette.
 """
 
 import base64
+import bisect
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -110,8 +112,8 @@ _DEPTH = 3
 def find_leaks(text: str | bytes) -> tuple[Finding, ...]:
     """List what must never be shown: one finding a line (the first is 1) and kind of leak.
 
-    * `card number`: 13 to 19 digits with a scheme's prefix and the right check digit, plain, spaced,
-      dotted or dashed. A number that `masking.mask_cards` has truncated is none.
+    * `card number`: 13 to 19 digits of any script with a scheme's prefix and the right check digit, plain
+      or grouped in any way. A number that `masking.mask_cards` has truncated is none.
     * `key`: the first line of a PEM block that holds a key.
     * `signature`: Base64 or hexadecimal of 128 bytes or more that look random.
     * `secret`: a name as `password`, `token` or `Sign` with a value that is not masked.
@@ -125,6 +127,11 @@ def find_leaks(text: str | bytes) -> tuple[Finding, ...]:
     for block in _FOLDED.finditer(plain):
         if _is_random(re.sub(r"\s|\\r|\\n", "", block.group()).rstrip("=")):
             found["signature", plain.count("\n", 0, block.start()) + 1] = "folded"
+    whole = _ID.sub(lambda each: "#" * len(each.group()), plain)
+    ends = list(itertools.accumulate(map(len, plain.splitlines(keepends=True))))
+    for place, hidden in enumerate(mask_cards(whole)):  # a number may stand in several lines
+        if hidden != whole[place]:
+            found.setdefault(("card number", bisect.bisect_right(ends, place) + 1), "")
     for number, line in enumerate(plain.splitlines(), 1):
         for leak, encodings in _leaks(line, _DEPTH):
             found.setdefault((leak, number), " in ".join(encodings))

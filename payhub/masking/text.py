@@ -121,14 +121,27 @@ def mask_link(url: str) -> str:
 
 # Card numbers.
 
-# How a number is grouped: spaces, dashes and dots of all kinds, and what stands for a byte that is no text.
-_SEPARATORS = " .+\t\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2015\ufffd-"
-_RUN = re.compile(rf"\d(?:[{re.escape(_SEPARATORS)}]{{0,2}}\d){{12,}}", re.ASCII)
-_GROUP = re.compile(r"\d+", re.ASCII)
+# What may stand between two digits of a number: three characters of any kind that are neither letters nor digits, or
+# tags; but no percent sign: the digits after it are a character's code. Atomic groups: what was taken once is not
+# tried otherwise, so that no text takes long.
+_GAP = r"(?>(?:</?[A-Za-z][^<>]{0,80}>|[^\w%]|_){0,3})"
+_RUN = re.compile(rf"\d(?>{_GAP}\d){{12,}}")
+_GAPS = re.compile(_GAP.replace("{0,3}", "{1,3}"))
+# How a number is commonly grouped: spaces, dashes and dots of all kinds, and what stands for a byte that is no text.
+_COMMON = re.compile("[ .+\t\u00a0\u2009\u202f\u00b7\u2010-\u2015\u2212\ufffd-]{1,2}")
+_LONG_GROUP, _LONG_END = 4, 3
 _LENGTHS = range(13, 20)  # ISO/IEC 7812
 # First digits of the card schemes in use, national ones (Mir, UzCard, Humo, RuPay, Troy) included.
 _SCHEME = re.compile(r"2[0-7]|3|4|5|6|8[126]|9[1789]")
 _TWICE = str.maketrans("0123456789", "0246813579")  # the digit sum of each digit doubled
+
+
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
+
+
+def fold_digits(text: str) -> str:
+    """Return a text with the digits of all scripts as 0 to 9; it has the same length."""
+    return text if text.isascii() else _OTHER_DIGIT.sub(lambda digit: str(int(digit.group())), text)
 
 
 def is_card_number(digits: str) -> bool:
@@ -142,7 +155,7 @@ def _luhn(digits: str) -> bool:
 
 
 def mask_cards(text: str) -> str:
-    """Truncate every card number found in free text, plain, spaced, dotted or dashed."""
+    """Truncate every card number found in free text, in digits of any script, plain or grouped in any way."""
     return _RUN.sub(_mask_run, text)
 
 
@@ -153,18 +166,42 @@ def _mask_run(found: re.Match[str]) -> str:
     """
     run = found.group()
     shown = list(run)
-    places = [place for place, character in enumerate(run) if character.isdigit()]
-    digits = "".join(run[place] for place in places)
-    borders = [0, *itertools.accumulate(len(group) for group in _GROUP.findall(run))]
-    ends = set(borders)
-    for start in borders[:-1]:
+    places: list[int] = []
+    gaps: list[str] = []
+    borders = [0]
+    start = 0
+    for gap in _GAPS.finditer(run):
+        places += range(start, gap.start())
+        gaps.append(gap.group())
+        borders.append(len(places))
+        start = gap.end()
+    places += range(start, len(run))
+    borders.append(len(places))
+    digits = fold_digits("".join(run[place] for place in places))
+    ends = {border: number for number, border in enumerate(borders)}
+    for first, start in enumerate(borders[:-1]):
         if not _SCHEME.match(digits, start):
             continue
         for end in (start + length for length in _LENGTHS):
-            if end in ends and _luhn(digits[start:end]):
+            last = ends.get(end)
+            if last is None or not _luhn(digits[start:end]):
+                continue
+            if _is_one_number(
+                gaps[first : last - 1], [b - a for a, b in itertools.pairwise(borders[first : last + 1])]
+            ):
                 for place in places[start:end][6:-4]:
                     shown[place] = "*"
     return "".join(shown)
+
+
+def _is_one_number(gaps: list[str], groups: list[int]) -> bool:
+    """Tell whether groups of digits may be one number, rather than the parts of a time or of a character's code.
+
+    They stand apart in a common way, or are as long as a card's groups are.
+    """
+    return all(map(_COMMON.fullmatch, gaps)) or (
+        groups[-1] >= _LONG_END and all(group >= _LONG_GROUP for group in groups[:-1])
+    )
 
 
 # Texts of no known shape.
@@ -176,7 +213,7 @@ def printable(text: str) -> str:
 
 
 _LONGEST_WORD = 256
-_ENDS = "0123456789" + _SEPARATORS
+_NUMBERS = re.compile(rf"\d(?>{_GAP}\d)*+{_GAP}")
 
 
 def excerpt(text: str) -> str:
@@ -185,7 +222,9 @@ def excerpt(text: str) -> str:
         return text
     head = text[:MAX_SHOWN]
     border = max(head.rfind(mark, MAX_SHOWN - _LONGEST_WORD) for mark in " \n\t\"'<>,;&")
-    return head[: border if border > 0 else MAX_SHOWN].rstrip(_ENDS)
+    head = head[: border if border > 0 else MAX_SHOWN]
+    at_end = (number.start() for number in _NUMBERS.finditer(head) if number.end() == len(head))
+    return head[: next(at_end, None)]
 
 
 _JOINT = re.compile(r"[+/=_-]+")
@@ -243,7 +282,7 @@ def mask_text(text: str) -> str:
     # What JSON, HTML and URLs have escaped is written out first: no pattern would know it.
     head = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], excerpt(text))
     head = unquote(_LINK.sub(lambda found: mask_link(found.group()), html.unescape(head)))
-    head = _SPACE.sub(" ", head.replace("\0", ""))  # UTF-16 of Latin letters is full of NUL
+    head = fold_digits(_SPACE.sub(" ", head.replace("\0", "")))  # UTF-16 of Latin letters is full of NUL
     head = "\n".join(map(printable, head.split("\n")))
     for pattern, hide in _PATTERNS:
         head = pattern.sub(hide, head)

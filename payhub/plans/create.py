@@ -58,13 +58,13 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
         JournalFailed: it could not be written down first; nothing was sent.
         Declined: the provider refused with an answer that its capabilities call definite.
     """
-    refusals = check_capabilities(account, kind, order)
+    creating = check_capabilities(account, kind, order)
     try:
         flow = account.flow(kind.create, order=order)
         call = next(flow)  # a driver refuses an order here, before anything is written
     except StopIteration as done:  # the driver wants nothing sent
         answer: ResultT = done.value
-        return account.named(compare(answer, Ref(order_id=order.order_id, amount=order.amount)))
+        return account.named(compare(kind, answer, Ref(order_id=order.order_id, amount=order.amount)))
     facts = facts_of(kind.word, order, account.place, account.provider_name)
     timing = account.timing
     began = dt.datetime.now(dt.UTC)  # by this machine's clock, which says when it is too late to send
@@ -72,13 +72,21 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
     if not opened.yours:
         flow.close()
         return answer_creator((yield from wait_for_sender(opened.record, timing.patience)), kind)
-    attempt = Attempt(refusals, began + dt.timedelta(seconds=timing.lease - timing.patience))
-    result: ResultT = yield from _send(account, kind, order, flow, call, attempt)
+    until = began + dt.timedelta(seconds=timing.lease - timing.patience)
+    attempt = Attempt(creating.refusals, until, kind.create)
+    result: ResultT = yield from _send(account, kind, order, flow, call, attempt, final=creating.final)
     return result
 
 
 def _send(
-    account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT, flow: Flow[ResultT], call: Call, attempt: Attempt
+    account: Account,
+    kind: OrderKind[OrderT, ResultT],
+    order: OrderT,
+    flow: Flow[ResultT],
+    call: Call,
+    attempt: Attempt,
+    *,
+    final: bool,
 ) -> Steps[ResultT]:
     """Send an order that was taken, and write down what came of it.
 
@@ -89,8 +97,8 @@ def _send(
     key = Key(account.name, kind.word, order.order_id)
     try:
         answer = yield from drive(flow, attempt, call)
-        believed = believe(answer, attempt.status, unknown, definite=attempt.definite)
-        result = account.named(compare(believed, Ref(order_id=order.order_id, amount=order.amount)))
+        believed = believe(answer, attempt.status, unknown, definite=attempt.definite, final=final)
+        result = account.named(compare(kind, believed, Ref(order_id=order.order_id, amount=order.amount)))
     except Exception as cause:  # noqa: BLE001 - whatever it is, the attempt knows whether money may have left
         proof = _proof(cause, attempt)
         if proof is not None:
@@ -105,6 +113,9 @@ def _send(
         result = msgspec.structs.replace(unknown, reason=found.explanation)
     else:
         found = evidence_of(result, Source.ANSWER)
+        if answer.status is not believed.status and not result.mismatches:
+            found = msgspec.structs.replace(found, why=Why.TOO_EARLY, reason=str(answer.status))
+            result = msgspec.structs.replace(result, reason=found.explanation)
     known = yield from _report(key, found, account.timing, attempt, kind)
     return result if known is None else known
 
@@ -144,5 +155,7 @@ def _report(
     except Exception as cause:  # noqa: BLE001 - whatever the journal does now, the call was made
         log(Event.JOURNAL_FAILED, key, error=words_of(cause), state=str(found.state))
         return None
+    if record.state is State.NEEDS_ATTENTION and not found.mismatches:
+        return result_of(record, kind)  # the journal knows more: the answer has another order's id
     denied = record.state is not found.state or record.in_doubt
     return result_of(record, kind) if denied and found.state not in UNFINISHED else None

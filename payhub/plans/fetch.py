@@ -11,14 +11,16 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from payhub.driver import Unreadable
-from payhub.errors import ConfigurationError, Declined, InvalidOrder, JournalFailed, NotFound, PayhubError, Unavailable
+from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
+from payhub.journal.reasons import explain
+from payhub.journal.rules import OTHER_ORDER, is_same_account
 from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Phase, Ref, Result
-from payhub.operations import OrderKind, Query
+from payhub.operations import KINDS, OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
-from payhub.plans.rules import compare, unsupported
+from payhub.plans.rules import check_whole, compare, unsupported
 from payhub.plans.settle import clock, find, hand_over, judge_notifications, result_of, settle
 
 A = TypeVar("A")
@@ -59,18 +61,18 @@ def read(account: Account, operation: str, attempt: Attempt, **asked: Any) -> St
 def read_status(account: Account, kind: OrderKind[Any, ResultT], ref: Ref, attempt: Attempt) -> Steps[ResultT]:
     """Ask for the status of an order, and compare the answer with what is known of it."""
     result: ResultT = yield from read(account, kind.fetch, attempt, ref=ref)
-    return account.named(compare(result, ref))
+    return account.named(compare(kind, result, ref))
 
 
 def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[ResultT]:
     """Ask for a status as the application wants, and keep what the answer says of a known order.
 
     Of a known order the record is returned, as to every other reader, with the provider's own words
-    of today beside it. It is asked for by the provider's id where that is known. Of an order that
-    was made with another provider nothing is kept.
+    of today beside it. It is asked for by the provider's id where that is known. Of an order of
+    another account that had this name nothing is asked, and nothing that is answered is believed.
 
     Raises:
-        ConfigurationError: both ids are given, or none.
+        ConfigurationError: both ids are given, or none; or the order is open, and the account is another one now.
         InvalidOrder: an id has half a character in it, which no request can hold.
         UnsupportedOperation: the provider cannot be asked, or not by this id.
         NotFound: the provider does not know the order.
@@ -80,25 +82,28 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
         raise ConfigurationError("give order_id or provider_id, one of them")
     query = account.capabilities.fetch.get(kind.word)
     by = "order_id" if ref.order_id else "provider_id"
-    if any("\ud800" <= character <= "\udfff" for character in getattr(ref, by)):
-        raise InvalidOrder(by, "has half a character in it")
+    check_whole(by, getattr(ref, by))
     if query is None or by not in query.by:
         raise unsupported(account, f"{kind.fetch} by {by}" if query else kind.fetch)
     attempt = Attempt()
     key = Key(account.name, kind.word, ref.order_id) if ref.order_id else None
-    record = yield from _find_own(account, key)
+    record = (yield from find(key)) if key else None
+    if record is not None and not _is_own(account, record):
+        return compare(kind, (yield from _answer_of_other(account, kind, record)), ref)
     began = (yield from clock()) if record is not None else dt.datetime.now(dt.UTC)
     asked = ref_to(record, query.by) if record is not None else None
     try:
         result = yield from read_status(account, kind, asked or msgspec.structs.replace(ref, amount=None), attempt)
     except Exception as cause:
-        record = yield from _find_own(account, key)
-        if record is not None:
+        record = (yield from find(key)) if key else None
+        if record is not None and _is_own(account, record):
             yield from _keep_if_possible(account, record, unanswered(cause), attempt, began, answered=False)
         raise
-    if key is None and result.order_id and not result.mismatches:
+    if key is None and result.order_id and OTHER_ORDER.isdisjoint(result.mismatches):
         key = Key(account.name, kind.word, result.order_id)
-    record = yield from _find_own(account, key)
+    record = (yield from find(key)) if key else None
+    if record is not None and not _is_own(account, record):
+        return compare(kind, (yield from _answer_of_other(account, kind, record)), ref)
     if record is not None:
         answer = compare_with_record(result, record)
         found = evidence_of(answer, Source.STATUS)
@@ -106,9 +111,10 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
         if known is not None:  # it is answered as every reader is, with what the provider says today in its own words
             names = ("provider_status", "raw", "requisites", "created_at")
             today = {name: getattr(answer, name) for name in names if getattr(answer, name, None) is not None}
-            answer = msgspec.structs.replace(result_of(known, kind), **today)
+            other = record.provider_id is not None and "provider_id" in answer.mismatches
+            answer = msgspec.structs.replace(result_of(known, kind), **({} if other else today))
         result = answer
-    return compare(result, ref)
+    return compare(kind, result, ref)
 
 
 def ref_to(record: Record, by: Collection[str]) -> Ref | None:
@@ -120,10 +126,32 @@ def ref_to(record: Record, by: Collection[str]) -> Ref | None:
     return None
 
 
-def _find_own(account: Account, key: Key | None) -> Steps[Record | None]:
-    """Return what is known of an order, if it was made with the account's provider."""
-    record = (yield from find(key)) if key else None
-    return record if record and record.facts.provider == account.provider_name else None
+def require_own(account: Account, record: Record) -> Steps[None]:
+    """Refuse to ask about an order of another account that had this name; that nobody can be asked is kept.
+
+    Raises:
+        ConfigurationError: the account is another one now.
+    """
+    if _is_own(account, record):
+        return
+    found = Evidence(source=Source.STATUS, state=State.UNKNOWN, why=Why.OTHER_ACCOUNT, reason=repr(account.name))
+    yield from settle(record.facts.key, found, account.timing)
+    raise ConfigurationError(explain(Why.OTHER_ACCOUNT, repr(account.name)))
+
+
+def _is_own(account: Account, record: Record) -> bool:
+    return is_same_account(record.facts, account.provider_name, account.place.identity)
+
+
+def _answer_of_other(account: Account, kind: OrderKind[Any, ResultT], record: Record) -> Steps[ResultT]:
+    """Answer a question about an order of another account that had this name: with how it ended, if it has.
+
+    Raises:
+        ConfigurationError: it is open.
+    """
+    if record.state in UNFINISHED or record.notified:
+        yield from require_own(account, record)
+    return result_of(record, kind)
 
 
 def _keep_if_possible(
@@ -147,7 +175,8 @@ def keep(
     record = yield from settle(key, found, account.timing, attempt)
     if answered and record.notified:
         record = yield from judge_notifications(key, began)
-    return (yield from hand_over(record, began, account.timing))
+    has_answered = not found.inconclusive or found.why is Why.NOT_FOUND
+    return (yield from hand_over(record, began, account.timing, answered=has_answered))
 
 
 def unanswered(cause: Exception) -> Evidence:
@@ -173,4 +202,5 @@ def unanswered(cause: Exception) -> Evidence:
 def compare_with_record(result: ResultT, record: Record) -> ResultT:
     """Compare an answer with all that is recorded of its order."""
     facts = record.facts
-    return compare(result, Ref(order_id=facts.order_id, provider_id=record.provider_id, amount=facts.amount))
+    kind: OrderKind[Any, ResultT] = KINDS[facts.kind]
+    return compare(kind, result, Ref(order_id=facts.order_id, provider_id=record.provider_id, amount=facts.amount))

@@ -33,6 +33,7 @@ def facts_of(kind: str, order: Order, place: Place, provider: str) -> Facts:
         amount=order.amount,
         method=summary.method,
         fingerprint=keyed(place.key, canonical(kind, order.amount, summary)),
+        identity=place.identity,
         # The last four characters, if a mask would show them.
         tail=(truncate(summary.number)[-4:].lstrip("*") or None) if summary.number else None,
         payer=payer_key(place.key, summary.payer) if summary.payer else None,
@@ -47,6 +48,11 @@ def keyed(key: bytes, value: bytes) -> str:
 def payer_key(key: bytes, payer_id: str) -> str:
     """Return what stands for a payer."""
     return keyed(key, b"payer " + payer_id.encode())
+
+
+def account_key(key: bytes, provider: str, identity: str) -> str:
+    """Return what stands for who an account is with its provider."""
+    return keyed(key, b"account " + msgspec.json.encode([provider, identity]))
 
 
 def canonical(kind: str, amount: Money, summary: Summary) -> bytes:

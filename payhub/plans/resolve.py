@@ -20,7 +20,8 @@ def resolve(
 
     Raises:
         UnknownOrder: the journal does not know the order.
-        IllegalStep: the order is neither unknown nor in need of attention.
+        IllegalStep: the order is not a person's to settle so, or would be live with a second account; then the order
+            keeps its state, and is contradicted.
     """
     if (yield Act(lambda journal: journal.find(key))) is None:
         raise unknown_order(key)

@@ -1,17 +1,20 @@
 """Hold the rules of money that are pure: what may be ordered, what is believed, what is compared."""
 
+import datetime as dt
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
-from payhub.driver import Offer, exact
+from payhub.driver import Creating, Offer, exact
 from payhub.errors import ConfigurationError, InvalidOrder, UnsupportedOperation
 from payhub.journal import Why
 from payhub.journal.reasons import explain
+from payhub.journal.rules import is_paid_otherwise
 from payhub.masking import mask_cards
-from payhub.models import LONGEST_ORDER_ID, Order, Ref, Result, Status, Summary, plain_order_id
+from payhub.models import LONGEST_ORDER_ID, Order, Period, Ref, Result, Status, Summary, plain_order_id
 from payhub.money import InvalidMoney, Money, exponent
 from payhub.operations import OrderKind
 from payhub.plans.plan import Account, Undecided
@@ -51,6 +54,8 @@ def check_order_id(order_id: str) -> str:
 
 # Control, format, surrogate, private and unassigned characters, separators of lines and paragraphs.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Of random UUIDs one in 600 has digits in a row, across its dashes, that would pass for a card number.
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def _refuse_unclear_id(text: object) -> None:
@@ -60,8 +65,33 @@ def _refuse_unclear_id(text: object) -> None:
         raise InvalidOrder("order_id", "has a blank at its beginning or end")
     if any(unicodedata.category(character) in _UNSEEN for character in text):
         raise InvalidOrder("order_id", "has a character that is not seen")
-    if mask_cards(text) != text:
+    if mask_cards(text) != text and not _UUID.fullmatch(text):
         raise InvalidOrder("order_id", "holds a card number; give the order an id of its own")
+
+
+def check_period(first: dt.date, last: dt.date) -> Period:
+    """Return a period of whole days, the first of them not after the last.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    days: dict[str, object] = {"first": first, "last": last}
+    for name, day in days.items():
+        if not isinstance(day, dt.date) or isinstance(day, dt.datetime):
+            raise ConfigurationError(f"{name}: a datetime.date is needed, not {type(day).__name__}")
+    if first > last:
+        raise ConfigurationError("first: is after last")
+    return Period(first=first, last=last)
+
+
+def check_whole(field: str, text: str) -> None:
+    """Refuse a text that no request can hold, because it has half a character in it.
+
+    Raises:
+        InvalidOrder: it has.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidOrder(field, "has half a character in it")
 
 
 def check_digits(amount: Money, exponents: Mapping[str, int]) -> None:
@@ -81,8 +111,8 @@ def unsupported(account: Account, operation: str) -> UnsupportedOperation:
     return UnsupportedOperation(f"account {account.name!r}: provider {account.provider_name!r} has no {operation}")
 
 
-def check_capabilities(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) -> frozenset[int]:
-    """Return the statuses that refuse an order of this kind for good, if the provider offers what it asks for.
+def check_capabilities(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Creating:
+    """Return how the provider creates orders of this kind, if it offers what this one asks for.
 
     Raises:
         UnsupportedOperation: the provider creates no such orders.
@@ -96,7 +126,7 @@ def check_capabilities(account: Account, kind: OrderKind[OrderT, ResultT], order
         raise unsupported(account, kind.create)
     if kind.method is not None:
         _check_offers(kind.method, order.summary(), order.amount.currency, creating.offers)
-    return creating.refusals
+    return creating
 
 
 def _check_offers(field: str, asked: Summary, currency: str, offers: tuple[Offer, ...]) -> None:
@@ -121,8 +151,10 @@ def unknown_result(kind: OrderKind[OrderT, ResultT], order: OrderT) -> ResultT:
     return kind.result(order_id=order.order_id, requested=order.amount, status=Status.UNKNOWN)
 
 
-def believe(result: object, status: int, unknown: ResultT, *, definite: bool) -> ResultT:
+def believe(result: object, status: int, unknown: ResultT, *, definite: bool, final: bool) -> ResultT:
     """Return the result of a create, if an answer with this HTTP status can prove it.
+
+    Where such answers are not `final`, what is more than pending is pending; a `definite` refusal is what it says.
 
     Raises:
         Undecided: it proves nothing.
@@ -138,13 +170,16 @@ def believe(result: object, status: int, unknown: ResultT, *, definite: bool) ->
     # That nothing was sent, nothing that came back can say.
     if (unproven and not refused) or result.status is Status.NOT_SENT:
         raise Undecided(Why.UNPROVEN, str(result.status), http_status=status)
+    if result.status in _FINAL and not (final or refused):
+        return msgspec.structs.replace(result, status=Status.PENDING)
     return result
 
 
-def compare(result: ResultT, ref: Ref) -> ResultT:
+def compare(kind: OrderKind[Any, ResultT], result: ResultT, ref: Ref) -> ResultT:
     """Compare an answer with what is known of its order: that stands, and what contradicts it is flagged.
 
-    The contradicting values themselves are in `raw`. What was flagged before stays flagged.
+    So is a sum that cannot be that of an order that succeeded. The contradicting values themselves are in `raw`.
+    What was flagged before, by the driver too, stays flagged.
     """
     expected = {"order_id": ref.order_id, "requested": ref.amount, "provider_id": ref.provider_id}
     known = {name: value for name, value in expected.items() if value is not None}
@@ -152,12 +187,21 @@ def compare(result: ResultT, ref: Ref) -> ResultT:
     if ref.amount is not None:
         sums = [(name, getattr(result, name)) for name in ("paid", "credited", "commission")]
         wrong += [name for name, money in sums if money and money.currency != ref.amount.currency]
+        wrong += ["currency"] if result.currency not in {None, ref.amount.currency} else []
     result = msgspec.structs.replace(result, **known)
+    if (
+        result.status is Status.SUCCEEDED
+        and result.paid is not None
+        and "requested" not in wrong
+        and is_paid_otherwise(result.paid, result.requested, partial=result.partial, exact=kind.exact)
+    ):
+        wrong.append("paid")
+    wrong = list(dict.fromkeys((*result.mismatches, *wrong)))
     if not wrong:
         return result
     return msgspec.structs.replace(
         result,
         status=Status.UNKNOWN,
-        mismatches=tuple(dict.fromkeys((*result.mismatches, *wrong))),
+        mismatches=tuple(wrong),
         reason=explain(Why.CONTRADICTS_ORDER, fields=wrong),
     )

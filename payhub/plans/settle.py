@@ -44,7 +44,7 @@ def settle(key: Key, found: Evidence, timing: Timing, attempt: Attempt | None = 
     """Write down evidence and the exchanges it came with, and return what is known then; log what contradicts."""
     exchanges = attempt.exchanges if attempt and timing.keep_exchanges else ()
     record: Record = yield Act(lambda journal: journal.settle(key, found, timing.schedule, exchanges))
-    if contradicts(record, found):
+    if record.contradicted and contradicts(record, found):
         log(Event.CONTRADICTED, key)
     return record
 
@@ -66,9 +66,12 @@ def release_sender(record: Record, timing: Timing) -> Steps[Record]:
     return (yield from settle(record.facts.key, ended, timing)) if ended else record
 
 
-def hand_over(record: Record, now: dt.datetime, timing: Timing) -> Steps[Record]:
-    """Hand an order that the schedule could not settle over to a person."""
-    if not past_schedule(record, now, timing.schedule):
+def hand_over(record: Record, now: dt.datetime, timing: Timing, *, answered: bool = True) -> Steps[Record]:
+    """Hand an order that the schedule could not settle over to a person.
+
+    Where the provider has just not `answered`, it is asked some more times before.
+    """
+    if not past_schedule(record, now, timing.schedule, answered=answered):
         return record
     over = Evidence(source=Source.SCHEDULE, state=State.NEEDS_ATTENTION, why=Why.SCHEDULE_OVER)
     return (yield from settle(record.facts.key, over, timing))

@@ -58,6 +58,11 @@ class Refusal(Exception):
         self.answer = answer
 
 
+def account_at(path: str) -> str:
+    """Return the account that an address names; a slash too many, before or behind it, names no other one."""
+    return path.strip("/")
+
+
 def check_head(method: str, query: bytes, length: str | None) -> None:
     """Refuse by the head what need not be read; `length` is what it announces of the body.
 
@@ -81,7 +86,8 @@ def announced_length(length: str | None) -> int:
 def answer_failure(account: str, known: Collection[str], cause: Exception) -> Answer:
     """Log why no notification was kept, and return what the sender is answered.
 
-    A name that is not configured is the sender's own words, so it is not logged.
+    A name that is not configured is the sender's own words, so it is not logged. That there is none is a warning all
+    the same: the provider may have been given a wrong address, and then every notification is lost.
     """
     name = account if account in known else None
     kind = type(cause).__name__
@@ -90,8 +96,7 @@ def answer_failure(account: str, known: Collection[str], cause: Exception) -> An
             log(Event.DELIVERY_REFUSED, account=name, status=answer.status)
             return answer
         case BadNotification() | UnknownAccount() | UnsupportedOperation():
-            event = Event.NOTIFICATION_REFUSED if name else Event.DELIVERY_REFUSED
-            log(event, account=name, status=REFUSED.status, error=kind)
+            log(Event.NOTIFICATION_REFUSED, account=name, status=REFUSED.status, error=kind)
             return REFUSED
     log(Event.NOTIFICATION_FAILED, account=name, status=AGAIN.status, error=kind, reason=_reason(cause))
     return AGAIN

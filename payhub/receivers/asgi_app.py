@@ -14,7 +14,16 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from payhub.models import LONGEST_DELIVERY, Delivery, Received
-from payhub.receivers.answers import TAKEN, TOO_LARGE, TOO_SLOW, Questions, Refusal, answer_failure, check_head
+from payhub.receivers.answers import (
+    TAKEN,
+    TOO_LARGE,
+    TOO_SLOW,
+    Questions,
+    Refusal,
+    account_at,
+    answer_failure,
+    check_head,
+)
 
 if TYPE_CHECKING:
     from payhub import AsyncHub, Hub
@@ -41,7 +50,7 @@ class _Receiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        account = request.path_params["account"]
+        account = account_at(request.path_params["account"])
         received: Received | None = None
         try:
             check_head(request.method, scope["query_string"], request.headers.get("content-length"))

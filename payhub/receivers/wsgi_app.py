@@ -11,6 +11,7 @@ from payhub.receivers.answers import (
     TOO_SLOW,
     Questions,
     Refusal,
+    account_at,
     announced_length,
     answer_failure,
     check_head,
@@ -48,7 +49,7 @@ def application(hub: "Hub", questions: Questions, *, ask: bool) -> "WSGIApplicat
     known = frozenset(hub.accounts)
 
     def receiver(environ: "WSGIEnvironment", start_response: "StartResponse") -> _Body:
-        account = _bytes(environ.get("PATH_INFO", "")).decode("utf-8", "replace").removeprefix("/")
+        account = account_at(_bytes(environ.get("PATH_INFO", "")).decode("utf-8", "replace"))
         received: Received | None = None
         try:
             received = hub.receive(account, _read_delivery(environ), ask=ask)

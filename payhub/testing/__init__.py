@@ -16,7 +16,7 @@ from payhub.accounts.config import memory_journal
 from payhub.driver import Call, Response
 from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
-from payhub.plans.plan import Act, Pause
+from payhub.plans.plan import Act, Pause, Send
 
 __all__ = ["Played", "answer", "forget_memory", "play"]
 
@@ -31,7 +31,7 @@ class Played(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     calls: tuple[Call, ...]
 
 
-def play(flow: Generator[Call | Act | Pause, A, T], *answers: A) -> Played[T]:
+def play(flow: Generator[Call | Send | Act | Pause, A, T], *answers: A) -> Played[T]:
     """Drive a flow with these answers, one for each call it makes.
 
     A driver's flow takes `Response`s. The steps of a plan can be played as well: they take
@@ -56,16 +56,18 @@ def play(flow: Generator[Call | Act | Pause, A, T], *answers: A) -> Played[T]:
     raise AssertionError(f"the flow wants {len(calls)} answers and was given {len(answers)}; it made {_made(calls)}")
 
 
-def next_call(flow: Generator[Call | Act | Pause, Any, Any], step: Call | Act | Pause, journal: Journal) -> Call:
+def next_call(
+    flow: Generator[Call | Send | Act | Pause, Any, Any], step: Call | Send | Act | Pause, journal: Journal
+) -> Call:
     """Act what a plan wants done on the journal, from this step on, until it wants a call made."""
-    while not isinstance(step, Call):
+    while not isinstance(step, Call | Send):
         try:
             done = step.perform(journal) if isinstance(step, Act) else None
         except Exception as cause:  # noqa: BLE001 - the plan knows what it means
             step = flow.throw(cause)
         else:
             step = flow.send(done)
-    return step
+    return step.call if isinstance(step, Send) else step
 
 
 def forget_memory() -> None:

@@ -3,7 +3,7 @@
     import pytest
     from payhub.testing.conformance import CHECKS, Subject
 
-    SUBJECT = Subject(plugin=my_driver, config={...}, orders=(PayoutOrder(...),), answer=my_answer)
+    SUBJECT = Subject(plugin=my_driver, config={...}, another={...}, orders=(PayoutOrder(...),), answer=my_answer)
 
     @pytest.mark.parametrize("check", CHECKS, ids=str)
     def test_conformance(check):
@@ -12,6 +12,7 @@
 A check raises `AssertionError` with what is wrong. Nothing is sent: the checks play the provider.
 """
 
+import contextlib
 import datetime as dt
 import pprint
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ import msgspec
 from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import account_config, read_mapping
 from payhub.accounts.registry import Registry
-from payhub.driver import Call, Response
+from payhub.driver import Call, Flow, Response
 from payhub.errors import ConfigurationError, Declined, NotFound, Unavailable
 from payhub.exchanges.record import describe
 from payhub.exchanges.reply import Reply
@@ -48,13 +49,15 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What is checked, and with what.
 
     `plugin` is the driver's module or object and `config` an account's table for it, with paths
-    relative to `base`. `orders` are orders that the driver accepts, one at least of each kind that
+    relative to `base`; with `another`'s keys in it, it is the table of another account with the
+    provider. `orders` are orders that the driver accepts, one at least of each kind that
     it creates. `answer` plays the provider when all is well: it takes a call and
     returns the answer. `secrets` are texts that nobody may see: passwords, tokens, names.
     """
 
     plugin: Any
     config: Mapping[str, Any]
+    another: Mapping[str, Any]
     answer: Answerer
     orders: tuple[Order, ...]
     base: Path = Path()
@@ -90,6 +93,12 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
     refusals: frozenset[int] = frozenset()
 
 
+class _Create(_Case, frozen=True, kw_only=True):
+    """Start a create, or the driver's flow of it alone."""
+
+    flow: Callable[[], Flow[Any]]
+
+
 class _Ended(msgspec.Struct, frozen=True, kw_only=True):
     """Hold how an operation ended, and the calls it made."""
 
@@ -101,16 +110,17 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(call for call, _ in self.exchanges)
 
 
-def _creates(subject: Subject) -> Iterator[_Case]:
+def _creates(subject: Subject) -> Iterator[_Create]:
     account = subject.account()
     for order in subject.orders:
         kind = next(each for each in KINDS.values() if isinstance(order, each.order))
         creating = account.capabilities.create.get(kind.word)
-        yield _Case(
+        yield _Create(
             operation=kind.create,
             start=partial(account.create, kind, order),
             order=order,
             refusals=creating.refusals if creating else frozenset(),
+            flow=partial(account.flow, kind.create, order=order),
         )
 
 
@@ -155,6 +165,18 @@ def _carried_out(case: _Case, answer: Answerer) -> _Ended:
     except Exception as cause:
         raise AssertionError(f"{case.operation}: raised {type(cause).__name__}: {cause}") from cause
     raise AssertionError(f"{case.operation}: made {MOST_CALLS} calls and wants more")
+
+
+def _driver_calls(case: _Create, answer: Answerer) -> list[Call]:
+    """Return the calls that a driver makes by itself: the rules of money around it would stop a second payment."""
+    calls: list[Call] = []
+    with contextlib.suppress(Exception):  # however it ends
+        flow = case.flow()
+        call = next(flow)
+        while len(calls) < MOST_CALLS:
+            calls.append(call)
+            call = flow.send(answer(call))
+    return calls
 
 
 def _except(subject: Subject, response: Response, *, reading: bool = False) -> Answerer:
@@ -264,13 +286,43 @@ def _refused(subject: Subject, config: Mapping[str, Any], key: str) -> bool:
     return False
 
 
+def accounts_are_told_apart(subject: Subject) -> None:
+    """Require an identity that is another one exactly if the account is, whatever it is called, and shows no secret."""
+
+    def identity(**changes: Any) -> object:
+        registry = subject.registry({**subject.config, **changes})
+        shape = registry.provider(ACCOUNT).info.config
+        try:
+            return msgspec.structs.replace(account_config(registry.settings, ACCOUNT, shape), name="renamed").identity
+        except NotImplementedError:
+            raise AssertionError("the configuration has no identity") from None
+
+    mine = identity()
+    _require(isinstance(mine, str) and mine, "identity: a text is needed")
+    _require(mine == identity(namespace="another", max_per_second=1.0), "identity: changes with what is payhub's own")
+    _require(mine != identity(**subject.another), "identity: two accounts have the same")
+    _require_hidden(subject.secrets, str(mine), "identity")
+    named = subject.account()
+    config = account_config(subject.registry().settings, ACCOUNT, named.provider.info.config)
+    _require(mine == config.identity, "identity: changes with the account's name")
+
+
 def creating_moves_money_once(subject: Subject) -> None:
-    """Require that a create makes exactly one call that is declared to move money, and names the order in it."""
+    """Require that a create makes exactly one call that is declared to move money, and names operation and order in it.
+
+    After an answer that cannot be used it makes no other: the first may have paid.
+    """
     for case in _creates(subject):
-        moving = [call for call in _carried_out(case, subject.answer).calls if call.moves_money]
+        moving = [call for call in _driver_calls(case, subject.answer) if call.moves_money]
         _require(len(moving) == 1, f"{case.operation}: {len(moving)} calls move money, not one")
         named = case.order is not None and moving[0].order_id == case.order.order_id
         _require(named, f"{case.operation}: the call's order_id is not the order's")
+        _require(
+            moving[0].operation == case.operation, f"{case.operation}: the call's operation is {moving[0].operation!r}"
+        )
+        for unusable in (answer(status=500), answer(b"<html>")):
+            again = [call for call in _driver_calls(case, _except(subject, unusable)) if call.moves_money]
+            _require(len(again) == 1, f"{case.operation}: sent again after an answer that cannot be used")
 
 
 def reading_moves_no_money(subject: Subject) -> None:
@@ -296,9 +348,9 @@ def good_answers_are_understood(subject: Subject) -> None:
         result = _carried_out(case, subject.answer).value
         good = isinstance(result, Result) and result.status is not Status.UNKNOWN and result.provider_id
         _require(good, f"{case.operation}: a good answer became {result!r}")
-    for case in _reads(subject):
-        result = _carried_out(case, subject.answer).value
-        _require(not isinstance(result, Exception), f"{case.operation}: a good answer became {result!r}")
+    for asking in _reads(subject):
+        result = _carried_out(asking, subject.answer).value
+        _require(not isinstance(result, Exception), f"{asking.operation}: a good answer became {result!r}")
 
 
 def only_promised_statuses_are_believed(subject: Subject) -> None:
@@ -470,6 +522,7 @@ CHECKS = tuple(
         operations_have_their_hooks,
         samples_are_complete,
         connect_refuses_nonsense,
+        accounts_are_told_apart,
         creating_moves_money_once,
         reading_moves_no_money,
         flows_are_repeatable,

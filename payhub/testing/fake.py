@@ -17,7 +17,7 @@ and `signed_return` make such deliveries for tests.
 
 import hashlib
 import hmac
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -157,7 +157,7 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Tell of an order unasked."""
 
-    kind: Clear[Literal["payment", "payout"]]
+    kind: Clear[str]
     id: Clear[str]
     order_id: Clear[str]
     status: Clear[str]
@@ -238,7 +238,7 @@ def notification(notice: Notice, body: bytes) -> Notification:
         kind=notice.kind,
         order_id=notice.order_id,
         provider_id=notice.id,
-        status=STATUSES.get(notice.status, Status.PENDING),
+        status=STATUSES.get(notice.status, Status.UNKNOWN),  # a word that is not in the table is a reason to ask
         provider_status=notice.status,
         requested=money(notice.amount, notice.currency),
         paid=None if notice.paid is None else money(notice.paid, notice.currency),
@@ -293,7 +293,7 @@ def signed_notification(
     *,
     order_id: str,
     amount: Money,
-    kind: Literal["payment", "payout"] = "payment",
+    kind: str = "payment",
     provider_id: str = "7",
     status: str = "done",
     paid: Money | None = None,
@@ -328,6 +328,11 @@ class FakeConfig(AccountConfig, frozen=True, kw_only=True):
     base_url: Clear[str]
     token: str = "none"  # noqa: S105 - it protects nothing
     secret: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """Return the address: who listens there is one shop."""
+        return self.base_url
 
 
 class FakeAccount(MaskedStruct, frozen=True):
@@ -391,8 +396,8 @@ def payhub_provider() -> ProviderInfo:
         connect=connect,
         capabilities=Capabilities(
             create={
-                "payment": Creating(offers=(card,), refusals=frozenset({422})),
-                "payout": Creating(offers=to_any, refusals=frozenset({422})),
+                "payment": Creating(offers=(card,), refusals=frozenset({422}), final=True),
+                "payout": Creating(offers=to_any, refusals=frozenset({422}), final=True),
             },
             fetch={"payment": by_any_id, "payout": by_any_id},
         ),

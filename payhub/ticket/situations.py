@@ -29,7 +29,9 @@ class Situation(enum.StrEnum):
     CANCELED = "canceled"
     REVERSED = "reversed"
     CLOSED_HERE = "closed here"
+    RETURNED_HERE = "returned here"
     CONTRADICTED = "contradicted"
+    DENIED_HERE = "denied here"
 
 
 class Doubt(enum.StrEnum):
@@ -65,7 +67,7 @@ def _source(entry: Entry) -> Source | None:
 
 
 def is_contradiction(entry: Entry) -> bool:
-    """Tell whether an answer or a notification contradicts what is known."""
+    """Tell whether an answer, a notification or a person contradicts what is known."""
     return entry.contradicts or (entry.notification is not None and entry.notification.verdict is Verdict.CONTRADICTED)
 
 
@@ -176,9 +178,11 @@ class Story(msgspec.Struct, frozen=True):
         """Tell in which situation the order is."""
         record = self.record
         if record.contradicted:
-            return Situation.CONTRADICTED
+            theirs = any(is_contradiction(entry) and entry.what != "act" for entry in self.entries)
+            ours = any(is_contradiction(entry) and entry.what == "act" for entry in self.entries)
+            return Situation.DENIED_HERE if ours and not theirs else Situation.CONTRADICTED
         if self.closed_here:
-            return Situation.CLOSED_HERE
+            return Situation.RETURNED_HERE if record.state is State.REVERSED else Situation.CLOSED_HERE
         if record.state is State.SUCCEEDED:
             paid = Situation.SETTLED if self.doubt else Situation.SUCCEEDED
             return paid if record.paid in {None, record.facts.amount} else Situation.PAID_OTHER

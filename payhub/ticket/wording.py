@@ -118,7 +118,8 @@ class Wording:
     def _timeline(self) -> Iterator[str]:
         """Tell exchanges and notifications in order; the same answer to the same question again only counts."""
         labels = self._labels
-        shown = (e for e in self._story.entries if e.exchange or e.notification or is_contradiction(e))
+        entries = (entry for entry in self._story.entries if entry.what != "act")  # what a person did is our business
+        shown = (e for e in entries if e.exchange or e.notification or is_contradiction(e))
         for _, group in itertools.groupby(shown, _question_and_answer):
             entry, *again = group
             if entry.notification:
@@ -143,9 +144,12 @@ class Wording:
     def _notification(self, stored: StoredNotification) -> str:
         labels, content = self._labels, stored.content
         paid = f", {content.paid}" if content.paid else ""
+        other = content.provider_id not in {"", self._story.record.provider_id or content.provider_id}
+        named = f", {self._texts.mismatches['provider_id']} {quoted(content.provider_id)}" if other else ""
         times = f"; {self._received(labels.received, stored.times, stored.last_at)}" if stored.times > 1 else ""
         contradicts = f"; **{labels.contradicts}**" if stored.verdict is Verdict.CONTRADICTED else ""
-        return f"{clock(stored.at)} {labels.notification}: {quoted(content.provider_status)}{paid}{times}{contradicts}"
+        said = f"{quoted(content.provider_status)}{named}{paid}"
+        return f"{clock(stored.at)} {labels.notification}: {said}{times}{contradicts}"
 
     def _received(self, label: str, times: int, last_at: dt.datetime) -> str:
         return label.format(times=self._texts.times(times), last=clock(last_at))

@@ -1,27 +1,21 @@
-"""Observe each call on its connection, and keep the pools that connections come from."""
+"""Observe each call on its connection: whether its first byte may have left, and what came back."""
 
 import datetime as dt
 import functools
-import os
-import ssl
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-import certifi
 import httpx
 
 from payhub.driver import Call, Response
 from payhub.errors import PayhubError
 from payhub.exchanges.reply import Reply
+from payhub.journal.reasons import Why, explain
 from payhub.models import Phase
 from payhub.transport.settings import Transport
 
-Pool = TypeVar("Pool")
-
 MAX_BODY = 1024 * 1024
-# A connection that was idle for long is often cut just when it is used again, which leaves an outcome unknown.
-LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0)
 _FIRST_BYTE = "http11.send_request_headers.started"  # after this event of httpcore a byte may have left
 
 # From the special to the general.
@@ -43,11 +37,16 @@ class _UnacceptableAnswer(Exception):
     """An answer that is not read to its end: too large, or encoded although identity was asked for."""
 
 
+class _TooLate(Exception):
+    """The end of a call whose time was over before its first byte left."""
+
+
 class CallTrace:
     """An observation of one call on its connection: whether its first byte may have left, and what came back."""
 
-    def __init__(self) -> None:
-        """Begin where nothing was sent."""
+    def __init__(self, until: dt.datetime | None = None) -> None:
+        """Begin where nothing was sent; the first byte does not leave after `until`."""
+        self._until = until
         self.phase = Phase.NOT_SENT
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
@@ -55,10 +54,14 @@ class CallTrace:
         self.started_at = dt.datetime.now(dt.UTC)
         self._start = time.monotonic()
 
-    def observe(self, event: str, _info: dict[str, Any]) -> None:
-        """Take an event of httpcore's `trace` extension."""
-        if event == _FIRST_BYTE:
-            self.phase = Phase.MAYBE_SENT
+    def observe(self, event: str, info: dict[str, Any]) -> None:
+        """Take an event of httpcore's `trace` extension; what is said to a proxy first is not the call."""
+        if event != _FIRST_BYTE or info["request"].method == b"CONNECT":
+            return
+        # The deadline is no help here: its clock stands still while a machine is suspended.
+        if self._until is not None and dt.datetime.now(dt.UTC) > self._until:
+            raise _TooLate
+        self.phase = Phase.MAYBE_SENT
 
     async def observe_async(self, event: str, info: dict[str, Any]) -> None:
         """Take the same event where httpcore awaits."""
@@ -89,17 +92,24 @@ class CallTrace:
 
     def fail(self, cause: BaseException) -> Reply:
         """Return how far the call got, and why not further, in words that quote nothing of the request."""
-        if isinstance(cause, _UnacceptableAnswer | PayhubError):
-            problem = str(cause)
-        else:
-            known = (words for kind, words in _PROBLEMS.items() if isinstance(cause, kind))
-            problem = next(known, f"interrupted by {type(cause).__name__}")
+        if isinstance(cause, _TooLate):
+            return Reply(phase=self.phase, problem=explain(Why.OVERSLEPT), too_late=True)
+        problem = _describe(cause)
         status = f" after HTTP {self.status}" if self.status else ""
         return Reply(phase=self.phase, part=self._response(), problem=f"{problem}{status}")
 
     def _response(self) -> Response | None:
         """Return as much of the answer as came."""
         return Response(status=self.status, headers=self.headers, body=bytes(self.body)) if self.status else None
+
+
+def _describe(cause: BaseException) -> str:
+    if isinstance(cause, _UnacceptableAnswer | PayhubError):
+        return str(cause)
+    if isinstance(cause, httpx.ProxyError):  # its text begins with the status
+        return f"no connection: the proxy answered HTTP {str(cause)[:3]}"
+    known = (words for kind, words in _PROBLEMS.items() if isinstance(cause, kind))
+    return next(known, f"interrupted by {type(cause).__name__}")
 
 
 def _check_size(size: int) -> None:
@@ -120,32 +130,3 @@ def timeouts(transport: Transport) -> Mapping[str, float]:
     """Return the limits of each operation on a connection; the deadline limits them all together."""
     connect, read = (min(t, transport.deadline) for t in (transport.connect_timeout, transport.read_timeout))
     return {"connect": connect, "pool": connect, "read": read, "write": transport.deadline}
-
-
-@functools.cache  # to read the authorities takes longer than everything else in opening a hub
-def tls_context(authorities: str) -> ssl.SSLContext:
-    """Return a context that trusts the authorities in a file, and nothing that the environment names."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # `create_default_context` would obey SSLKEYLOGFILE
-    context.load_verify_locations(authorities)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-class Pools(Generic[Pool]):
-    """The pools of connections of one runner: one at a time, for the present process and event loop.
-
-    On a connection that a fork has copied, parent and child would read each other's answers.
-    """
-
-    def __init__(self, open_pool: Callable[[ssl.SSLContext], Pool]) -> None:
-        """Keep how a pool is opened; none is yet."""
-        self._open_pool = open_pool
-        self._tls = tls_context(certifi.where())
-        self._last: tuple[object, Pool] | None = None
-
-    def current(self, loop: object = None) -> Pool:
-        """Return the pool of this process and loop; one of another is left alone, not closed: it may be in use."""
-        owner, last = (os.getpid(), loop), self._last
-        if last is None or last[0] != owner:
-            self._last = last = owner, self._open_pool(self._tls)
-        return last[1]

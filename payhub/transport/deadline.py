@@ -10,7 +10,7 @@ import httpcore
 import httpx
 
 from payhub.masking import HiddenBytes
-from payhub.transport.connection import LIMITS
+from payhub.transport.pool import SyncPool
 
 # A blocking socket has a timeout for each operation only, which a server that sends one byte every few seconds never
 # exceeds. So every operation of a synchronous call gets what is left of the call's deadline.
@@ -73,13 +73,7 @@ class DeadlineTransport(httpx.HTTPTransport):
     errors and everything else stays httpx's.
     """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
         """Replace the pool."""
         super().__init__(verify=context)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            max_connections=LIMITS.max_connections,
-            max_keepalive_connections=LIMITS.max_keepalive_connections,
-            keepalive_expiry=LIMITS.keepalive_expiry,
-            network_backend=_DeadlineBackend(),
-        )
+        self._pool = SyncPool(context, proxy, _DeadlineBackend())

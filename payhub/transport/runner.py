@@ -27,10 +27,11 @@ from payhub.journal import Journal
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import HiddenBytes
 from payhub.models import Exchange, Phase
-from payhub.plans.plan import Act, Pause, Plan
+from payhub.plans.plan import Act, Pause, Plan, Send
 from payhub.transport import quiet
-from payhub.transport.connection import LIMITS, CallTrace, Pools, build_request, timeouts
+from payhub.transport.connection import CallTrace, build_request, timeouts
 from payhub.transport.deadline import DeadlineTransport, call_deadline
+from payhub.transport.pool import AsyncTransport, Pools
 from payhub.transport.settings import Transport
 
 T = TypeVar("T")
@@ -66,14 +67,14 @@ class _Runner(Generic[Pool]):
         self, transport: Transport, observers: Iterable[Observer] = (), journal: Journal | None = None
     ) -> None:
         """Keep what the calls need; nothing is connected yet."""
-        self._pools = Pools(self._open_pool)
+        self._pools = Pools(self._open_pool, transport)
         self._transport = transport
         self._timeout = timeouts(transport)
         self._observers = tuple(observers)
         self._journal = journal or MemoryJournal()
         quiet.install()
 
-    def _open_pool(self, context: ssl.SSLContext) -> Pool:
+    def _open_pool(self, context: ssl.SSLContext, proxy: str | None) -> Pool:
         raise NotImplementedError
 
     def _reserve_slot(self, account: str, rate: float, deadline: float) -> float | None:
@@ -100,8 +101,8 @@ class _Runner(Generic[Pool]):
 class Runner(_Runner[httpx.HTTPTransport]):
     """A runner for threads: it carries plans out in the calling thread, over one pool of connections."""
 
-    def _open_pool(self, context: ssl.SSLContext) -> httpx.HTTPTransport:
-        return DeadlineTransport(context)
+    def _open_pool(self, context: ssl.SSLContext, proxy: str | None) -> httpx.HTTPTransport:
+        return DeadlineTransport(context, proxy)
 
     def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
@@ -118,9 +119,9 @@ class Runner(_Runner[httpx.HTTPTransport]):
             result: T = ended.value
             return result
 
-    def _carry_out(self, plan: Plan[Any], step: Call | Act | Pause) -> object:
+    def _carry_out(self, plan: Plan[Any], step: Send | Act | Pause) -> object:
         match step:
-            case Call():
+            case Send():
                 return self._send(plan, step)
             case Pause():
                 time.sleep(step.seconds)
@@ -128,22 +129,22 @@ class Runner(_Runner[httpx.HTTPTransport]):
             case Act():
                 return step.perform(self._journal)
 
-    def _send(self, plan: Plan[Any], call: Call) -> Reply:
+    def _send(self, plan: Plan[Any], send: Send) -> Reply:
         deadline = time.monotonic() + self._transport.deadline
-        if call.moves_money:
-            return self._try_once(plan, call, deadline)
+        if send.call.moves_money:
+            return self._try_once(plan, send, deadline)
         exchanges: list[Exchange] = []
 
         def attempt() -> Reply:
-            reply = self._try_once(plan, call, deadline)
+            reply = self._try_once(plan, send, deadline)
             exchanges.extend(reply.exchanges)
             return reply
 
         reply = tenacity.Retrying(**_retry_reads(self._transport.deadline))(attempt)
         return msgspec.structs.replace(reply, exchanges=tuple(exchanges))
 
-    def _try_once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
-        trace = CallTrace()
+    def _try_once(self, plan: Plan[Any], send: Send, deadline: float) -> Reply:
+        call, trace = send.call, CallTrace(send.until)
         token = call_deadline.set(deadline)
         try:
             with quiet.during_call():
@@ -186,8 +187,8 @@ class Runner(_Runner[httpx.HTTPTransport]):
 class AsyncRunner(_Runner[httpx.AsyncHTTPTransport]):
     """A runner for event loops, of asyncio and trio: it carries plans out over one pool of connections."""
 
-    def _open_pool(self, context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(verify=context, limits=LIMITS)  # `anyio.fail_after` keeps the deadline
+    def _open_pool(self, context: ssl.SSLContext, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        return AsyncTransport(context, proxy)  # `anyio.fail_after` keeps the deadline
 
     async def run(self, plan: Plan[T]) -> T:
         """Carry a plan to its end and return what it ends with."""
@@ -204,9 +205,9 @@ class AsyncRunner(_Runner[httpx.AsyncHTTPTransport]):
             result: T = ended.value
             return result
 
-    async def _carry_out(self, plan: Plan[Any], step: Call | Act | Pause) -> object:
+    async def _carry_out(self, plan: Plan[Any], step: Send | Act | Pause) -> object:
         match step:
-            case Call():
+            case Send():
                 return await self._send(plan, step)
             case Pause():
                 await anyio.sleep(step.seconds)
@@ -214,22 +215,22 @@ class AsyncRunner(_Runner[httpx.AsyncHTTPTransport]):
             case Act():
                 return await anyio.to_thread.run_sync(step.perform, self._journal)
 
-    async def _send(self, plan: Plan[Any], call: Call) -> Reply:
+    async def _send(self, plan: Plan[Any], send: Send) -> Reply:
         deadline = time.monotonic() + self._transport.deadline
-        if call.moves_money:
-            return await self._try_once(plan, call, deadline)
+        if send.call.moves_money:
+            return await self._try_once(plan, send, deadline)
         exchanges: list[Exchange] = []
 
         async def attempt() -> Reply:
-            reply = await self._try_once(plan, call, deadline)
+            reply = await self._try_once(plan, send, deadline)
             exchanges.extend(reply.exchanges)
             return reply
 
         reply: Reply = await tenacity.AsyncRetrying(**_retry_reads(self._transport.deadline))(attempt)
         return msgspec.structs.replace(reply, exchanges=tuple(exchanges))
 
-    async def _try_once(self, plan: Plan[Any], call: Call, deadline: float) -> Reply:
-        trace = CallTrace()
+    async def _try_once(self, plan: Plan[Any], send: Send, deadline: float) -> Reply:
+        call, trace = send.call, CallTrace(send.until)
         try:
             with quiet.during_call():
                 reply = await self._exchange(plan, call, trace, deadline)

@@ -22,6 +22,8 @@ TABLE = {"provider": "alikassa", "account": UUID, "currency": "RUB", "payout_cer
         ({"base_url": "http://api-merchant.alikassa.com"}, "https"),
         ({"base_url": "https://u:p@api-merchant.alikassa.com"}, "base_url"),
         ({"base_url": "https://api-merchant.alikassa.com/?x=1"}, "base_url"),
+        ({"base_url": "https://api-merchant.alikassa.com/v1"}, "base_url: give scheme and host only"),
+        ({"base_url": "https://api-merchant.alikassa.com\n"}, "base_url: not a URL"),
         ({"payout_cert": None}, "payment_cert or payout_cert"),
         ({"digest": "md5"}, "digest"),
         ({"payout_passwort": "hunter2"}, "payout_password"),
@@ -140,3 +142,12 @@ def test_the_configured_services_are_listed_for_the_doctor(archive: Any) -> None
         Service(kind="payout", code="payment_card_rub", currency="RUB", active=True),
     )
     assert repr(account) == "AliKassaAccount('ak')"
+
+
+def test_an_account_is_its_uuid_and_its_host() -> None:
+    """Another uuid or host is another account; another digest or spelling is not."""
+    mine = config().identity
+    same = [{"account": UUID.upper()}, {"digest": "sha256"}, {"base_url": f"{config().base_url}/"}]
+    other = [{"account": f"{UUID[:-1]}1"}, {"base_url": "https://api-merchant.alikassa.io"}]
+    assert {mine} == {config(**fields).identity for fields in same}
+    assert 3 == len({mine, *(config(**fields).identity for fields in other)})

@@ -42,6 +42,7 @@ def test_the_driver_conforms(check: Check, archive: Callable[..., Path]) -> None
         Subject(
             plugin=plugin,
             config={**account, "payment_cert": folder, "payout_cert": folder, "payout_password": "secret-pass"},
+            another={"account": "00000000-0000-4000-8000-000000000000"},
             orders=(
                 *(payment(), payment(presentation="direct", bank_code=BANK)),
                 *(payout(to) for to in (TO_CARD, TO_PHONE, TO_BANK_ACCOUNT, TO_WALLET)),

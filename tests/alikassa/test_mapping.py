@@ -24,6 +24,7 @@ from payhub import (
 from payhub.models import Method, Presentation
 from payhub_alikassa import AliKassaPayment, AliKassaPayout, mapping, models, wire
 from payhub_alikassa.config import PaymentServices, PayoutServices
+from payhub_alikassa.sandbox import services
 from tests.alikassa.orders import (
     BANK,
     BANK_ACCOUNT,
@@ -59,7 +60,7 @@ def written_payout(order: PayoutOrder, **fields: Any) -> dict[str, Any]:
 
 SEED_003 = [
     ("card", "hosted", "payment_card_number_rub_hpp"),
-    ("card", "direct", "payment_card_number_card"),
+    ("card", "direct", "payment_card_number_rub_card"),
     ("sbp", "direct", "payment_card_sbp_rub_card"),
     ("sberpay", "direct", "payment_card_sberpay_rub_card"),
     ("sberpay", "hosted", "payment_card_sberpay_rub_card"),
@@ -72,7 +73,7 @@ SEED_003 = [
 def test_the_documented_services_of_rubles(method: Method, presentation: Presentation, service: str) -> None:
     """Each documented way to pay in RUB goes to its service, with the fields its table stars."""
     order = payment(
-        method=method, presentation=presentation, bank_code=BANK if service.endswith("number_card") else None
+        method=method, presentation=presentation, bank_code=BANK if service.endswith("number_rub_card") else None
     )
     expected = {
         "amount": "3000.00",
@@ -101,12 +102,30 @@ def test_every_documented_service_can_be_named(code: str, method: Any, presentat
     assert written_payment(order)["service"] == code
 
 
+def test_the_sandbox_asks_for_no_field_that_the_driver_does_not() -> None:
+    """Each documented service needs the same fields here and there: what would be refused is refused before sending."""
+    ours = {service.code: {"customer_ip", *service.required} for service in mapping.PAYMENT_SERVICES}
+    assert ours == {code: set(service.required) for code, service in services.PAYMENT_SERVICES.items()}
+    payouts = {service.code: set(service.required) for service in mapping.PAYOUT_SERVICES}
+    theirs = {code: set(service.required) for code, service in services.PAYOUT_SERVICES.items()}
+    del theirs["payment_card_eur"]  # which the documents do not name
+    assert payouts == theirs
+
+
+@pytest.mark.parametrize(("currency", "code"), [("EUR", "payment_card_eur_card"), ("UAH", "payment_card_uah_hpp")])
+def test_cards_in_euros_and_hryvnias_need_the_browser(currency: str, code: str) -> None:
+    """What the provider needs for these services is missed before anything is sent, by its name."""
+    order = payment(currency, payer=Payer(id="u-881", ip="203.0.113.24"))
+    with pytest.raises(InvalidOrder, match=rf"^payer\.browser\.user_agent: is required by {code} "):
+        mapping.payment_request(config(currency=currency), order)
+
+
 def test_the_general_payment_with_every_field() -> None:
     """Every listed field of the general payment arrives under its name, in the documents' order."""
     order = PaymentOrder(
         order_id="in-2", amount=Money("1500.5", "RUB"), method="card", presentation="hosted",
         payer=Payer(id="u-1", ip="2001:db8::1", email="a@b.example", phone="+79001112233", first_name="A",
-                    last_name="B", address="C 1", post_code="0101", state="D", city="E",
+                    last_name="B", address="C 1", post_code="1010", state="D", city="E",
                     browser=Browser(user_agent="UA", accept_header="*/*", color_depth=24, language="ru-RU",
                                     screen_height=1080, screen_width=1920)),
         bank_code=BANK, description="Order №1/2", success_url="https://shop.example/ok",
@@ -119,7 +138,7 @@ def test_the_general_payment_with_every_field() -> None:
         ("lifetime", 900), ("customer_ip", "2001:db8::1"), ("customer_user_id", "u-1"), ("customer_account", "acc"),
         ("customer_code", BANK), ("customer_email", "a@b.example"), ("customer_first_name", "A"),
         ("customer_last_name", "B"), ("customer_address", "C 1"), ("customer_phone", "79001112233"),
-        ("customer_post_code", 101), ("customer_state", "D"), ("customer_city", "E"),
+        ("customer_post_code", 1010), ("customer_state", "D"), ("customer_city", "E"),
         ("customer_browser_user_agent", "UA"), ("customer_browser_accept_header", "*/*"),
         ("customer_browser_color_depth", 24), ("customer_browser_language", "ru-RU"),
         ("customer_browser_screen_height", 1080), ("customer_browser_screen_width", 1920),
@@ -164,12 +183,43 @@ def test_a_payout_to_a_card_in_euros() -> None:
 
 def test_an_account_can_name_its_own_services() -> None:
     """A code in the configuration replaces the documented one; a code in the order replaces both."""
-    named = {"payment_services": PaymentServices(card_direct="payment_card_number_rub_card"),
+    named = {"payment_services": PaymentServices(card_direct="payment_card_number_card"),
              "payout_services": PayoutServices(card="payment_card_new")}  # fmt: skip
     direct = payment(presentation="direct", bank_code="sberbank")
-    assert written_payment(direct, **named)["service"] == "payment_card_number_rub_card"
+    assert written_payment(direct, **named)["service"] == "payment_card_number_card"
     assert written_payout(payout(), **named)["service"] == "payment_card_new"
     assert written_payout(payout(extra=AliKassaPayout(service="other")), **named)["service"] == "other"
+
+
+SENT = [
+    ({"browser": Browser(user_agent="UA", language="zh-Hant-TW")}, {"customer_browser_language": "zh-Hant"}),
+    ({"browser": Browser(user_agent="UA", language="en-GB-oxendict")}, {"customer_browser_language": "en-GB"}),
+    ({"browser": Browser(user_agent="UA", language="ru-RU")}, {"customer_browser_language": "ru-RU"}),
+    ({"last_name": "", "email": "", "phone": "", "post_code": "", "city": ""}, {}),
+    ({"post_code": "0"}, {"customer_post_code": 0}),
+    ({"phone": "+7\u00a0903\u00a0111\u201122\u201133"}, {"customer_phone": PHONE}),
+    ({"ip": "::ffff:203.0.113.25"}, {"customer_ip": "203.0.113.25"}),
+    ({"ip": "2001:db8::1"}, {"customer_ip": "2001:db8::1"}),
+]
+
+
+@pytest.mark.parametrize(("payer", "fields"), SENT, ids=repr)
+def test_what_browsers_and_forms_send_is_put_into_the_providers_form(
+    payer: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    """The same meaning in another form: a language as far as there is room, an empty field as none, one IP address."""
+    bare = Payer(id="u-881", ip="203.0.113.24", browser=Browser(user_agent="UA"))
+    expected = written_payment(payment(payer=bare)) | fields
+    assert written_payment(payment(payer=msgspec.structs.replace(bare, **payer))) == expected
+
+
+def test_empty_texts_equal_absent_ones() -> None:
+    """A form that was left empty says nothing, wherever it is optional."""
+    empty = payment(description="", success_url="", fail_url="", notification_url="", bank_code="",
+                    extra=AliKassaPayment(customer_account="", customer_code="", service=""))  # fmt: skip
+    assert written_payment(empty) == written_payment(payment())
+    nobody = Recipient(email="", phone="", first_name="", last_name="", country="")
+    assert written_payout(payout(recipient=nobody, notification_url="")) == written_payout(payout())
 
 
 def replaced(order: Any, **fields: Any) -> Any:
@@ -185,6 +235,10 @@ INVALID_PAYMENTS = [
     ("payer.ip", payment(), {"payer": {"ip": None}}),
     ("payer.ip", payment(), {"payer": None}),
     ("payer.ip", payment(), {"payer": {"ip": "999.1.1.1"}}),
+    ("payer.ip", payment(), {"payer": {"ip": ""}}),
+    ("payer.ip", payment(), {"payer": {"ip": "203.0.113.24, 10.0.0.1"}}),
+    ("payer.ip", payment(), {"payer": {"ip": "fe80::1%eth0"}}),
+    ("payer.id", payment(), {"payer": {"id": ""}}),
     ("bank_code", DIRECT, {"bank_code": None}),
     ("payer.browser.user_agent", payment(method="sbp"), {"payer": {"browser": None}}),
     ("method", payment(), {"method": "wallet"}),
@@ -200,6 +254,11 @@ INVALID_PAYMENTS = [
     ("payer.last_name", payment(), {"payer": {"last_name": "x" * 51}}),
     ("payer.address", payment(), {"payer": {"address": "x" * 51}}),
     ("payer.post_code", payment(), {"payer": {"post_code": "AB1"}}),
+    ("payer.post_code", payment(), {"payer": {"post_code": "02134"}}),
+    ("payer.post_code", payment(), {"payer": {"post_code": "00"}}),
+    ("payer.first_name", payment(), {"payer": {"first_name": "Anna \ud83d"}}),
+    ("payer.browser.user_agent", payment(), {"payer": {"browser": Browser(user_agent="\udc00")}}),
+    ("extra.customer_account", payment(), {"extra": AliKassaPayment(customer_account="\ud83d")}),
     ("payer.post_code", payment(), {"payer": {"post_code": "1" * 13}}),
     ("payer.browser.user_agent", payment(), {"payer": {"browser": Browser(user_agent="x" * 2001)}}),
     ("payer.browser.accept_header", payment(), {"payer": {"browser": Browser(accept_header="x" * 2001)}}),

@@ -338,7 +338,72 @@ def test_repeated_pages_end(account: AliKassaAccount) -> None:
     with pytest.raises(StopIteration) as done:
         flow.send(Response(status=200, body=last))
     assert [body["page"] for body in bodies] == [1, 2]
-    assert [p.provider_id for p in done.value.value] == ["1", "1"]
+    assert [p.provider_id for p in done.value.value] == ["1"]
+
+
+def listed(account: AliKassaAccount, answered: Callable[[int], dict[str, Any]]) -> tuple[list[str | None], int]:
+    """List payments from pages that are made by their number; return the ids, and how many pages were asked for."""
+    flow = plugin.payhub_list_payments(account, PERIOD)
+    call, asked = next(flow), 0
+    while True:
+        asked += 1
+        page = answered(msgspec.json.decode(call.body)["page"])
+        try:
+            call = flow.send(Response(status=200, body=msgspec.json.encode(page)))
+        except StopIteration as done:
+            return [found.provider_id for found in done.value], asked
+
+
+def row(number: int) -> dict[str, Any]:
+    return {"id": number, "status": "paid", "amount": "10.00", "currency": "RUB", "order_id": f"in-{number}"}
+
+
+def test_a_payment_that_comes_between_two_pages_is_not_listed_twice(account: AliKassaAccount) -> None:
+    """The newest come first, so a new one pushes the last of a page to the next: it is counted once."""
+    rows = [row(number) for number in range(51, 0, -1)]
+
+    def page(number: int) -> dict[str, Any]:
+        if number == 2:
+            rows.insert(0, row(99))
+        found = rows[(number - 1) * 50 : number * 50]
+        return {"data": found, "links": {"next": "https://x?page=2" if len(rows) > number * 50 else None}}
+
+    assert listed(account, page) == ([str(number) for number in range(51, 0, -1)], 2)
+
+
+NEXT = "https://x.example?page=2"
+
+
+@pytest.mark.parametrize(
+    ("page", "asked"),
+    [
+        (lambda number: {"data": [row(1)] if number == 1 else [], "links": {"next": NEXT}}, 2),
+        (lambda _: {"data": [row(1)], "links": {"next": NEXT}}, 2),
+        (lambda _: {"data": [row(1)], "links": {"next": ""}}, 1),
+        (lambda _: {"data": [row(1)], "links": {"next": False}}, 1),
+        (lambda _: {"data": [row(1)], "links": {}}, 1),
+    ],
+    ids=["empty page", "page ignored", "next is empty", "next is false", "no next"],
+)
+def test_a_history_ends(account: AliKassaAccount, page: Callable[[int], dict[str, Any]], asked: int) -> None:
+    """Whatever the last page says of a next one: an empty page, or one with nothing new, is the end."""
+    assert listed(account, page) == (["1"], asked)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        (dt.date(2026, 1, 2), dt.date(2026, 1, 1), "first: is after last"),
+        (dt.datetime(2026, 1, 1, 23, 30, tzinfo=dt.UTC), dt.date(2026, 1, 2), r"first: a datetime\.date is needed"),
+        (dt.date(2026, 1, 1), "2026-01-02", r"last: a datetime\.date is needed"),
+    ],
+)
+def test_a_period_has_whole_days(hub: Any, sandbox: Sandbox, first: Any, last: Any, message: str) -> None:
+    """What is no period is refused before anything is asked: a time of day would be another day elsewhere."""
+    before = sandbox.requests("/v1/payment/history")
+    with pytest.raises(ConfigurationError, match=message):
+        hub.list_payments(ACCOUNT, first=first, last=last)
+    assert sandbox.requests("/v1/payment/history") == before
 
 
 def test_every_field_of_a_request_declares_its_mask() -> None:

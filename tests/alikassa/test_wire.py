@@ -60,9 +60,12 @@ def test_amounts_come_in_every_form(value: Any, expected: Decimal | None) -> Non
     assert (found, type(found)) == (expected, type(expected))
 
 
-@pytest.mark.parametrize("value", [True, [], {}, "ten", "1,5", "NaN", "Infinity"])
+@pytest.mark.parametrize(
+    "value",
+    [True, [], {}, "ten", "1,5", "NaN", "Infinity", "1_000", " 1", "1 ", "+1", "1e3", "1.", ".5", "1\n", "\u0661"],
+)
 def test_what_is_no_amount_is_unreadable(value: Any) -> None:
-    """An amount that is not a number makes the answer unreadable, not zero."""
+    """An amount that is not a plain decimal number is unreadable, not zero, and not what Python makes of it."""
     with pytest.raises(Unreadable):
         wire.amount(value)
 
@@ -112,7 +115,18 @@ def test_what_is_not_a_json_object_is_unreadable(body: bytes) -> None:
         (404, {"message": "Payment not found"}, NotFound),
         (400, {"message": "The given data was invalid."}, Unreadable),
         (400, {"message": "The given data was invalid.", "errors": {"amount": ["bad"]}}, Declined),
-        (400, {"errors": "bad"}, Declined),
+        (400, {"errors": "bad"}, Unreadable),
+        (400, {"errors": ["The order id has already been taken."]}, Unreadable),
+        (400, {"errors": "The order id has already been taken."}, Unreadable),
+        (400, {"errors": {"order_id.0": ["The order id has already been taken."]}}, Unreadable),
+        (400, {"errors": {"orderId": ["The order id has already been taken."]}}, Unreadable),
+        (400, {"errors": {"order": ["The order id has already been taken."]}}, Unreadable),
+        (400, {"errors": {"base": ["The order id has already been taken."]}}, Unreadable),
+        (400, {"errors": {"code": "DUPLICATE_ORDER"}}, Unreadable),
+        (400, {"errors": {"amount": ["bad"], "base": ["taken"]}}, Unreadable),
+        (400, {"errors": {"": ["taken"]}}, Unreadable),
+        (400, {"errors": {"extra.card_holder": ["The card holder field is required."]}}, Declined),
+        (400, {"errors": {"customer_code": ["The customer code field is required."], "amount": "bad"}}, Declined),
         (400, {"errors": {"order_id": ["The order id has already been taken."]}}, Unreadable),
         (400, {"errors": {"amount": ["bad"], "order_id": ["bad"]}}, Unreadable),
         (422, {"message": "x", "errors": {"amount": ["bad"]}}, Unreadable),
@@ -122,16 +136,56 @@ def test_what_is_not_a_json_object_is_unreadable(body: bytes) -> None:
     ],
 )
 def test_answers_other_than_the_promised_one(status: int, body: Any, kind: type[Exception]) -> None:
-    """Only HTTP 400 with complaints is a refusal, if the order's id is none, and only "not found" is not found."""
+    """Only HTTP 400 with complaints about the request's own fields is a refusal, if the order's id is none of them.
+
+    Only "not found" is not found.
+    """
     with pytest.raises(kind):
-        wire.read(answer(body, status), models.PayoutCreated)
+        wire.read(answer(body, status), models.PayoutCreated, models.PayoutRequest)
+
+
+def test_a_question_is_refused_by_nobody() -> None:
+    """Complaints about what was asked are no refusal of an order."""
+    with pytest.raises(Unreadable, match=r"^The given data was invalid\. id: bad$"):
+        wire.read(answer({"message": "The given data was invalid.", "errors": {"id": "bad"}}, 400), models.PayoutState)
+
+
+def test_complaints_without_names_are_told() -> None:
+    """A list or a text of complaints is told in its own words."""
+    for errors in (["taken", "bad"], "taken bad"):
+        with pytest.raises(Unreadable, match=r"^taken bad$"):
+            wire.read(answer({"errors": errors}, 400), models.PayoutCreated, models.PayoutRequest)
+
+
+def test_a_mark_before_json_is_skipped() -> None:
+    """The byte order mark that some editors put at the beginning of a PHP file is no part of the answer."""
+    body = b"\xef\xbb\xbf" + json.dumps({"payment_status": "wait", "id": 1}).encode()
+    assert wire.read(Response(status=200, body=body), models.PayoutCreated)[0].id == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("RUB", "RUB"), ("rub", "RUB"), ("RUR", "RUB"), ("643", "RUB"), (643, "RUB"), ("978", "EUR"), ("", None),
+     (None, None)],
+    ids=repr,
+)  # fmt: skip
+def test_a_currency_has_several_names(value: object, expected: str | None) -> None:
+    """A code in any case, its number in ISO 4217, and the rouble's code from before 1998, which many still write."""
+    assert wire.currency(value) == expected
+
+
+@pytest.mark.parametrize("value", ["xx", "R", "810", "\u0131dr", "RUB ", "₽", True, [], {}, 1.5])
+def test_what_is_no_currency_is_unreadable(value: object) -> None:
+    """A name that may mean another currency, or none, is not guessed at."""
+    with pytest.raises(Unreadable):
+        wire.currency(value)
 
 
 def test_a_refusal_keeps_the_complaints_and_no_card_number() -> None:
     """The complaints are kept by field; a card number that the provider quotes is truncated."""
     body = {"message": "The given data was invalid.", "errors": {"number": [f"{CARD} is not valid."], "amount": "bad"}}
     with pytest.raises(Declined) as error:
-        wire.read(answer(body, 400), models.PayoutCreated)
+        wire.read(answer(body, 400), models.PayoutCreated, models.PayoutRequest)
     assert (error.value.code, error.value.text, error.value.errors) == (
         "400",
         "The given data was invalid.",
@@ -161,3 +215,15 @@ def test_no_answer_breaks_the_reader(body: Any) -> None:
     except (Unreadable, NotFound, Declined):
         return
     assert isinstance(state.payment_status, str)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(200, "the answer lacks the promised fields"), (201, "it is not HTTP 200, the only one promised")],
+)
+def test_an_answer_without_words_gets_the_right_ones(status: int, words: str) -> None:
+    """An answer that has all fields, but another status, lacks none."""
+    body: dict[str, Any] = {"id": 1, "payment_status": "wait"} if status != 200 else {}
+    with pytest.raises(Unreadable) as caught:
+        wire.read(answer(body, status), models.PayoutCreated)
+    assert words == str(caught.value)

@@ -1,12 +1,18 @@
+import contextlib
+import re
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from payhub.journal.sql.migrate import HEAD
 from payhub_alikassa.sandbox import Sandbox
 from tests.raw_server import RawServer, answer
 
-from .conftest import ACCOUNT, Command
+from .conftest import ACCOUNT, CARD, Command
+
+PAYOUT = ("payout", ACCOUNT, "--order-id", "po-1", "--amount", "500", "--currency", "RUB", "--to-card", CARD)
 
 RIGHTS = {"payments": True, "payouts": True}
 Write = Callable[[str], Path]
@@ -84,6 +90,10 @@ def test_doctor_finds_all_well(payhub: Command, sandbox: Sandbox) -> None:
     assert states(done) == dict.fromkeys(
         (
             "configuration",
+            "journal",
+            "journal tables",
+            "journal key",
+            "orders",
             "plugin",
             "keys",
             "address",
@@ -97,8 +107,94 @@ def test_doctor_finds_all_well(payhub: Command, sandbox: Sandbox) -> None:
     )
     shown = payhub("doctor", ACCOUNT)
     assert shown.code == 0
-    assert {line[0] for line in shown.out.splitlines()} == {"✓"}
+    assert {line[0] for line in shown.out.splitlines() if not line.startswith("    → ")} == {"✓"}
     assert sandbox.requests("/v1/payment") == sandbox.requests("/v1/payout") == 0
+
+
+def seen(payhub: Command) -> dict[str, tuple[str, str, str | None]]:
+    """Return what the doctor says of each thing: state, detail, advice."""
+    checks = payhub("doctor", "--json").json["checks"]
+    return {check["name"]: (check["state"], check["detail"], check["advice"]) for check in checks}
+
+
+def changed(sandbox: Sandbox, statement: str) -> None:
+    """Change the journal as somebody else may."""
+    with contextlib.closing(sqlite3.connect(sandbox.config.with_name("payhub.db"))) as connection, connection:
+        connection.execute(statement)
+
+
+def test_doctor_says_where_the_journal_is(payhub: Command, sandbox: Sandbox) -> None:
+    """Its file, its version, its key, that it is empty; then, once it has orders, whether they are swept."""
+    empty = seen(payhub)
+    compare = "if your application has made orders, it keeps them elsewhere: compare url and prefix"
+    assert empty["journal"] == ("ok", str(sandbox.config.with_name("payhub.db")), None)
+    assert empty["journal tables"] == ("ok", f"version {HEAD}", None)
+    assert empty["journal key"] == ("ok", "the first order begins with it", None)
+    assert empty["orders"] == ("ok", "none yet", compare)
+    payhub(*PAYOUT)
+    begun = seen(payhub)
+    sweeps = "call `payhub sweep` regularly, from cron or with --watch, and read its log"
+    assert begun["journal key"] == ("ok", "the one that the journal was begun with", None)
+    assert begun["sweeps"] == ("warning", "none has ended yet", sweeps)
+    assert "orders" not in begun
+    payhub("sweep")
+    state, detail, _ = seen(payhub)["sweeps"]
+    assert (state, re.sub(r"\d+", "N", detail)) == ("ok", "the last one ended N s ago")
+    changed(sandbox, "UPDATE payhub_orders SET due_at = due_at - 864000 * 1000000")
+    state, detail, advice = seen(payhub)["sweeps"]
+    assert (state, advice) == ("warning", sweeps)
+    assert re.search(r"; 1 orders are overdue, the oldest for (9 d 23 h|10 d.*)$", detail)
+
+
+def test_doctor_finds_another_key(payhub: Command, sandbox: Sandbox) -> None:
+    """A key that is not the journal's is found before an order is refused because of it: exit 2."""
+    payhub(*PAYOUT)
+    key = sandbox.config.with_name("payhub.key")
+    was = key.read_bytes()
+    try:
+        key.write_bytes(b"another")
+        done = payhub("doctor", "--json")
+    finally:
+        key.write_bytes(was)
+    assert (done.code, states(done)["journal key"]) == (2, "failed")
+
+
+def test_doctor_finds_other_tables(payhub: Command, sandbox: Sandbox) -> None:
+    """Tables of another version, and tables that are gone, are named with what to do: exit 2."""
+    changed(sandbox, "DROP TABLE payhub_slots")
+    gone = payhub("doctor", "--json")
+    assert (gone.code, seen(payhub)["journal tables"][1]) == (2, "missing: payhub_slots")
+    changed(sandbox, "UPDATE payhub_version SET version_num = '9999'")
+    newer = payhub("doctor", "--json")
+    assert (newer.code, seen(payhub)["journal tables"][1]) == (2, f"of version 9999, and this payhub needs {HEAD}")
+
+
+@pytest.fixture
+def other_url(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Have the sandbox's orders kept elsewhere."""
+
+    def use(line: str) -> None:
+        text = sandbox.config.read_text("utf-8")
+        other = sandbox.config.with_name("other.toml")
+        other.write_text(text.replace('url = "sqlite:///payhub.db"', line), "utf-8")
+        monkeypatch.setenv("PAYHUB_CONFIG", str(other))
+
+    return use
+
+
+def test_doctor_of_an_unreachable_database(payhub: Command, other_url: Callable[[str], None]) -> None:
+    """A database that does not answer is named without its password: exit 3, and the accounts are examined."""
+    other_url('url = "postgresql+psycopg://shop:sesame@127.0.0.1:9/orders"\nkey = "secret"')
+    done = payhub("doctor", "--json")
+    found = states(done)
+    assert (done.code, found["journal"], found["services"]) == (3, "failed", "ok")
+    assert "sesame" not in done.out + done.err
+
+
+def test_doctor_of_orders_in_memory(payhub: Command, other_url: Callable[[str], None]) -> None:
+    """Without an address orders are forgotten, which is a warning."""
+    other_url("")
+    assert seen(payhub)["journal"][:2] == ("warning", "in memory: orders are forgotten when a process ends")
 
 
 def test_doctor_without_a_configuration(payhub: Command) -> None:
@@ -113,7 +209,7 @@ def test_doctor_without_accounts(payhub: Command, write_config: Write) -> None:
     """A configuration without accounts is not well."""
     write_config("")
     done = payhub("doctor", "--json")
-    assert (done.code, states(done)) == (2, {"configuration": "ok", "accounts": "failed"})
+    assert (done.code, states(done)) == (2, {"configuration": "ok", "journal": "warning", "accounts": "failed"})
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -134,6 +230,18 @@ def test_doctor_names_unusable_keys(payhub: Command, sandbox: Sandbox, write_con
     assert "✗ wrong keys: " in done.out
     assert "cert/nothing" in done.out
     assert "✓ alikassa-rub payout requests" in done.out
+
+
+def test_doctor_names_two_names_of_one_account(payhub: Command, sandbox: Sandbox, write_config: Write) -> None:
+    """Two tables with one uuid and host are one account: a warning, for each of them."""
+    good = sandbox.config.read_text("utf-8").replace('"cert', f'"{sandbox.config.parent}/cert')
+    write_config(good + good.partition("\n\n")[2].replace(ACCOUNT, "twin"))
+    done = payhub("doctor", "--config", "payhub.toml")
+    assert (0, True, True) == (
+        done.code,
+        "! twin identity: the same account with its provider as alikassa-rub" in done.out,
+        "! alikassa-rub identity: the same account with its provider as twin" in done.out,
+    )
 
 
 def test_doctor_warns_of_broken_plugins(payhub: Command, install: Install, sandbox: Sandbox) -> None:

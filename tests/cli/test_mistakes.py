@@ -127,7 +127,7 @@ def test_a_refusal_has_the_providers_code(payhub: Command, sandbox: Sandbox) -> 
 
 
 def test_what_the_provider_has_already_is_unknown(payhub: Command, sandbox: Sandbox) -> None:
-    """Of an order that a journal forgot which was lost with its note, and the provider refuses because it has it, the outcome is asked for."""
+    """The outcome of an order that a lost journal forgot, and the provider refuses to take twice, is asked for."""
     payhub(*PAY, *PAYER)
     for path in (*sandbox.config.parent.glob("payhub.db*"), sandbox.config.with_name("payhub.note")):
         path.unlink()

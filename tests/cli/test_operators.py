@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from payhub.hub import Hub
@@ -41,6 +42,7 @@ def cut(payhub: Command, sandbox: Sandbox, order_id: str = "po-1") -> None:
 NEED_A_JOURNAL = {
     "sweep": (),
     "unknown": (),
+    "health": (),
     "check": (ACCOUNT, "payout", "po-1"),
     "resolve": (ACCOUNT, "payout", "po-1", "--as", "failed", "--reason", "told so", "--by", "Anna"),
     "trace": ("po-1",),
@@ -187,10 +189,6 @@ def test_a_failure_that_the_provider_denies_waits_for_a_person(payhub: Command, 
         (order["order_id"], order["state"], order["contradicted"]) for order in done.json["orders"]
     ]
     assert payhub(*payout("po-1")).code == 4
-    other = payhub(*said, "--as", "succeeded")
-    why = "an order that is failed is not an operator's to make succeeded"
-    instead = "it is contradicted, and can only be confirmed; `payhub trace` shows by what"
-    assert (other.code, other.err) == (3, f"payhub: {why}; {instead}\n")
     assert "would stay failed" in " ".join(payhub(*said[:-1]).out.split())
     assert (payhub(*said).code, payhub("unknown").code, payhub(*payout("po-1")).code) == (0, 0, 3)
 
@@ -227,6 +225,77 @@ def test_not_a_duration(payhub: Command, sandbox: Sandbox, older: str) -> None:
     """Anything else is refused: exit 2."""
     done = payhub("unknown", f"--older={older}")
     assert (done.code, done.err) == (2, "payhub: --older: not a duration, as 90s, 10m, 1h or 2d\n")
+
+
+def long_ago(sandbox: Sandbox, days: int = 10) -> None:
+    """Let all that the journal has be so many days older."""
+    with contextlib.closing(sqlite3.connect(sandbox.config.with_name("payhub.db"))) as connection, connection:
+        for name in ("sent_at", "due_at", "created_at", "updated_at"):
+            connection.execute(f"UPDATE payhub_orders SET {name} = {name} - {days * 86400} * 1000000")  # noqa: S608 - names of this test
+
+
+def test_orders_about_which_nobody_asks_are_listed(payhub: Command, sandbox: Sandbox) -> None:
+    """No sweep for ten days: pending orders are listed with how long they have been overdue, until one runs: exit 5."""
+    payhub(*payout("po-1"))
+    assert payhub("unknown").code == 0
+    long_ago(sandbox)
+    shown, done = payhub("unknown", "--older", "1h"), payhub("unknown", "--json")
+    (order,) = done.json["orders"]
+    assert (shown.code, done.code, order["state"]) == (5, 5, "pending")
+    assert re.search(r"\b9 d 23 h\b|\b10 d\b", " ".join(shown.out.split()))
+    assert 9 * 86400 < order["overdue"] < 11 * 86400
+    assert payhub("unknown", "--overdue", "20d").code == 0
+    sandbox.settle("payout", "po-1")
+    payhub("sweep")
+    assert payhub("unknown").code == 0
+
+
+# health
+
+
+def test_health_is_for_a_monitor(payhub: Command, sandbox: Sandbox) -> None:
+    """Exit 0 while somebody asks, 7 when nobody does or an order waits too long, and another one if it cannot tell."""
+    payhub(*payout("po-1"))
+    well = payhub("health", "--json")
+    assert (well.code, well.json) == (0, {
+        "healthy": True, "overdue": 0, "oldest_overdue": None, "unknown": 0, "needs_attention": 0, "contradicted": 0,
+        "waiting": 0, "swept_at": None,
+    })  # fmt: skip
+    long_ago(sandbox)
+    done, shown = payhub("health", "--json"), payhub("health")
+    oldest = done.json["oldest_overdue"]
+    assert (done.code, done.json["healthy"], done.json["overdue"]) == (7, False, 1)
+    assert (oldest["account"], oldest["kind"], oldest["order_id"]) == (ACCOUNT, "payout", "po-1")
+    assert 9 * 86400 < oldest["overdue"] < 11 * 86400
+    assert "run `payhub sweep` regularly" in shown.out
+    assert payhub("health", "--overdue", "20d").code == 0
+    sandbox.settle("payout", "po-1")
+    payhub("sweep")
+    swept = payhub("health", "--json")
+    assert (swept.code, swept.json["swept_at"] is not None) == (0, True)
+    cut(payhub, sandbox, "po-2")
+    assert (payhub("health").code, payhub("health", "--json").json["unknown"]) == (0, 1)
+    waiting = payhub("health", "--older", "0s")
+    assert (waiting.code, "see `payhub unknown`" in waiting.out) == (7, True)
+
+
+@pytest.mark.parametrize("option", ["--overdue", "--older"])
+def test_health_takes_durations(payhub: Command, sandbox: Sandbox, option: str) -> None:
+    """What is no duration is refused: exit 2."""
+    done = payhub("health", f"{option}=soon")
+    assert (done.code, done.err) == (2, f"payhub: {option}: not a duration, as 90s, 10m, 1h or 2d\n")
+
+
+def test_a_sweep_of_one_account(payhub: Command, sandbox: Sandbox) -> None:
+    """A sweep may be of one account and ask about several orders at once; a mistyped name is no quiet one: exit 2."""
+    for number in range(3):
+        payhub(*payout(f"po-{number}"))
+        sandbox.settle("payout", f"po-{number}")
+    long_ago(sandbox, 1)
+    mistyped = payhub("sweep", "--account", "alikasa")
+    assert (mistyped.code, "known: alikassa-rub" in mistyped.err) == (2, True)
+    swept = payhub("sweep", "--account", ACCOUNT, "--concurrency", "3", "--json")
+    assert (swept.code, swept.json) == (0, {"swept": 3, "statuses": {"succeeded": 3}, "failed": 0})
 
 
 # check
@@ -274,6 +343,20 @@ def test_check_without_an_answer_is_unknown(payhub: Command, sandbox: Sandbox) -
     sandbox.arm("html", path="/v1/payout/status", times=5)
     done = payhub("check", ACCOUNT, "payout", "po-1", "--json")
     assert (done.code, done.json["status"], done.json["state"]) == (4, "unknown", "unknown")
+
+
+@pytest.mark.parametrize("command", ["check", "status"])
+def test_an_account_that_is_another_one_now(payhub: Command, sandbox: Sandbox, command: str) -> None:
+    """It is not asked about an order of the account that had the name before: exit 2, and the order is listed."""
+    cut(payhub, sandbox)
+    other = sandbox.config.with_name("other.toml")
+    other.write_text(re.sub(r'account = "[0-9a-f]{8}', 'account = "00000000', sandbox.config.read_text()))
+    order = (ACCOUNT, "payout", "po-1") if command == "check" else (ACCOUNT, "payout", "--order-id", "po-1")
+    done = payhub(command, *order, "--config", str(other))
+    words = "account 'alikassa-rub' is another one with its provider now than the one that has this order"
+    (listed,) = payhub("unknown", "--json", "--config", str(other)).json["orders"]
+    assert (2, True, "other_account") == (done.code, words in done.err, listed["why"])
+    assert (5, 0) == (payhub("unknown").code, payhub(command, *order).code)
 
 
 def test_check_of_an_order_that_nobody_made(payhub: Command, sandbox: Sandbox) -> None:
@@ -432,13 +515,15 @@ def test_resolve_of_an_order_that_is_settled(payhub: Command, sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize(
-    ("state", "instead"),
+    ("state", "outcome", "instead"),
     [
-        ("succeeded", "it is closed; `payhub trace` shows how"),
-        ("not_sent", "nothing was sent, and it may be created again under its order_id"),
+        ("succeeded", "succeeded", "it is closed; `payhub trace` shows how"),
+        ("not_sent", "failed", "nothing was sent, and it may be created again under its order_id"),
     ],
 )
-def test_resolve_says_what_to_do_instead(payhub: Command, sandbox: Sandbox, state: str, instead: str) -> None:
+def test_resolve_says_what_to_do_instead(
+    payhub: Command, sandbox: Sandbox, state: str, outcome: str, instead: str
+) -> None:
     """Where an order cannot be resolved, the message says what to do with it."""
     if state == "not_sent":
         sandbox.arm("refuse", seconds=None)
@@ -447,9 +532,9 @@ def test_resolve_says_what_to_do_instead(payhub: Command, sandbox: Sandbox, stat
     if state == "succeeded":
         sandbox.settle("payout", "po-1")
         payhub("check", ACCOUNT, "payout", "po-1")
-    done = payhub(*RESOLVE, "--yes")
+    done = payhub(*RESOLVE, "--as", outcome, "--yes")
     assert (done.code, done.err) == (
-        3, f"payhub: an order that is {state} is not an operator's to make failed; {instead}\n"
+        3, f"payhub: an order that is {state} is not an operator's to make {outcome}; {instead}\n"
     )  # fmt: skip
 
 
@@ -460,6 +545,43 @@ def test_resolve_an_order_that_needs_attention(payhub: Command, sandbox: Sandbox
     assert payhub("unknown", "--json").json["orders"][0]["state"] == "needs_attention"
     assert payhub(*RESOLVE, "--yes").code == 0
     assert payhub("unknown").code == 0
+
+
+def test_resolve_corrects_an_end(payhub: Command, sandbox: Sandbox) -> None:
+    """A payout that came back is reversed; the question says what the application gets, and what it may do then."""
+    payhub(*payout("po-1"))
+    sandbox.settle("payout", "po-1")
+    payhub("check", ACCOUNT, "payout", "po-1")
+    shown = " ".join(payhub(*RESOLVE).out.replace("│", "").split())
+    assert "application gets failed from then on, no longer succeeded may create the order again" in shown
+    returned = payhub(*RESOLVE, "--as", "reversed", "--yes", "--json")
+    assert (returned.code, returned.json["from"], returned.json["to"]) == (0, "succeeded", "reversed")
+    assert payhub(*payout("po-1"), "--json").json["status"] == "reversed"
+    assert "gets succeeded from then on, no longer reversed" in " ".join(
+        payhub(*RESOLVE, "--as", "succeeded").out.replace("│", "").split()
+    )
+
+
+def test_resolve_names_the_account_that_has_the_order(payhub: Command, sandbox: Sandbox) -> None:
+    """Where another account has it, the correction is refused and the account named; what was found out is kept."""
+    payhub(*payout("po-1"))
+    sandbox.settle("payout", "po-1", "fail")
+    payhub("check", ACCOUNT, "payout", "po-1")
+    with Hub.from_file(sandbox.config) as hub:
+        mine = hub.journal.story("po-1")[0][0].facts
+        assert hub.journal.open(msgspec.structs.replace(mine, account="other"), 60.0).yours
+    tried = payhub(*RESOLVE, "--as", "succeeded")
+    assert (tried.code, "account 'other' has this payout, too" in tried.err) == (3, True)
+    assert "With --yes this stays refused, and what you found out is kept and flagged" in tried.err
+    assert payhub("unknown").code == 0
+    done = payhub(*RESOLVE, "--as", "succeeded", "--yes")
+    assert (done.code, "account 'other' has this payout, too" in done.err) == (3, True)
+    (order,) = payhub("unknown", "--json").json["orders"]
+    assert (order["account"], order["state"], order["contradicted"]) == (ACCOUNT, "failed", True)
+    traced = " ".join(payhub("trace", "po-1").out.split())
+    assert "operator Anna: succeeded: support, chat of 3 May; CONTRADICTS" in traced
+    question = payhub(*RESOLVE, "--json").json
+    assert question["contradicted_by"]["source"] == "operator"
 
 
 @pytest.mark.parametrize("blank", ["--reason", "--by"])

@@ -224,7 +224,7 @@ def open_shop(open_hub: Callable[..., Any], serve: Callable[..., RawServer], url
         **tables: Any,
     ) -> Shop:
         served = None if at else serve(*script)
-        account = {"provider": "waiting", "base_url": at or (served.url if served else "")}
+        account = {"provider": "waiting", "base_url": at or (served.url if served else ""), "secret": "s"}
         journal = {"url": where, "key": KEY, **tables.pop("journal", {})}
         plugin = Waiting(**(schedule or AT_ONCE))
         accounts = {"shop": account, **tables.pop("accounts", {})}

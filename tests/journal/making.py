@@ -3,14 +3,35 @@
 import datetime as dt
 from typing import Any
 
+import msgspec
+
 from payhub import Money
 from payhub.driver import Schedule
 from payhub.journal import Evidence, Facts, Journal, Key, Record, Source, State
+from payhub.journal.memory import MemoryJournal
+from payhub.journal.sql.tables import tables
 from payhub.models import Exchange, Phase
 
 PREFIX = "payhub_"
 LATER = Schedule(first=3600.0)
 NOW = Schedule(first=0.0, growth=1.0)
+
+
+_TIMES = ("sent_at", "lease_until", "due_at", "quiet_until", "created_at", "updated_at")
+
+
+def age(journal: Any, **ago: float) -> None:
+    """Let everything that a journal has of its orders be so much longer ago."""
+    span = dt.timedelta(**ago)
+    if isinstance(journal, MemoryJournal):
+        for name, record in journal._records.items():
+            times = {time: at - span for time in _TIMES if (at := getattr(record, time)) is not None}
+            journal._records[name] = msgspec.structs.replace(record, **times)
+        return
+    columns = tables(PREFIX).orders.c
+    shifted = {name: columns[name] - span // dt.timedelta(microseconds=1) for name in _TIMES}
+    with journal.database.engine.begin() as connection:
+        connection.execute(tables(PREFIX).orders.update().values(shifted))
 
 
 def facts(order_id: str = "po-1", **fields: Any) -> Facts:

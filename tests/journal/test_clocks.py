@@ -11,6 +11,7 @@ from payhub.journal import Journal, State, memory
 from payhub.journal.sql import journal as sql_journal
 from payhub.journal.sql import queries
 from payhub.plans import advance, create, fetch, plan, settle
+from payhub.transport import connection
 from tests.raw_server import answer, close
 from tests.samples import PAYOUT, known
 
@@ -40,7 +41,7 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
             def __getattr__(self, name: str) -> Any:
                 return getattr(dt, name)
 
-        for module in (memory, sql_journal, queries, advance, create, fetch, plan, settle, hub):
+        for module in (memory, sql_journal, queries, advance, connection, create, fetch, plan, settle, hub):
             monkeypatch.setattr(module, "dt", Module(), raising=False)
 
     return set_ahead
@@ -82,8 +83,8 @@ def test_a_lease_that_is_held_is_waited_for(journal: Journal, ahead: Ahead) -> N
     """What is due within the longest pause is not due now, and a claim is not claimed again."""
     ahead(0.0)
     brought(journal, State.PENDING)
-    assert [[], []] == [list(journal.claim(1, 60.0, None, longest)) for longest in (5 * HOUR, 2 * HOUR)]
-    assert [1, 0] == [len(journal.claim(1, 60.0, None, 60.0)) for _ in range(2)]
+    assert [[], []] == [list(journal.claim(1, 60.0, longest=longest)) for longest in (5 * HOUR, 2 * HOUR)]
+    assert [1, 0] == [len(journal.claim(1, 60.0, longest=60.0)) for _ in range(2)]
 
 
 @pytest.mark.parametrize("state", [State.SENDING, State.PENDING, State.UNKNOWN, State.NEEDS_ATTENTION])

@@ -47,7 +47,7 @@ def test_a_sweep_goes_on_without_it(shop: Shop) -> None:
         swept = [[(each.order_id, each.status) for each in shop.hub.sweep()] for _ in range(2)]
     assert [[("po-2", Status.SUCCEEDED), ("po-3", Status.SUCCEEDED)], []] == swept
     errors: list[Any] = [log for log in logs if log["log_level"] == "error"]
-    assert [("payhub.journal_row_damaged", "shop", "payout", "po-1")] == [
+    assert [("payhub.sweep_failed", "shop", "payout", "po-1")] == [
         (log["event"], log["account"], log["kind"], log["order_id"]) for log in errors
     ]
 

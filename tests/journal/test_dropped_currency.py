@@ -59,7 +59,6 @@ def gone(amount: str) -> Money:
 READS: dict[str, Callable[[SqlJournal], Any]] = {
     "find": lambda journal: journal.find(key()),
     "open": lambda journal: journal.open(facts(), 60.0).record,
-    "claim": lambda journal: journal.claim(9, 60.0)[0],
     "unsettled": lambda journal: journal.unsettled(0.0, 9)[0],
     "search": lambda journal: journal.search(OrderFilter(provider_id=None), 9)[0],
     "story": lambda journal: journal.story("po-1")[0][0],

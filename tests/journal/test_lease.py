@@ -15,7 +15,7 @@ def test_a_sender_that_overslept_its_lease_sends_nothing(
 ) -> None:
     """With a lease that ended before the order could leave, nothing leaves, however often it is tried."""
     provider = serve(answer({}))
-    late = open_hub(provider.url, journal={"lease": 1e-8}, transport={"deadline": 1e-9})
+    late = open_hub(provider.url, journal={"lease": 5.000001}, transport={"deadline": 5.0})
     for _ in range(2):
         with pytest.raises(NotSent, match="stopped for so long that the order's lease may end while it sends"):
             late.create_payout("shop", PAYOUT)

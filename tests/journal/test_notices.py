@@ -126,7 +126,7 @@ def test_a_message_that_is_faster_than_the_answer_waits_for_it(journal: Journal)
     during = known_of(journal)
     assert (False, True, sender.due_at) == (noticed.ask, during.notified, during.due_at)
     journal.settle(key(), found(State.PENDING, Source.ANSWER), LATER)
-    assert [key()] == [record.facts.key for record in journal.claim(10, 60.0)]
+    assert (key(),) == journal.claim(10, 60.0)
 
 
 def test_an_order_that_the_provider_seems_to_know_is_not_given_for_sending(journal: Journal) -> None:
@@ -240,6 +240,90 @@ def test_another_amount_than_the_answers_contradicts(journal: Journal) -> None:
     journal.settle(key(), found(State.SUCCEEDED, paid=RUB), LATER)
     record = journal.judge_notifications(key(), dt.datetime.now(dt.UTC))
     assert ([Verdict.CONTRADICTED], True, RUB) == (verdicts(journal), record.contradicted, record.paid)
+
+
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("another id", {"provider_id": "14"}),
+    ("another sum requested", {"requested": Money("5000", "RUB")}),
+    ("another currency requested", {"requested": Money("1000.44", "EUR")}),
+    ("another currency paid", {"paid": Money("1000.44", "EUR")}),
+    ("nothing paid", {"paid": Money("0", "RUB")}),
+    ("less than nothing paid", {"paid": Money("-1000.44", "RUB")}),
+    ("less paid, and not called partial", {"paid": Money("999", "RUB")}),
+    ("more paid than a payout may", {"paid": Money("1001", "RUB"), "partial": True}),
+]
+
+
+@pytest.mark.parametrize("answered", [State.SUCCEEDED, State.PENDING, State.NEEDS_ATTENTION])
+@pytest.mark.parametrize("said", [fields for _, fields in OTHERS], ids=[what for what, _ in OTHERS])
+def test_rule_9_what_is_not_the_orders_contradicts_it(journal: Journal, said: dict[str, Any], answered: State) -> None:
+    """Rule 9: an id, sum or currency that is not the order's is flagged for a person, also when the status fits."""
+    brought(journal, State.PENDING)
+    journal.settle(key(), found(answered, provider_id="7"), LATER)
+    assert journal.keep_notification(notice(**said), 60.0, 30.0).ask
+    record = journal.judge_notifications(key(), dt.datetime.now(dt.UTC))
+    assert ([Verdict.CONTRADICTED], answered, True) == (verdicts(journal), record.state, record.contradicted)
+    assert [record] == list(journal.unsettled(0.0, 10))
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.FAILED, State.CANCELED])
+def test_rule_9_another_id_contradicts_whatever_it_says(journal: Journal, state: State) -> None:
+    """Rule 9: a second payment under our order_id is news, whether it waits, failed or was canceled."""
+    brought(journal, State.SUCCEEDED)
+    journal.settle(key(), found(State.SUCCEEDED, provider_id="7"), LATER)
+    assert journal.keep_notification(notice(state, provider_id="14"), 60.0, 30.0).ask
+    journal.judge_notifications(key(), dt.datetime.now(dt.UTC))
+    assert [Verdict.CONTRADICTED] == verdicts(journal)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"requested": RUB, "paid": RUB},
+        {"requested": RUB, "paid": Money("999", "RUB"), "partial": True},
+        {"provider_id": ""},
+        {},
+    ],
+)
+def test_what_is_the_orders_confirms_it(journal: Journal, said: dict[str, Any]) -> None:
+    """A part that is called one, and what is not said at all, contradict nothing."""
+    brought(journal, State.SUCCEEDED)
+    journal.settle(key(), found(State.SUCCEEDED, provider_id="7"), LATER)
+    assert not journal.keep_notification(notice(**said), 60.0, 30.0).ask
+    assert [Verdict.CONFIRMED] == verdicts(journal)
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELED, State.REVERSED, State.PENDING])
+def test_a_word_that_nobody_knows_is_always_a_reason_to_ask(journal: Journal, state: State) -> None:
+    """It may be a refund or a chargeback; what it means, only the answer says, also of what is final."""
+    brought(journal, state)
+    assert journal.keep_notification(notice(State.UNKNOWN), 60.0, 30.0).ask
+    record = journal.judge_notifications(key(), dt.datetime.now(dt.UTC))
+    expected = Verdict.WAITING if state is State.PENDING else Verdict.OUTDATED
+    assert ([expected], state, False) == (verdicts(journal), record.state, record.contradicted)
+
+
+@pytest.mark.parametrize("word", ["refund", "chargeback"])
+def test_a_word_that_nobody_knows_is_asked_about_and_flagged(open_shop: OpenShop, word: str) -> None:
+    """Rule 8: what the provider answers then is kept, and a person looks; the order stays what it was."""
+    shop = open_shop(DONE, answer(known(PAYOUT, status=word)))
+    shop.hub.create_payout("shop", PAYOUT)
+    assert told(shop, notice(State.UNKNOWN, provider_status=word))
+    assert [Status.SUCCEEDED] == [each.status for each in shop.hub.sweep()]
+    assert ([Verdict.CONTRADICTED], True) == (verdicts(shop.journal), known_of(shop.journal).contradicted)
+
+
+def test_a_kind_that_there_is_not_is_about_the_order_with_its_id(open_shop: OpenShop) -> None:
+    """A notification of a refund, say, is a reason to ask about what was paid; of no order it is only kept."""
+    shop = open_shop(CREATED, DONE)
+    shop.hub.create_payout("shop", PAYOUT)
+    for order_id, ask in (("po-1", True), ("po-404", False)):
+        delivery = fake.signed_notification("s", order_id=order_id, amount=RUB, kind="refund")
+        received = shop.hub.receive("shop", delivery)
+        assert (ask, ask, "payout" if ask else "refund") == (
+            received.ask, received.known, received.notification.kind
+        )  # fmt: skip
+    assert 2 == len(shop.journal.notifications(10))
 
 
 def test_a_verdict_stands_when_the_message_comes_again(journal: Journal) -> None:

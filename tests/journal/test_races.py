@@ -100,13 +100,13 @@ def test_threads_do_not_claim_the_same_order(journal: Journal) -> None:
     for name in names:
         brought(journal, State.PENDING, name, NOW)
     taken = together(*[lambda: [journal.claim(3, 60.0) for _ in range(8)]] * 8)
-    given = sorted(record.facts.order_id for thread in taken for claim in thread for record in claim)
+    given = sorted(key.order_id for thread in taken for claim in thread for key in claim)
     assert (len(given), names) == (len(set(given)), sorted({*given, *_rest(journal)}))
 
 
 def _rest(journal: Journal) -> list[str]:
     """Claim what is left: on PostgreSQL a claim skips what another one is just taking."""
-    return [record.facts.order_id for record in journal.claim(100, 60.0)]
+    return [key.order_id for key in journal.claim(100, 60.0)]
 
 
 def test_processes_do_not_claim_the_same_order(kept: SqlJournal, place: Place) -> None:
@@ -125,7 +125,7 @@ def test_a_claim_survives_a_crash(kept: SqlJournal, place: Place) -> None:
     assert [7] == processes(1, "crashed", place.url, 0.5)
     while not (again := kept.claim(1, 60.0)):
         time.sleep(0.01)
-    assert [key()] == [record.facts.key for record in again]
+    assert (key(),) == again
 
 
 def test_evidence_from_everywhere_is_counted(journal: Journal) -> None:

@@ -225,7 +225,8 @@ def _steps(*, moves_money: bool = True, patience: float = 0.0) -> Any:
 
 
 def _flow(*, moves_money: bool) -> Any:
-    yield Call(operation="create_payout", url="https://pay.example", moves_money=moves_money)
+    operation = "create_payout" if moves_money else "log_in"
+    yield Call(operation=operation, url="https://pay.example", moves_money=moves_money)
     return Payout(status=Status.PENDING)
 
 

@@ -1,6 +1,8 @@
 import datetime as dt
+import importlib
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,11 +15,15 @@ from payhub.journal.states import EDGES, NOTHING_MOVED, allowed, contradicts_sta
 
 from .making import PREFIX, facts
 
+STEPS_OF_0001: Any = importlib.import_module("payhub.journal.sql.migrations.versions.0001_orders")._STEPS
+
 # The state machine a second time, in words. A change of it needs a migration, too: the
 # triggers of databases that are already in use know the old steps.
 STEPS = """
 new > sending: plan
 not_sent > sending: plan
+not_sent > succeeded: operator
+not_sent > reversed: operator
 sending > not_sent: answer
 sending > declined: answer
 sending > pending: answer, status query
@@ -38,14 +44,23 @@ unknown > pending: answer, status query
 unknown > succeeded: answer, status query, operator
 unknown > failed: answer, status query, operator
 unknown > canceled: answer, status query
-unknown > reversed: status query
+unknown > reversed: status query, operator
 unknown > needs_attention: answer, status query, schedule ended
 needs_attention > pending: status query
 needs_attention > succeeded: status query, operator
 needs_attention > failed: status query, operator
 needs_attention > canceled: status query
-needs_attention > reversed: status query
-succeeded > reversed: status query
+needs_attention > reversed: status query, operator
+succeeded > failed: operator
+succeeded > reversed: status query, operator
+failed > succeeded: operator
+failed > reversed: operator
+canceled > succeeded: operator
+canceled > reversed: operator
+declined > succeeded: operator
+declined > reversed: operator
+reversed > succeeded: operator
+reversed > failed: operator
 """
 
 
@@ -83,10 +98,27 @@ def test_rule_6_time_never_makes_unknown_a_failure() -> None:
     assert set() == {step for step, by in LEGAL.items() if by & {Source.LEASE, Source.SCHEDULE} and step[1] in over}
 
 
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELED, State.DECLINED, State.REVERSED})
+
+
 def test_rule_8_a_final_state_has_no_way_out_but_reversed() -> None:
-    """Rule 8: from `succeeded` a status query leads to `reversed`; other final states have no way out."""
-    final = {State.SUCCEEDED, State.FAILED, State.CANCELED, State.DECLINED, State.REVERSED}
-    assert {(State.SUCCEEDED, State.REVERSED): {Source.STATUS}} == {k: v for k, v in LEGAL.items() if k[0] in final}
+    """Rule 8: by itself only a success changes, to `reversed`, and by the provider's own answer to a question."""
+    steps = {step: by - {Source.OPERATOR} for step, by in LEGAL.items() if step[0] in FINAL}
+    assert {(State.SUCCEEDED, State.REVERSED): {Source.STATUS}} == {step: by for step, by in steps.items() if by}
+
+
+def test_rule_8_a_person_corrects_an_end_both_ways() -> None:
+    """Rule 8: an operator may say of every end that money moved, or came back, and of a success that none did."""
+    by_person = {step for step, by in LEGAL.items() if Source.OPERATOR in by and step[0] in FINAL | {State.NOT_SENT}}
+    nothing_moved = {(now, then) for now in NOTHING_MOVED for then in (State.SUCCEEDED, State.REVERSED)}
+    moved = {(State.SUCCEEDED, State.FAILED), (State.SUCCEEDED, State.REVERSED)}
+    assert nothing_moved | moved | {(State.REVERSED, State.SUCCEEDED), (State.REVERSED, State.FAILED)} == by_person
+
+
+def test_the_triggers_know_every_step() -> None:
+    """The table of the first migration, which the triggers of both databases are made of, has the same steps."""
+    words = {f"{now}>{then}" for now, steps in STEPS_OF_0001.items() for then in steps}
+    assert {f"{now}>{then}" for now, then in LEGAL} == words
 
 
 def test_only_what_was_not_sent_may_be_sent() -> None:
@@ -125,8 +157,7 @@ def test_what_contradicts(now: State, found: State, source: Source, expected: bo
 @pytest.mark.parametrize("state", State)
 def test_every_state_has_a_status(state: State) -> None:
     """Every state has a status for the application, and only a final state has a final one."""
-    final = {State.SUCCEEDED, State.FAILED, State.CANCELED, State.REVERSED, State.DECLINED}
-    assert (state in final) is status_of(state).final
+    assert (state in FINAL) is status_of(state).final
 
 
 @pytest.mark.parametrize("status", Status)

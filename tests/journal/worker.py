@@ -33,7 +33,7 @@ def claimed(url: str, limit: int) -> list[str]:
     journal = SqlJournal(url)
     names: list[str] = []
     while taken := journal.claim(limit, 60.0):
-        names += [record.facts.order_id for record in taken]
+        names += [key.order_id for key in taken]
     return names
 
 

@@ -124,12 +124,19 @@ def test_refusals_are_alike(serve: Serve) -> None:
     """A wrong signature, an account that there is not, none at all, and one without notifications: one answer."""
     receiver = serve()
     answers = [receiver.send(forged())]
-    answers += [receiver.send(genuine(), account) for account in ("elsewhere", "", "deaf", "shop/", "shop/x", "Shop")]
+    answers += [receiver.send(genuine(), account) for account in ("elsewhere", "", "deaf", "shop/x", "Shop")]
     answers += [receiver.send(Delivery(method="POST", body=body)) for body in (b"", b"{}", b"\xff")]
     same = [(each.status, each.body, {**each.headers, "date": ""}) for each in answers]
     assert 400 == answers[0].status
     assert [] == [each for each in same if each != same[0]]
     assert () == receiver.kept()
+
+
+@pytest.mark.parametrize("account", ["shop/", "/shop", "//shop/"])
+def test_a_slash_too_many_names_no_other_account(serve: Serve, account: str) -> None:
+    """People give a provider addresses with a slash at the end, or with two before the account's name."""
+    receiver = serve()
+    assert (200, 1) == (receiver.send(genuine(), account).status, len(receiver.kept()))
 
 
 def test_an_account_is_not_looked_for(serve: Serve) -> None:
@@ -204,7 +211,7 @@ def test_an_account_that_is_set_up_wrongly_is_our_fault(serve: Serve) -> None:
 
 
 def test_refusals_are_logged(serve: Serve) -> None:
-    """A warning where the account is ours, for its key may be wrong; a stranger's words are not logged."""
+    """A warning where a key or the address that was given may be wrong; a stranger's words are not logged."""
     receiver = serve()
     with capture_logs() as logs:
         receiver.send(forged())
@@ -213,7 +220,7 @@ def test_refusals_are_logged(serve: Serve) -> None:
     event = {"event": "payhub.notification_refused"}
     assert [
         {**event, "log_level": "warning", "account": "shop", "status": 400, "error": "BadNotification"},
-        {**event, "log_level": "info", "account": None, "status": 400, "error": "UnknownAccount"},
+        {**event, "log_level": "warning", "account": None, "status": 400, "error": "UnknownAccount"},
         {**event, "log_level": "info", "account": "shop", "status": 405},
     ] == logs
 

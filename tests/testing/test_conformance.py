@@ -39,6 +39,7 @@ PAYER = Payer(id="u-1", phone="79161234567", email="ann@shop.example")
 SUBJECT = Subject(
     plugin=fake,
     config={"provider": "fake", "base_url": "https://pay.example", "token": "sesame-open-the-door"},
+    another={"base_url": "https://other.example"},
     orders=(
         PaymentOrder(order_id="in-1", amount=Money("3000", "RUB"), method="card", payer=PAYER),
         PayoutOrder(order_id="po-1", amount=Money("1000.44", "RUB"), to=ToCard("4111111111111111")),
@@ -122,6 +123,15 @@ def twice(account: Any, order: Any) -> Flow[Payout]:
     return well_read((yield msgspec.structs.replace(call, url=f"{call.url}/confirm")))
 
 
+def failing_over(account: Any, order: Any) -> Flow[Payout]:
+    """Send again, to another host, what was not answered as promised."""
+    call = next(fake.payhub_create_payout(account, order))
+    response = yield call
+    if response.status != 200:
+        response = yield msgspec.structs.replace(call, url=call.url.replace("pay.", "pay2."))
+    return well_read(response)
+
+
 def unstable(account: Any, order: Any) -> Flow[Payout]:
     global ORDER  # noqa: PLW0603 - the mistake
     ORDER += 1
@@ -174,6 +184,36 @@ def quoting_connect(config: Any) -> Any:
 class OpenConfig(AccountConfig, frozen=True, kw_only=True):
     base_url: Clear[str]
     token: Clear[str]
+    identity = fake.FakeConfig.identity
+
+
+class NobodyConfig(AccountConfig, frozen=True, kw_only=True):
+    base_url: Clear[str]
+    token: str
+
+
+class NamedConfig(NobodyConfig, frozen=True, kw_only=True):
+    @property
+    def identity(self) -> str:
+        return f"{self.base_url} {self.name}"
+
+
+class SameConfig(NobodyConfig, frozen=True, kw_only=True):
+    @property
+    def identity(self) -> str:
+        return "a shop"
+
+
+class TokenConfig(NobodyConfig, frozen=True, kw_only=True):
+    @property
+    def identity(self) -> str:
+        return f"{self.base_url} {self.token}"
+
+
+class PacedConfig(NobodyConfig, frozen=True, kw_only=True):
+    @property
+    def identity(self) -> str:
+        return f"{self.base_url} {self.max_per_second}"
 
 
 class OpenPayout(msgspec.Struct):
@@ -195,8 +235,15 @@ MISTAKES: dict[str, tuple[str, Driver]] = {
     "hook without a declaration": ("operations_have_their_hooks", Driver(capabilities={"fetch": {}})),
     "unforeseen error at connect": ("connect_refuses_nonsense", Driver(info={"connect": careless_connect})),
     "secret quoted at connect": ("connect_refuses_nonsense", Driver(info={"connect": quoting_connect})),
+    "nobody": ("accounts_are_told_apart", Driver(info={"config": NobodyConfig})),
+    "its name": ("accounts_are_told_apart", Driver(info={"config": NamedConfig})),
+    "all are one": ("accounts_are_told_apart", Driver(info={"config": SameConfig})),
+    "known by its token": ("accounts_are_told_apart", Driver(info={"config": TokenConfig})),
+    "another one with each limit": ("accounts_are_told_apart", Driver(info={"config": PacedConfig})),
     "money not declared": ("creating_moves_money_once", Driver(payhub_create_payout=payout(moves_money=False))),
     "money moved twice": ("creating_moves_money_once", Driver(payhub_create_payout=twice)),
+    "money moved again after an error": ("creating_moves_money_once", Driver(payhub_create_payout=failing_over)),
+    "operation not named": ("creating_moves_money_once", Driver(payhub_create_payout=payout(operation="send"))),
     "order not named": ("creating_moves_money_once", Driver(payhub_create_payout=payout(order_id=None))),
     "read moves money": ("reading_moves_no_money", Driver(payhub_fetch_balance=moving)),
     "read makes no call": ("reading_moves_no_money", Driver(payhub_fetch_balance=silent)),

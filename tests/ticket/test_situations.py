@@ -143,6 +143,16 @@ CASES: dict[str, tuple[Record, list[Entry], Situation, Doubt | None]] = {
     "reversed after a person": (
         record(State.REVERSED), [PENDING, said(State.SUCCEEDED, Source.OPERATOR, by="Anna")], Situation.REVERSED, None,
     ),
+    "returned, by a person": (
+        record(State.REVERSED), [PENDING, said(State.REVERSED, Source.OPERATOR, by="Anna")], Situation.RETURNED_HERE,
+        None,
+    ),
+    "contradicted by a person": (
+        record(State.FAILED, contradicted=True),
+        [PENDING, said(State.SUCCEEDED, Source.OPERATOR, by="Anna", contradicts=True)],
+        Situation.DENIED_HERE,
+        None,
+    ),
     "contradicted by an answer": (
         record(State.FAILED, contradicted=True), [PENDING, said(State.SUCCEEDED, Source.STATUS, contradicts=True)],
         Situation.CONTRADICTED, None,

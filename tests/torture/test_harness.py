@@ -26,7 +26,7 @@ from payhub.journal import Evidence, Facts, Record, Source, State, rules
 from payhub.journal.sql import SqlJournal
 from payhub.journal.states import allowed
 from torture import __main__ as program
-from torture.experiments import builds, disks, evidence, unreached
+from torture.experiments import builds, disks, evidence, sequences, unreached
 from torture.judge import Fault, Judge
 from torture.lines import Line, list_lines
 from torture.report import NOT_TRIED, Bench, Finding, Result, bound, render_report
@@ -256,6 +256,35 @@ def test_sequences_notice_what_changes_when_it_is_final(tmp_path: Path) -> None:
     with mock.patch("payhub.journal.rules.apply", applied):
         (failure,) = played(tmp_path)
     assert "paid of what is" in failure or "paid taken over" in failure
+
+
+@pytest.mark.parametrize(
+    ("target", "broken", "words"),
+    [
+        ("payhub.accounts.registry.recall", builds._recalls_nothing, "rule 3: .* was raised, and"),
+        ("payhub.models.plain_number", builds._as_written, "rule 3: OrderConflict with . was raised, and"),
+        ("payhub.transport.connection.CallTrace.fail", builds._cut_is_not_sent, "rule 3: .* and the call moved money"),
+        ("payhub.journal.rules.is_live", lambda _: False, "rule 2: "),
+        ("payhub.journal.rules.allowed", lambda *_: True, "rule 8: "),
+    ],
+    ids=["no early look", "numbers as written", "a cut is not sent", "no leg is live", "every step is allowed"],
+)
+def test_sequences_of_switching_notice_what_is_broken(target: str, broken: Any, words: str, tmp_path: Path) -> None:
+    """What would pay twice, raise for an order that was sent, or change what is final is found."""
+    with mock.patch(target, broken):
+        (failure,), _ = sequences.play_sequences(Bench(directory=tmp_path, trials=1000, seed=7), shrink=False)
+    assert re.search(words, failure)
+
+
+def test_a_shut_judge_refuses_connections(judge: Judge) -> None:
+    """Its port stays its own, and it counts what it did before."""
+    ask(judge, "/v1/payout", order_id="before", amount="1.00")
+    judge.order(shut=True)
+    with pytest.raises(ConnectionRefusedError):
+        ask(judge, "/v1/payout", order_id="meanwhile", amount="1.00")
+    judge.order(shut=False)
+    assert 200 == ask(judge, "/v1/payout/status", order_id="before")[0]
+    assert "meanwhile" not in judge.verdict().received
 
 
 def test_a_disk_that_cannot_be_mounted_is_named(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "torture").is_dir(), reason="the harness is not here")
 
 EXPERIMENTS = (
-    "kills", "lines", "freezes", "answers", "race", "evidence", "disks", "servers", "stopped", "deliveries", "replays",
-    "builds",
+    "kills", "lines", "freezes", "answers", "race", "switching", "sequences", "evidence", "disks", "servers", "stopped",
+    "deliveries", "replays", "builds",
 )  # fmt: skip
 
 

@@ -39,11 +39,14 @@ _WRONG = (
     '{"errors":["fail"],"payment_status":"fail","id":1}',
     '{"message":"Payout not found"}',
     "\ufeff{}",
+    '{"payment_status":"wait","id":true}',
+    "[" * 5000,
+)
+_NO_SUMS = (
     '{"payment_status":"wait","id":1,"amount":"NaN"}',
     '{"payment_status":"wait","id":1,"amount":[1]}',
     '{"payment_status":"wait","id":1,"amount":"1e400","currency":"RUB"}',
-    '{"payment_status":"wait","id":true}',
-    "[" * 5000,
+    '{"payment_status":"wait","id":1,"currency":"rouble"}',
 )
 _DEADLINE = 1.5  # seconds; a question that is answered 5xx is repeated until then, so the long version is not patient
 _STEADY = 30.0  # seconds; an answer that is right after all comes within them on any machine
@@ -117,6 +120,8 @@ def _contrary(on: str) -> Iterator[_Wrong]:
     yield _Wrong("an empty order_id", Fault(change={"order_id": ""}), lied=True)
     if on == "status":
         yield _Wrong("another payout's id", Fault(change={"id": 5}), _OPEN, lied=True)
+    for body in _NO_SUMS:
+        yield _Wrong("a sum that cannot be read", Fault(body=body), lied=True)
     for word in ("wait", "paid", "fail", "cancel"):
         for amount in ("1.00", "0", "-1", "1000000000000"):
             yield _Wrong("another amount", Fault(change={"amount": amount, "payment_status": word}), lied=True)

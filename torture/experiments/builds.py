@@ -17,27 +17,29 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import msgspec
+import sqlalchemy as sa
 
-from payhub.driver import Call, Schedule
+from payhub.driver import Schedule
 from payhub.errors import PayhubError
 from payhub.exchanges.reply import Reply
 from payhub.journal import Evidence, Facts, Intake, NotificationContent, Record, Reservation, Source, State, Why, rules
 from payhub.journal.rules import overdue_sender, take_for_sending
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.database import Database
+from payhub.journal.sql.migrate import upgrade
 from payhub.journal.states import allowed, evidence_of
 from payhub.models import Order, Phase
 from payhub.operations import OrderKind
 from payhub.plans import create
 from payhub.plans.fetch import unanswered
 from payhub.plans.identity import facts_of
-from payhub.plans.plan import Account, Act, Attempt, Plan, Steps, drive
+from payhub.plans.plan import Account, Act, Attempt, Plan, Send, Steps, drive
 from payhub.plans.settle import result_of
 from payhub.transport.runner import Runner
-from torture.experiments import answers, deaths, deliveries, kills, race
-from torture.experiments import evidence as sequences
+from torture.experiments import answers, deaths, deliveries, evidence, kills, race, switching
 from torture.experiments.ways import WAYS
 from torture.judge import Judge
+from torture.postgres import Postgres
 from torture.processes import start
 from torture.report import Bench, Finding, Found
 from torture.shop import Shop
@@ -68,7 +70,7 @@ _NONE = 1 << 30
 
 
 def _sequenced(bench: Bench) -> Iterable[str]:
-    return sequences.play_sequences(bench.beside("sequences", 200), shrink=False)[0]
+    return evidence.play_sequences(bench.beside("sequences", 200), shrink=False)[0]
 
 
 def _raced(bench: Bench) -> Iterable[str]:
@@ -91,6 +93,19 @@ def _replayed(bench: Bench) -> Iterable[str]:
     with Judge() as judge:
         problems = deliveries.replay(deliveries.shop(bench, judge), 100)[0]
     return [problem for each in problems.values() for problem in each]
+
+
+def _met(bench: Bench) -> Iterable[str]:
+    with Postgres(bench.directory / "server") as server:
+        return switching.meet(bench.beside("meeting", 3), server.database("meeting"))
+
+
+def _to_broken(bench: Bench) -> Iterable[str]:
+    return switching.to_broken(bench)[1]
+
+
+def _in_other_words(bench: Bench) -> Iterable[str]:
+    return switching.in_other_words(bench)[1]
 
 
 class Build(NamedTuple):
@@ -129,7 +144,7 @@ _update: Any = vars(SqlJournal)["_update"]
 _cursor: Any = vars(Database)["cursor"]
 
 
-def _twice_on_500(self: Runner, plan: Plan[Any], asked: Call, deadline: float) -> Reply:
+def _twice_on_500(self: Runner, plan: Plan[Any], asked: Send, deadline: float) -> Reply:
     reply: Reply = _try_once(self, plan, asked, deadline)
     failed = reply.response is not None and reply.response.status >= 500  # noqa: PLR2004
     again: Reply = _try_once(self, plan, asked, deadline) if failed else reply
@@ -184,10 +199,14 @@ def _cut_is_not_sent(_trace: object, cause: BaseException) -> Reply:
 
 
 def _final_or_not(now: State, found: Evidence) -> bool:
-    return (now in sequences.FINAL and found.state is not now) or allowed(now, found)
+    return (now in evidence.FINAL and found.state is not now) or allowed(now, found)
 
 
-def _as_it_came(result: Any, _asked: object) -> Any:
+def _as_it_came(_kind: object, result: Any, _asked: object) -> Any:
+    return result
+
+
+def _as_it_came_in(result: Any, _record: object) -> Any:
     return result
 
 
@@ -222,6 +241,24 @@ def _believed(self: SqlJournal, notice: NotificationContent, *arguments: Any, **
 
 
 _notice: Any = vars(SqlJournal)["keep_notification"]
+
+
+def _without_index(engine: sa.Engine, prefix: str) -> bool:
+    """Make the tables, and take away the index that keeps an order's second leg from becoming live."""
+    made = upgrade(engine, prefix)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP INDEX uq_{prefix}orders_live")
+    return made
+
+
+def _recalls_nothing(*_: object) -> Steps[None]:
+    """Look at no record before the account is opened."""
+    yield from ()
+
+
+def _as_written(number: Any, _separators: str = "") -> Any:
+    return number
+
 
 _PAID_TWICE = r"accepted \d+ times"
 
@@ -288,7 +325,7 @@ BUILDS = (
     ),
     Build(
         "answers are not compared with the record",
-        {"payhub.plans.advance.compare_with_record": _as_it_came},
+        {"payhub.plans.advance.compare_with_record": _as_it_came_in},
         _answered,
         "never accepted, and the journal says succeeded",
     ),
@@ -319,6 +356,21 @@ BUILDS = (
         _raced,
         _PAID_TWICE,
     ),
+    Build(
+        "the database lets an order have two live legs", {"torture.postgres.upgrade": _without_index}, _met, _PAID_TWICE
+    ),
+    Build(
+        "an account is opened before the order is looked up",
+        {"payhub.accounts.registry.recall": _recalls_nothing},
+        _to_broken,
+        r"told \w+ with [abc][-\w]*, although a had accepted it",
+    ),
+    Build(
+        "numbers are compared as they were written",
+        {"payhub.models.plain_number": _as_written},
+        _in_other_words,
+        r"told OrderConflict with [abc], although a had accepted it",
+    ),
 )
 
 SAMPLE = (
@@ -327,6 +379,9 @@ SAMPLE = (
     "HTTP 404 is a failure",
     "settle ignores final states",
     "every caller is given the order",
+    "the database lets an order have two live legs",
+    "an account is opened before the order is looked up",
+    "numbers are compared as they were written",
 )
 """The builds that the short version breaks."""
 

@@ -85,7 +85,7 @@ def redeliver(bench: Bench, shop: Shop, after: int, before: int) -> dict[bool, l
     for name, found in _looked_up(shop, names).items():
         times = 2 if name.startswith("kept") else 1
         problems += [f"{name}: {words}" for words in _wrong(found, times, asked.get(name, 0), most=times + 2)]
-    problems += illegal_steps(shop)
+    problems += illegal_steps(shop.database)
     return {kept: [p for p in problems if p.startswith("lost") is not kept] for kept in (True, False)}
 
 
@@ -103,7 +103,7 @@ def _die(*, kept: bool) -> None:
 
 def _swept(hub: Hub, shop: Shop) -> list[str]:
     with hub:
-        return sweep(hub, shop, _PATIENCE)
+        return sweep(hub, shop.database, _PATIENCE)
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -197,7 +197,7 @@ def replay(shop: Shop, count: int) -> tuple[dict[str, list[str]], float, dict[st
     grown = _size(shop) - before
     if grown > _ROOM + _EACH * sum(asked.values()):
         problems["paid"].append(f"the journal grew by {grown} bytes")
-    problems["paid"] += illegal_steps(shop)
+    problems["paid"] += illegal_steps(shop.database)
     return problems, seconds, asked
 
 

@@ -10,8 +10,9 @@ import functools
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from payhub import AsyncHub, Hub, JournalFailed, NotSent
 from torture.claims import find_broken_claims, finish
@@ -23,6 +24,9 @@ from torture.shop import ACCOUNT, Shop, Stream, order
 
 Work = Callable[[int], object]
 """Work, with a seed, until something ends the process."""
+
+Deed = Literal["kill", "freeze"] | Callable[[], object]
+"""What is done to a worker, or something else that is done while they work."""
 
 _ANSWERED = 0.03  # seconds that an answer takes at most; enough for many to die waiting for one
 _LEASE, _DEADLINE = 0.6, 0.3  # seconds; hardly apart: reports that come late are looked for, too
@@ -49,7 +53,7 @@ def kill_workers(bench: Bench, shop: Shop, *, kills: int) -> tuple[tuple[str, ..
     shop.judge.order(waits=0, delay=_ANSWERED)
     hub, stream = shop.hub(), Stream("k")
     works = (_submitting(hub, stream), _concurrently(shop.async_hub(), stream))
-    problems = _chaos(bench.chance("kills"), works, stream, ["kill"] * kills, pause=0.09)
+    problems = chaos(bench.chance("kills"), works, stream, ["kill"] * kills, pause=0.09)
     submitted = stream.submitted()
     problems += finish(shop, hub, submitted)
     return (*problems, *find_broken_claims(shop, submitted)), len(submitted)
@@ -61,10 +65,10 @@ def postgresql(bench: Bench) -> Found:
         shop = in_a_hurry(bench.directory / "shop", judge, server.database("racing"))
         judge.order(waits=0, delay=_ANSWERED)
         hub, stream = shop.hub(), Stream("p")
-        plan = ["kill", "freeze"] * bench.trials
+        plan: list[Deed] = [*("kill", "freeze")] * bench.trials
         bench.chance("plan").shuffle(plan)
         works = (*(_submitting(hub, stream),) * 3, _concurrently(shop.async_hub(), stream))
-        problems = _chaos(bench.chance("freezes"), works, stream, plan, pause=0.06, frozen=shop.lease * 1.3)
+        problems = chaos(bench.chance("freezes"), works, stream, plan, pause=0.06, frozen=shop.lease * 1.3)
         submitted = stream.submitted()
         problems += finish(shop, hub, submitted)
         problems += find_broken_claims(shop, submitted)
@@ -99,18 +103,18 @@ def _concurrently(hub: AsyncHub, stream: Stream) -> Work:
     return lambda seed: asyncio.run(work(seed))
 
 
-def _chaos(
+def chaos(
     chance: random.Random,
     works: Sequence[Work],
     stream: Stream,
-    plan: Sequence[str],
+    plan: Iterable[Deed],
     *,
     pause: float,
     frozen: float = 0.0,
 ) -> list[str]:
-    """Carry out a plan of kills and freezes on running workers; return how workers ended by themselves.
+    """Carry out a plan of kills, freezes and other deeds on running workers; return how workers ended by themselves.
 
-    Between two acts at least one order is taken, so that a busy machine kills no worker before it works.
+    Between two deeds at least one order is taken, so that a busy machine kills no worker before it works.
     """
 
     def begin(number: int) -> Child:
@@ -126,10 +130,13 @@ def _chaos(
     waking: dict[int, float] = {}
     problems = []
     taken = stream.taken
-    for act in plan:
+    for deed in plan:
         time.sleep(chance.uniform(0, pause))
         wait_until(functools.partial(stream.moved, taken), _PATIENCE)
         taken = stream.taken
+        if callable(deed):
+            deed()
+            continue
         while len(waking) > len(workers) // 2:
             time.sleep(0.01)
             _wake(workers, waking)
@@ -138,7 +145,7 @@ def _chaos(
         if workers[number].ended():
             problems.append(f"a worker ended with {workers[number].code()} although it was not killed")
             workers[number] = begin(number)
-        elif act == "freeze":
+        elif deed == "freeze":
             workers[number].signal(signal.SIGSTOP)
             waking[number] = time.monotonic() + frozen
         else:

@@ -17,6 +17,7 @@ from payhub import (
     InvalidOrder,
     JournalFailed,
     Money,
+    NotSent,
     PayhubError,
     PayoutOrder,
     Status,
@@ -36,6 +37,7 @@ from torture.shop import ACCOUNT, Shop, order
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 _PACED = "max_per_second = 1000"
 _INSTANT = 1e-6
+_SOON = 2.0
 _PATIENCE = 30.0
 
 
@@ -71,7 +73,7 @@ class Hubs(NamedTuple):
             steady=shop.beside("steady", lease=9.0, deadline=8.0).hub(_PLUGIN),
             refused=shop.beside("refused", url=_NOBODY_LISTENS).hub(_PLUGIN),
             paced=paced.hub(_PLUGIN),
-            late=shop.beside("late", lease=_INSTANT, deadline=_INSTANT / 10).hub(_PLUGIN),
+            late=shop.beside("late", lease=_SOON + _INSTANT, deadline=_SOON).hub(_PLUGIN),
             hurried=hurried.hub(_PLUGIN),
             elsewhere=shop.beside("elsewhere", journal="sqlite:///payhub.db").hub(),
             awaited=shop.async_hub(_PLUGIN),
@@ -290,7 +292,7 @@ def _sending_nothing(_flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
 def _refusing_before_it_sends(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
     """Ask first, and raise because of the answer."""
     call = next(flow)
-    yield msgspec.structs.replace(call, url=f"{call.url}/status", moves_money=False)
+    yield msgspec.structs.replace(call, operation="ask", url=f"{call.url}/status", moves_money=False)
     raise InvalidOrder("to", "the provider does not pay to this card")
 
 
@@ -298,6 +300,32 @@ def _sending_twice(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
     call = next(flow)
     yield call
     yield call
+
+
+def _made_anew(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
+    """Say of the call that creates that it moves no money."""
+    response = yield msgspec.structs.replace(next(flow), moves_money=False)
+    try:
+        flow.send(response)
+    except StopIteration as done:
+        return done.value
+
+
+def _answering_without_paying(flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
+    call = next(flow)
+    yield msgspec.structs.replace(call, operation="ask", url=f"{call.url}/status", moves_money=False)
+    return unknown_result(PAYOUT, order)
+
+
+def _trying_again(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
+    """Send what was not sent once more, and then say why it cannot be."""
+    call = next(flow)
+    with contextlib.suppress(NotSent):
+        yield call
+    try:
+        yield call
+    except NotSent as cause:
+        raise NotSent("no host can be reached") from cause
 
 
 def _changing(**changes: object) -> Callable[[Hubs, str, Judge], None]:
@@ -375,6 +403,7 @@ WAYS = (
     Way(name="a rate limit, awaited", act=_awaiting("awaited_paced")),
     Way(name="a lease that is over before it is sent", act=_creating("late")),
     Way(name="answer cut", act=_creating(), faults=(Fault(cut=100, end="close"),)),
+    Way(name="no answer, awaited", act=_awaiting(), faults=(Fault(cut=0, end="close"),)),
     Way(name="no answer in time", act=_creating("hasty"), faults=(_STALLED,)),
     Way(name="encoded answer", act=_creating(), faults=(Fault(kind=_ENCODED),)),
     Way(name="encoded answer, awaited", act=_awaiting(), faults=(Fault(kind=_ENCODED),)),
@@ -411,6 +440,9 @@ WAYS = (
     Way(name="a runner that breaks down", act=_creating(), before=_runner_breaks),
     Way(name="a driver that sends nothing", act=_creating(), before=_bent(_sending_nothing), invalid=True),
     Way(name="a driver that asks before it sends", act=_creating(), before=_bent(_refusing_before_it_sends)),
+    Way(name="a driver that makes its call anew", act=_creating(), before=_bent(_made_anew), faults=(_ACCEPTED,)),
+    Way(name="a driver that answers without paying", act=_creating(), before=_bent(_answering_without_paying)),
+    Way(name="a driver that tries again", act=_creating("refused"), before=_bent(_trying_again)),
     Way(name="a driver that sends twice", act=_creating(), before=_bent(_sending_twice)),
     Way(name="a driver that returns something else", act=_creating(), before=_changing()),
     Way(name="a driver that returns a malformed result", act=_creating(), before=_changing(provider_id=7)),
@@ -420,7 +452,15 @@ WAYS = (
     Way(name="another order under its id, refused", act=_creating(other=True), before=_created_and_refused),
     Way(name="an amount of nothing", act=_creating(amount="0.00"), invalid=True),
     Way(name="an amount with too many digits", act=_creating(amount="1.001"), invalid=True),
+    Way(name="a final word in the answer", act=_creating(), faults=(Fault(change={"payment_status": "paid"}),)),
     Way(name="asking about it", act=_advancing(), before=_created, faults=(_ACCEPTED,)),
+    Way(
+        name="asking, and hearing of a sum that nobody can have paid",
+        act=_advancing(),
+        before=_created,
+        faults=(_ACCEPTED, Fault(on="status", change={"payment_amount": "0"})),
+        lied=True,
+    ),
     Way(name="asking about what its sender left", act=_advancing(), before=_abandoned),
     Way(name="asking about what never came", act=_advancing(), before=_created, faults=(_NEVER_CAME,)),
     Way(name="asking without an answer", act=_advancing("hasty"), before=_created, faults=_UNANSWERED),

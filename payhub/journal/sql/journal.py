@@ -5,6 +5,7 @@ In SQLite a transaction that may write has the write lock from its beginning; in
 
 import contextlib
 import datetime as dt
+import functools
 import math
 import secrets
 import time
@@ -16,13 +17,14 @@ import msgspec
 import sqlalchemy as sa
 
 from payhub.driver import Schedule
-from payhub.errors import ConfigurationError, JournalFailed
+from payhub.errors import ConfigurationError, IllegalStep, JournalFailed
 from payhub.journal import Intake, KeyCheck, Reservation, rules
 from payhub.journal.reasons import Why, explain
 from payhub.journal.records import (
     Entry,
     Erasure,
     Facts,
+    Health,
     Key,
     NotificationContent,
     OrderFilter,
@@ -32,13 +34,15 @@ from payhub.journal.records import (
 )
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.database import Database
+from payhub.journal.sql.examination import Examination, examine
 from payhub.journal.sql.note import Mark, Note, compare
 from payhub.journal.sql.statements import OrderRow, Statements
-from payhub.journal.sql.tables import tables
+from payhub.journal.sql.tables import SWEPT, tables
 from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 
 _MICROSECONDS = 1_000_000
+_NOTED_EVERY = 10.0  # seconds; a watch may sweep several times a second
 _LOOK_AGAIN = (0.0, 0.1, 0.3, 1.0, 2.0)  # seconds between looks after a commit whose acknowledgement was lost
 _LOOK_WITHIN = 10.0  # seconds; a look at a database that is silent takes as long
 
@@ -68,6 +72,7 @@ class SqlJournal:
         self._statements = Statements.of(self._tables, self.database.engine.dialect)
         self._key_check = key_check
         self._damaged = damaged
+        self._swept = -math.inf  # when this process last noted a sweep
 
     def has_key(self) -> bool:
         """Tell whether this journal was begun with a key; one that is not there, or cannot be read, was not."""
@@ -99,6 +104,15 @@ class SqlJournal:
             self._key_check = None  # it need not be compared again
             return None
         return check.place
+
+    def _is_other_key(self) -> bool:
+        """Tell whether this journal was begun with another key, with which nothing that is keyed can be compared."""
+        check = self._key_check
+        if check is None:
+            return False
+        with self.database.cursor(reads_only=True) as cursor:
+            begun = self._statements.begun.run(cursor, {"name": "key"}).fetchone()
+        return begun is not None and begun[0] != check.value
 
     def open(self, facts: Facts, lease: float) -> Reservation:
         """Reserve an order and take it for sending.
@@ -148,13 +162,14 @@ class SqlJournal:
             made = self._statements.reserve(tuple(new)).run(cursor, new).fetchone()
             row, record = (made[0], record) if made else self._lock(cursor, facts.key)
             rules.require_same(record.facts, facts)
-            if made and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
-                record = self._update(cursor, row, record, rules.known_from_notification(record, now))
             if not rules.may_send(record):
                 return Reservation(record, yours=False)
-            record = self._update(
-                cursor, row, record, rules.take_for_sending(record, now if made else self._now(cursor), lease)
-            )
+            mine = rules.hand_to(record, facts)
+            if rules.is_first(record, facts) and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
+                record = self._update(cursor, row, record, rules.known_from_notification(mine, now))
+                return Reservation(record, yours=False)
+            now = now if made else self._now(cursor)  # read under the lock
+            record = self._update(cursor, row, record, rules.take_for_sending(mine, now, lease))
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
@@ -173,7 +188,7 @@ class SqlJournal:
     def _legs(self, cursor: Any, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
         order = {"namespace": namespace, "kind": kind, "order_id": order_id}
         legs = [rows.record(OrderRow(*row)) for row in self._statements.legs.run(cursor, order).fetchall()]
-        return tuple(sorted(legs, key=lambda leg: not rules.is_live(leg)))
+        return rules.live_first(legs)
 
     def settle(
         self,
@@ -185,22 +200,61 @@ class SqlJournal:
         by: str | None = None,
     ) -> Record:
         """Keep evidence and apply it where the state machine allows it."""
+        settled = functools.partial(self._settle, key, found, schedule, exchanges, by)
+        try:
+            record, refusal = settled()
+        except JournalFailed as cause:
+            if not isinstance(cause.__cause__, self.database.integrity_error):
+                raise
+            # The database has refused a second live leg, or a second order with one id of the provider's.
+            record, refusal = settled(refused=True)
+        if refusal is not None:
+            raise refusal
+        return record
+
+    def _settle(
+        self,
+        key: Key,
+        found: Evidence,
+        schedule: Schedule,
+        exchanges: Sequence[Exchange],
+        by: str | None,
+        *,
+        refused: bool = False,
+    ) -> tuple[Record, IllegalStep | None]:
+        """Settle an order; what an operator is refused because of another leg is kept, and the refusal returned.
+
+        If the database has refused it before, see whether another order has the provider's id.
+        """
         with self.database.cursor() as cursor:
-            row, record = self._lock(cursor, key)
+            row, before = self._lock(cursor, key)
+            place = {"kind": key.kind, "identity": before.facts.identity, "provider_id": found.provider_id}
+            if refused and self._statements.holder.run(cursor, {"row": row, **place}).fetchone():
+                found = rules.of_another_order(found)
             now = self._now(cursor)  # read under the lock: times are in the order in which the transactions take effect
-            after, contradicts = rules.apply(record, found, now, schedule)
-            record = self._update(cursor, row, record, after)
+            denial = self._last_denial(cursor, row) if rules.needs_last_denial(before, found) else None
+            after, contradicts = rules.apply(before, found, now, schedule, denial)
+            refusal = None
+            if by is not None:
+                legs = self._legs(cursor, before.facts.namespace, key.kind, key.order_id)
+                after, refusal = rules.keep_one_live(before, after, legs, now)
+            record = self._update(cursor, row, before, after)
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
                 at, body = rows.micros(exchange.started_at), rows.as_json(kept)
                 self._statements.exchange.run(cursor, {"order": row, "at": at, "body": body})
             entry = {"order": row, "at": rows.micros(now), "body": rows.as_json(found)}
             if by is not None:
-                self._statements.act.run(cursor, {**entry, "by": by})
+                self._statements.act.run(cursor, {**entry, "by": by, "contradicts": refusal is not None})
             elif not self._count_again(cursor, entry, found, contradicts=contradicts):
                 first = {"last_at": entry["at"], "contradicts": contradicts, "times": 1}
                 self._statements.evidence.run(cursor, {**entry, **first})
-            return record
+            return record, refusal
+
+    def _last_denial(self, cursor: Any, row: int) -> Evidence | None:
+        """Return the evidence that contradicted an order last."""
+        last = self._statements.last_denial.run(cursor, {"row": row}).fetchone()
+        return rows.read_evidence(last[0]) if last else None
 
     def _count_again(self, cursor: Any, entry: dict[str, Any], found: Evidence, *, contradicts: bool) -> bool:
         """Count evidence that says the same as the newest of its order, so that repeats take no room."""
@@ -234,9 +288,13 @@ class SqlJournal:
         self, content: NotificationContent, window: float, lease: float, *, anew: bool = False
     ) -> Intake:
         """Keep a notification, and make its order due."""
+        if self._is_other_key():
+            content = msgspec.structs.replace(content, identity=None)
         with self.database.cursor() as cursor:
             # The order first, as everywhere: transactions that lock in different orders wait for each other.
             row, record = self._lock_if_known(cursor, content.key)
+            if record is not None and not rules.is_about(content, record.facts):
+                record = None
             now = self._now(cursor)
             found = rules.judge_before_query(record, content, anew=anew)
             at = rows.micros(now)
@@ -259,16 +317,24 @@ class SqlJournal:
             row, record = self._lock(cursor, key)
             verdicts: list[Verdict] = []
             for number, body, last_at in self._statements.waiting.run(cursor, key._asdict()).fetchall():
+                content = rows.read_content(body)
+                if not rules.is_about(content, record.facts):
+                    continue
                 answered = last_at <= (rows.micros(asked_at) or 0)
-                verdicts.append(rules.judge(record, rows.read_content(body)) if answered else Verdict.WAITING)
+                verdicts.append(rules.judge(record, content) if answered else Verdict.WAITING)
                 self._statements.judge.run(cursor, {"number": number, "verdict": verdicts[-1]})
             return self._update(cursor, row, record, rules.apply_verdicts(record, verdicts))
 
     def find(self, key: Key) -> Record | None:
-        """Return what is known of an order."""
+        """Return what is known of an order; where the key is another one, not who its account is."""
         with self.database.cursor() as cursor:
             found = self._statements.find.run(cursor, key._asdict()).fetchone()
-            return rows.record(OrderRow(*found)) if found else None
+        if found is None:
+            return None
+        known = rows.record(OrderRow(*found))
+        if self._is_other_key():
+            return msgspec.structs.replace(known, facts=msgspec.structs.replace(known.facts, identity=None))
+        return known
 
     def now(self) -> dt.datetime:
         """Return the time by PostgreSQL's clock; SQLite is on one machine."""
@@ -281,23 +347,39 @@ class SqlJournal:
         return _now() if self.database.is_sqlite else rows.moment(self._statements.clock.run(cursor, {}).fetchone()[0])
 
     def claim(
-        self, limit: int, lease: float, due: dt.datetime | None = None, longest: float = math.inf
-    ) -> tuple[Record, ...]:
+        self,
+        limit: int,
+        lease: float,
+        due: dt.datetime | None = None,
+        account: str | None = None,
+        longest: float = math.inf,
+    ) -> tuple[Key, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""
         with self.database.cursor() as cursor:
             now = self._now(cursor)
             until = rows.micros(now + dt.timedelta(seconds=lease))
-            wanted: dict[str, Any] = {"due": rows.micros(due or now), "far": rows.micros(rules.later(now, longest))}
-            taken: list[Record] = []
-            while len(taken) < limit:
-                wanted["limit"] = limit - len(taken)
-                found: list[Any] = [OrderRow(*row) for row in self._statements.due.run(cursor, wanted).fetchall()]
-                for row in found:
-                    self._statements.take.run(cursor, {"row": row.id, "until": until})
-                taken += self._readable(found)
-                if len(found) < wanted["limit"]:
-                    break
-            return tuple(taken)
+            asked = {"due": rows.micros(due or now), "limit": limit, **_far(now, longest)}
+            one = {} if account is None else {"account": account}
+            taken = self._statements.due[bool(one)].run(cursor, {**asked, **one}).fetchall()
+            for row, *_ in taken:
+                self._statements.take.run(cursor, {"row": row, "until": until})
+            return tuple(Key(*key) for _, *key in taken)
+
+    def due_accounts(self, due: dt.datetime, longest: float = math.inf) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time."""
+        with self.database.cursor(reads_only=True) as cursor:
+            asked = {"due": rows.micros(due), **_far(self._now(cursor), longest)}
+            found = self._statements.due_accounts.run(cursor, asked).fetchall()
+            return tuple(account for account, _ in found)
+
+    def note_sweep(self) -> None:
+        """Note that a sweep has come to its end now; the next one that this journal notes is seconds later."""
+        now = time.monotonic()
+        if now - self._swept < _NOTED_EVERY:
+            return
+        with self.database.cursor() as cursor:
+            self._statements.note_sweep.run(cursor, {"name": SWEPT, "value": str(rows.micros(self._now(cursor)))})
+        self._swept = now
 
     def _readable(self, found: Iterable[Any]) -> Iterator[Record]:
         return rows.readable(found, self._damaged)
@@ -317,10 +399,20 @@ class SqlJournal:
             reserved = self._statements.reserve_slot.run(cursor, asked).fetchone()
         return max(reserved[0], 0) / _MICROSECONDS if reserved else None
 
-    def unsettled(self, older: float, limit: int) -> tuple[Record, ...]:
-        """Return orders that wait for a person."""
+    def unsettled(self, older: float, limit: int, overdue: float = rules.OVERDUE) -> tuple[Record, ...]:
+        """Return orders that wait for a person, or for a sweep."""
         with self.database.connection(reads_only=True) as connection:
-            return queries.unsettled(connection, self._tables, self._readable, older, limit)
+            return queries.unsettled(connection, self._tables, self._readable, older, limit, overdue)
+
+    def health(self, overdue: float, waiting: float) -> Health:
+        """Count what is overdue, and what waits for a person; no order is read, so a damaged one is counted, too."""
+        with self.database.connection(reads_only=True) as connection:
+            return queries.health(connection, self._tables, overdue, waiting)
+
+    def examine(self) -> Examination:
+        """Find out how this journal is, whatever tables there are; the database's own errors are raised."""
+        with self.database.connection_as_it_is() as connection:
+            return examine(connection, self._tables, self._key_check)
 
     def search(self, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
@@ -391,6 +483,11 @@ class SqlJournal:
     def close(self) -> None:
         """Close the connections; those that a fork has copied from another process are not closed here."""
         self.database.close()
+
+
+def _far(now: dt.datetime, longest: float) -> dict[str, int | None]:
+    far, farther = rules.put_off(now, longest)
+    return {"far": rows.micros(far), "farther": rows.micros(farther)}
 
 
 def _uncompared(leg: Record, place: str) -> Record:

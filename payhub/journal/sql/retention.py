@@ -18,7 +18,7 @@ def prune(connection: sa.Connection, t: Tables, before: dt.datetime, limit: int)
     old = (
         sa.select(e.c.id)
         .join(o, o.c.id == e.c.order)
-        .where(e.c.at < rows.micros(before), o.c.state.not_in(sorted(UNFINISHED)))
+        .where(e.c.at < rows.micros(before), o.c.state.not_in(sorted(UNFINISHED)), sa.not_(o.c.contradicted))
         .order_by(e.c.id)
         .limit(limit)
     )
@@ -28,9 +28,9 @@ def prune(connection: sa.Connection, t: Tables, before: dt.datetime, limit: int)
 def forget(connection: sa.Connection, t: Tables, payer: str) -> Erasure:
     """Keep of a payer's closed orders what was asked and paid, when, and how it ended."""
     o, e, n, v = t.orders.c, t.exchanges.c, t.notifications.c, t.evidence.c
-    theirs = sa.select(o.id, o.state, o.account, o.kind, o.order_id).where(o.payer == payer)
+    theirs = sa.select(o.id, o.state, o.contradicted, o.account, o.kind, o.order_id).where(o.payer == payer)
     found = connection.execute(theirs).all()
-    closed = [row for row in found if row.state not in UNFINISHED]
+    closed = [row for row in found if row.state not in UNFINISHED and not row.contradicted]
     for order in closed:
         connection.execute(t.exchanges.delete().where(e.order == order.id))
         about = sa.and_(n.account == order.account, n.kind == order.kind, n.order_id == order.order_id)

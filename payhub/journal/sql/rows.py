@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from payhub.errors import JournalFailed
 from payhub.journal.reasons import Why
-from payhub.journal.records import Entry, Facts, Key, NotificationContent, Record, StoredNotification, Verdict
+from payhub.journal.records import Damaged, Entry, Facts, Key, NotificationContent, Record, StoredNotification, Verdict
 from payhub.journal.states import Evidence, Source, State
 from payhub.masking import mask_cards
 from payhub.models import Exchange
@@ -80,6 +79,8 @@ def _column(name: str, value: Any) -> Any:
 
 
 _CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
+_FOLLOWING = ("provider", "identity", "namespace")
+"""The facts of an order that follow the account that sends it."""
 
 
 def new_order(record: Record) -> dict[str, Any]:
@@ -93,20 +94,23 @@ def new_order(record: Record) -> dict[str, Any]:
 def changed(before: Record, after: Record) -> dict[str, Any]:
     """Write what of an order has changed."""
     values = ((name, getattr(after, name)) for name in _CHANGING)
-    return {name: _column(name, value) for name, value in values if value != getattr(before, name)}
+    found = {name: _column(name, value) for name, value in values if value != getattr(before, name)}
+    if after.facts is not before.facts:
+        found |= {name: getattr(after.facts, name) for name in _FOLLOWING}
+    return found
 
 
 def record(row: Any) -> Record:
     """Read an order.
 
     Raises:
-        JournalFailed: somebody has changed its row by hand, so that it cannot be read; the order is named.
+        Damaged: somebody has changed its row by hand, so that it cannot be read; the order is named.
     """
     try:
         return _record(row)
     except (ValueError, TypeError, ArithmeticError) as cause:
         order = f"{row.kind} {mask_cards(row.order_id)!r} of account {row.account!r}"
-        raise JournalFailed(
+        raise Damaged(
             f"the journal failed: the row of {order} cannot be read ({type(cause).__name__}): it was changed by "
             "hand, or is damaged"
         ) from cause
@@ -117,7 +121,7 @@ def readable(found: Iterable[Any], damaged: Callable[[Key, str], object]) -> Ite
     for row in found:
         try:
             yield record(row)
-        except JournalFailed as cause:
+        except Damaged as cause:
             damaged(Key(row.account, row.kind, row.order_id), str(cause))
 
 
@@ -132,6 +136,7 @@ def _record(row: Any) -> Record:
         amount=Money.as_written(row.amount, row.currency),
         method=row.method,
         fingerprint=row.fingerprint,
+        identity=row.identity,
         tail=row.tail,
         payer=row.payer,
     )
@@ -219,7 +224,8 @@ def evidence(key: Key, row: Any) -> Entry:
 
 def act(key: Key, row: Any) -> Entry:
     """Read an operator's act."""
-    return Entry(at=moment(row.at), what="act", key=key, evidence=read_evidence(row.body), by=row.by)
+    found, contradicts = read_evidence(row.body), bool(row.contradicts)
+    return Entry(at=moment(row.at), what="act", key=key, evidence=found, contradicts=contradicts, by=row.by)
 
 
 def notification(row: Any) -> StoredNotification:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payhub.journal.sql.tables import Tables, tables
+from payhub.journal.states import State
 
 _columns = tuple(column.name for column in tables("").orders.columns)
 OrderRow: Any = namedtuple("OrderRow", _columns)  # type: ignore[misc]  # noqa: PYI024 - the table names the fields
@@ -76,11 +77,13 @@ class Statements:
     """The statements of one journal in one database.
 
     Orders: `reserve` a new one, `find` it, or all `legs` of it, `lock` it until the transaction ends, `update` it;
-    `due` finds and locks those to be asked about, `take` makes one due later. What happens to an order: `attempt`,
-    `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more. Notifications: `note` keeps one,
-    `note_again` counts it, `waiting` finds those without a verdict, `judge` gives one. The journal: `begin` it with a
-    key, `begun` returns the key, `mark` which journal it is and its newest order; `reserve_slot` reserves an instant
-    for a call. `clock` is PostgreSQL's only.
+    `holder` finds another one that has an id of the provider's. `due` finds and locks those to be asked about, of all
+    accounts or of one, `take` makes one due later, `due_accounts` have some. What happens to an order: `attempt`,
+    `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more, `last_denial` is what contradicted
+    the order last. Notifications: `note` keeps one, `note_again` counts it, `waiting` finds those without a verdict,
+    `judge` gives one. The journal: `begin` it with a key, `begun` returns the key, `mark` which journal it is and its
+    newest order; `note_sweep` says when one ended; `reserve_slot` reserves an instant for a call. `clock` is
+    PostgreSQL's only.
     """
 
     _compiled: ClassVar[dict[tuple[Tables, str], "Statements"]] = {}
@@ -117,9 +120,17 @@ class Statements:
         whole = [order[name] == param(name) for name in ("order_id", "kind", "namespace")]
         self.legs = made(sa.select(t.orders).where(*whole).order_by(order.id))
         self.lock = made(find.with_for_update())
-        wanted = sa.or_(order.due_at <= param("due"), order.due_at > param("far"))
-        due = sa.select(t.orders).where(wanted).order_by(order.due_at).limit(param("limit"))
-        self.due = made(due.with_for_update(skip_locked=True))
+        held = [order[name] == param(name) for name in ("provider_id", "kind", "identity")]
+        self.holder = made(sa.select(order.id).where(*held, order.id != param("row")))
+        asked_daily = order.state == sa.literal_column(f"'{State.NEEDS_ATTENTION}'")
+        put_off = sa.and_(order.due_at > param("far"), sa.not_(asked_daily))  # by a clock that was wrong
+        is_due = sa.or_(order.due_at <= param("due"), put_off, order.due_at > param("farther"))
+        waiting = sa.select(order.id, *(order[name] for name in key)).where(is_due)
+        first = waiting.order_by(order.due_at).limit(param("limit")).with_for_update(skip_locked=True)
+        self.due = made(first), made(first.where(order.account == param("account")))
+        longest = sa.func.min(order.due_at)
+        by_account = sa.select(order.account, longest).where(is_due).group_by(order.account)
+        self.due_accounts = made(by_account.order_by(longest))
         self.take = made(t.orders.update().where(order.id == param("row")).values(due_at=param("until")))
 
         self.attempt, self.exchange, self.act, self.evidence = (
@@ -127,6 +138,8 @@ class Statements:
         )
         newest = sa.select(evidence.id, evidence.body, evidence.contradicts).where(evidence.order == param("row"))
         self.newest = made(newest.order_by(evidence.id.desc()).limit(1))
+        denials = sa.select(evidence.body).where(evidence.order == param("row"), evidence.contradicts)
+        self.last_denial = made(denials.order_by(evidence.last_at.desc(), evidence.id.desc()).limit(1))
         once_more = {"times": evidence.times + 1, "last_at": param("now")}
         self.again = made(t.evidence.update().where(evidence.id == param("row")).values(once_more))
 
@@ -145,6 +158,10 @@ class Statements:
         self.judge = made(update.where(notification.id == param("number")).values(verdict=param("verdict")))
 
         self.begin = made(_into(t.settings, dialect, ("name", "value")).on_conflict_do_nothing())
+        noted: Any = _into(t.settings, dialect, ("name", "value"))
+        self.note_sweep = made(
+            noted.on_conflict_do_update(index_elements=[setting.name], set_={"value": noted.excluded.value})
+        )
         self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
         self.mark = made(sa.select(_setting(t.settings, "identity"), sa.func.coalesce(sa.func.max(order.id), 0)))
         self.clock = made(sa.select(sa.literal_column(CLOCK)))

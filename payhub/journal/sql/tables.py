@@ -19,6 +19,7 @@ from sqlalchemy import (
     text,
 )
 
+from payhub.journal.reasons import Why
 from payhub.journal.states import LIVE, UNSETTLED, State
 
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in INTEGER columns only
@@ -30,10 +31,14 @@ def _listed(states: Iterable[State]) -> str:
 
 PARTS = {
     "due_at": "due_at IS NOT NULL",
-    "provider_id": "provider_id IS NOT NULL",
-    "updated_at": f"(state IN ({_listed(UNSETTLED)}) OR contradicted)",
+    "updated_at": f"(state IN ({_listed(UNSETTLED)}) OR contradicted OR why = '{Why.OTHER_ACCOUNT}')",
 }
 """The indexed columns of an order, and the part of the orders that is ever looked for by them."""
+
+_FIRST = {"due_at": ("account",)}  # accounts take turns
+
+SWEPT = "swept_at"
+"""The setting that says when a sweep last came to its end, in microseconds since 1970."""
 
 _Time = BigInteger  # microseconds since 1970, UTC: the same in every database, and sorts
 
@@ -68,6 +73,7 @@ class Tables:
             Column("amount", String(64), nullable=False),
             Column("currency", String(3), nullable=False),
             Column("fingerprint", String(64), nullable=False),
+            Column("identity", String(64)),  # of the account with its provider, keyed as the fingerprint is
             Column("tail", String(4)),
             Column("payer", String(64)),
             Column("state", String(32), nullable=False),
@@ -99,9 +105,14 @@ class Tables:
         live = text(f"state IN ({_listed(LIVE)})")
         legs = (self.orders.c.order_id, self.orders.c.kind, self.orders.c.namespace)
         Index(f"uq_{prefix}orders_live", *legs, unique=True, sqlite_where=live, postgresql_where=live)
+        # An id of the provider's names one order of an account there. By its first column orders are looked for.
+        known = text("provider_id IS NOT NULL")
+        ids = (self.orders.c.provider_id, self.orders.c.kind, self.orders.c.identity)
+        Index(f"uq_{prefix}orders_provider_id", *ids, unique=True, sqlite_where=known, postgresql_where=known)
         for name, part in PARTS.items():  # few orders are in each part, and the others cost the index nothing
             index = f"ix_{prefix}orders_{name}"
-            Index(index, self.orders.c[name], sqlite_where=text(part), postgresql_where=text(part))
+            columns = [self.orders.c[column] for column in (*_FIRST.get(name, ()), name)]
+            Index(index, *columns, sqlite_where=text(part), postgresql_where=text(part))
         self.attempts = self._entries(
             "attempts", Column("number", Integer, nullable=False), Column("lease_until", _Time, nullable=False)
         )
@@ -128,7 +139,12 @@ class Tables:
             Column("last_at", _Time, nullable=False),
             UniqueConstraint("digest", "account"),
         )
-        self.acts = self._entries("acts", Column("by", Text, nullable=False), Column("body", Text, nullable=False))
+        self.acts = self._entries(
+            "acts",
+            Column("by", Text, nullable=False),
+            Column("body", Text, nullable=False),
+            Column("contradicts", Boolean, nullable=False),
+        )
         self.slots = Table(
             f"{prefix}slots",
             self.metadata,

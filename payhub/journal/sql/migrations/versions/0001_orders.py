@@ -18,23 +18,27 @@ _ENTRIES: dict[str, dict[str, type[sa.types.TypeEngine[Any]]]] = {
     "attempts": {"number": sa.Integer, "lease_until": sa.BigInteger},
     "exchanges": {"body": sa.Text},
     "evidence": {"body": sa.Text, "contradicts": sa.Boolean, "times": sa.Integer, "last_at": sa.BigInteger},
-    "acts": {"by": sa.Text, "body": sa.Text},
+    "acts": {"by": sa.Text, "body": sa.Text, "contradicts": sa.Boolean},
 }
 _PARTS = {
     "due_at": "due_at IS NOT NULL",
-    "provider_id": "provider_id IS NOT NULL",
-    "updated_at": "(state IN ('needs_attention', 'unknown') OR contradicted)",
+    "updated_at": "(state IN ('needs_attention', 'unknown') OR contradicted OR why = 'other_account')",
 }
 _LIVE = "state IN ('needs_attention', 'pending', 'reversed', 'sending', 'succeeded', 'unknown')"
 _ENDS = ("succeeded", "failed", "canceled", "reversed")
+_PAID = ("succeeded", "reversed")
 _STEPS = {
     "new": ("sending",),
-    "not_sent": ("sending",),
+    "not_sent": ("sending", *_PAID),
     "sending": ("not_sent", "declined", "pending", "unknown", "needs_attention", *_ENDS),
     "pending": ("needs_attention", *_ENDS),
     "unknown": ("not_sent", "declined", "pending", "needs_attention", *_ENDS),
     "needs_attention": ("pending", *_ENDS),
-    "succeeded": ("reversed",),
+    "succeeded": ("failed", "reversed"),
+    "failed": _PAID,
+    "canceled": _PAID,
+    "declined": _PAID,
+    "reversed": ("succeeded", "failed"),
 }
 
 
@@ -55,6 +59,7 @@ def upgrade() -> None:
         sa.Column("amount", sa.String(64), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("identity", sa.String(64)),
         sa.Column("tail", sa.String(4)),
         sa.Column("payer", sa.String(64)),
         sa.Column("state", sa.String(32), nullable=False),
@@ -86,9 +91,13 @@ def upgrade() -> None:
     live = sa.text(_LIVE)
     order = ["order_id", "kind", "namespace"]
     op.create_index(f"uq_{orders}_live", orders, order, unique=True, sqlite_where=live, postgresql_where=live)
+    known = sa.text("provider_id IS NOT NULL")
+    ids = ["provider_id", "kind", "identity"]
+    op.create_index(f"uq_{orders}_provider_id", orders, ids, unique=True, sqlite_where=known, postgresql_where=known)
     for name, part in _PARTS.items():
         where = sa.text(part)
-        op.create_index(f"ix_{orders}_{name}", orders, [name], sqlite_where=where, postgresql_where=where)
+        indexed = ["account", name] if name == "due_at" else [name]
+        op.create_index(f"ix_{orders}_{name}", orders, indexed, sqlite_where=where, postgresql_where=where)
     for name, columns in _ENTRIES.items():
         table = f"{prefix}{name}"
         op.create_table(

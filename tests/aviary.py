@@ -377,6 +377,7 @@ class Aviary:
             yield self.command("notifications", "show", "1", *form)
             yield self.command("logs", *form)
             yield self.command("unknown", *form)
+            yield self.command("health", *form)
             yield self.command("find", "--number-end", CARD[-4:], "--amount", "1000", *form)
 
     def files(self) -> dict[str, bytes]:

@@ -55,10 +55,10 @@ class Record(MaskedStruct, frozen=True, kw_only=True):
     `attempts` counts sends, `checks` counts questions since the last change. `lease_until` is when
     a sender that has not reported is given up, `due_at` when the provider is to be asked next,
     `sent_at` when the order was last taken for sending.
-    `contradicted` tells that evidence came which was kept and not applied, `resolved` that a person
-    said how the order ended, or confirmed it. `notified` tells that a
-    notification waits for the provider to be asked, `quiet_until` until when a repeat of one is
-    no reason to ask.
+    `contradicted` tells that evidence came which was kept and not applied, `resolved` that a person said
+    how the order ended, or confirmed it, and `overruled` that this was against what contradicted it last.
+    `notified` tells that a notification waits for the provider to be asked, `quiet_until` until when a
+    repeat of one is no reason to ask.
     """
 
     facts: Clear[Facts]
@@ -81,6 +81,7 @@ class Record(MaskedStruct, frozen=True, kw_only=True):
     lease_until: Clear[dt.datetime | None] = None
     due_at: Clear[dt.datetime | None] = None
     resolved: Clear[bool] = False
+    overruled: Clear[bool] = False
     notified: Clear[bool] = False
     quiet_until: Clear[dt.datetime | None] = None
     created_at: Clear[dt.datetime]

@@ -350,13 +350,13 @@ def apply(
         return _decide(record, found, now, schedule, last_denial), False
     if contradicts(record, found):
         asked = _count_question(record, found, now, schedule)
-        # Only a person takes the flag away, so what was said before and is said again has been seen.
-        if record.contradicted or found == last_denial:
+        if record.contradicted or (record.overruled and found == last_denial):  # a person has seen it, and decided
             return asked, True
-        return msgspec.structs.replace(asked, contradicted=True, updated_at=now), True
+        return msgspec.structs.replace(asked, contradicted=True, overruled=False, updated_at=now), True
     proven = found.source is Source.STATUS and not found.inconclusive
     found = _as_now(record, found)
-    if record.why is Why.SCHEDULE_OVER and found.state is State.PENDING and _schedule_over(record, now, schedule):
+    goes_on = found.source is Source.STATUS and found.state is State.PENDING
+    if record.why is Why.SCHEDULE_OVER and goes_on and _schedule_over(record, now, schedule):
         # That the provider still works on it is no news: a person goes on waiting for an end.
         found = msgspec.structs.replace(found, state=record.state, **_WITHOUT_REASON)
     same = found.state is record.state
@@ -368,11 +368,9 @@ def apply(
     if found.why or found.reason or record.why is Why.OTHER_ACCOUNT:
         learnt = {**_WITHOUT_REASON, **learnt}
     changed = msgspec.structs.replace(record, **learnt)
-    if same:
-        resolved = record.resolved and not proven  # the provider itself says it now
-        changed = msgspec.structs.replace(changed, checks=record.checks + 1, resolved=resolved)
-    else:
-        changed = _step(changed, found, now)
+    changed = msgspec.structs.replace(changed, checks=record.checks + 1) if same else _step(changed, found, now)
+    if proven:  # the provider itself says it now
+        changed = msgspec.structs.replace(changed, resolved=False)
     # A notification came while the order was being sent: it is asked about now that it has been.
     waited = record.notified and record.state is State.SENDING and not same
     due = now if waited or found.why is Why.TOO_EARLY else next_check(changed, now, schedule)
@@ -407,7 +405,7 @@ def _decide(
         decided = msgspec.structs.replace(record, updated_at=now)
     else:
         raise IllegalStep(f"an order that is {record.state} is not an operator's to make {found.state}")
-    decided = msgspec.structs.replace(decided, resolved=True, contradicted=False)
+    decided = msgspec.structs.replace(decided, resolved=True, contradicted=False, overruled=record.contradicted)
     return msgspec.structs.replace(decided, due_at=next_check(decided, now, schedule))
 
 

@@ -97,11 +97,11 @@ def test_stdin_without_a_card_number(payhub: Command) -> None:
     assert (done.code, done.err) == (2, "payhub: --to-card -: stdin has no card number\n")
 
 
-def test_a_failed_payment_is_refused(payhub: Command, sandbox: Sandbox) -> None:
-    """A payment that the provider's answer calls failed did not move money: exit 3."""
+def test_a_final_word_in_the_answer_to_a_create_is_not_believed(payhub: Command, sandbox: Sandbox) -> None:
+    """Rule 7: the documents promise `wait` there, so a payment that the answer calls failed is asked about."""
     sandbox.arm("body", path="/v1/payment", body={"payment_status": "fail"})
     done = payhub("pay", *ordered("in-1"), "--method", "card", *PAYER, "--json")
-    assert (done.code, done.json["status"], done.json["final"]) == (3, "failed", True)
+    assert (done.code, done.json["status"], done.json["provider_status"]) == (0, "pending", "fail")
 
 
 def test_status_by_both_ids(payhub: Command, sandbox: Sandbox) -> None:
@@ -158,10 +158,11 @@ def test_a_question_that_is_not_sent(payhub: Command, sandbox: Sandbox) -> None:
 
 def test_a_status_of_which_the_journal_says_otherwise(payhub: Command, sandbox: Sandbox) -> None:
     """Of an order that is contradicted nobody can tell: that is shown, with the provider's own word beside it."""
-    sandbox.arm("body", path="/v1/payout", body={"payment_status": "fail"})
     payhub("payout", *ordered("po-1"), "--to-card", CARD)
-    sandbox.settle("payout", "po-1")
+    sandbox.settle("payout", "po-1", "fail")
     config = ("--config", sandbox.config)
+    payhub("status", ACCOUNT, "payout", "--order-id", "po-1", *config)
+    sandbox.arm("body", path="/v1/payout/status", body={"payment_status": "paid"}, times=1)
     done = payhub("status", ACCOUNT, "payout", "--order-id", "po-1", "--json", *config)
     words = "the journal says otherwise: this payout is failed, and contradicted"
     assert (done.code, done.json["status"], done.json["provider_status"]) == (4, "unknown", "paid")

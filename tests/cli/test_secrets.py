@@ -53,9 +53,10 @@ def test_no_card_number_after_a_fault(payhub: Command, sandbox: Sandbox, fault: 
 
 def test_a_provider_that_echoes_the_card(payhub: Command, sandbox: Sandbox) -> None:
     """A card number in the provider's own words is truncated in reasons and errors."""
-    words = {"message": f"Card {CARD} is blocked", "errors": {"number": [f"{CARD} is blocked"]}}
+    words: dict[str, object] = {"message": f"Card {CARD} is blocked", "errors": {"number": [f"{CARD} is blocked"]}}
     sandbox.arm("status", path="/v1/payout", status=400, body=words)
     unknown = payhub(*PAYOUT, "--to-card", CARD, "-v", "--json")
+    words["errors"] = {"customer_account": [f"{CARD} is blocked"]}
     sandbox.arm("status", path="/v1/payment", status=400, body=words)
     pay = ("pay", ACCOUNT, "--order-id", "in-1", "--amount", "5", "--currency", "RUB", "--method", "card")
     declined = payhub(*pay, "--payer-id", "u-1", "--payer-ip", "203.0.113.24", "-v", "--json")

@@ -8,8 +8,9 @@ from structlog.testing import capture_logs
 
 from payhub import Money, Status
 from payhub.errors import IllegalStep
-from payhub.journal import Evidence, Journal, Key, Record, Source, State
+from payhub.journal import Evidence, Journal, Key, Record, Source, State, rules
 from payhub.journal.rules import is_closed
+from payhub.journal.sql import SqlJournal
 from tests.raw_server import answer, close
 from tests.samples import PAYMENT, PAYOUT, known
 
@@ -251,6 +252,43 @@ def test_a_clock_that_was_ahead_for_a_moment_ends_nothing(open_shop: OpenShop) -
     assert [Status.UNKNOWN] == [each.status for each in shop.hub.sweep()]
     age(shop.journal, days=-8)
     assert Status.PENDING is shop.hub.advance(*PO_1).status
+
+
+def test_what_was_seen_once_is_news_to_the_next_person(journal: Journal) -> None:
+    """Who takes a success back did not decide against what once made it one: said again, that contradicts."""
+    brought(journal, State.FAILED)
+    paid = found(State.SUCCEEDED, paid=SUM)
+    journal.settle(key(), paid, NOW)
+    for outcome in (State.SUCCEEDED, State.FAILED):
+        journal.settle(key(), found(outcome, Source.OPERATOR, reason="so"), NOW, by="ann")
+    assert journal.settle(key(), paid, NOW).contradicted
+
+
+def test_what_the_provider_reversed_itself_is_not_a_persons_word(journal: Journal) -> None:
+    """An order that a person settled, and the provider then reversed, is contradicted by "failed" as any other."""
+    brought(journal, State.UNKNOWN)
+    journal.settle(key(), found(State.SUCCEEDED, Source.OPERATOR, reason="so"), NOW, by="ann")
+    assert not journal.settle(key(), found(State.REVERSED), NOW).resolved
+    assert journal.settle(key(), found(State.FAILED), NOW).contradicted
+
+
+def test_rule_2_a_leg_that_became_live_at_the_same_time_is_seen(
+    kept: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 2: where the look at the other legs came too early, the database refuses, and the account is named."""
+    mine = both(kept, State.FAILED, State.SUCCEEDED)
+    look, looks = rules.keep_one_live, []
+
+    def too_early(before: Record, decided: Record, *legs: Any) -> Any:
+        looks.append(decided.state)
+        return (decided, None) if len(looks) == 1 else look(before, decided, *legs)
+
+    monkeypatch.setattr(rules, "keep_one_live", too_early)
+    with pytest.raises(IllegalStep, match=r"^account 'other' has this payout, too"):
+        kept.settle(mine, found(State.SUCCEEDED, Source.OPERATOR, reason="so"), LATER, by="ann")
+    record = kept.find(mine)
+    assert record is not None
+    assert (2, State.FAILED, True) == (len(looks), record.state, record.contradicted)
 
 
 def test_evidence_that_a_person_decides_against_is_no_news_in_any_order(journal: Journal) -> None:

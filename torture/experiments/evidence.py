@@ -74,7 +74,7 @@ _MONEY = ("provider_id", "paid", "credited", "commission")
 
 _AGREED = (
     "state", "provider_status", *_MONEY, "partial", "reason", "mismatches", "contradicted", "attempts", "checks",
-    "resolved", "notified",
+    "resolved", "overruled", "notified",
 )  # fmt: skip
 _TIMES = ("sent_at", "lease_until", "due_at", "quiet_until")
 
@@ -347,7 +347,7 @@ def _check(before: Record, after: Record, found: Evidence, heard: Collection[Evi
     if contrary:
         taken = [name for name in _MONEY if getattr(after, name) != getattr(before, name)]
         _claim(not taken, f"{', '.join(taken)} taken over from what denies {', '.join(denied)} of {before.state}")
-        seen = before.resolved and found in heard  # by the person who has decided since
+        seen = before.overruled and found in heard  # by the person who has decided since
         _claim(after.contradicted or seen, f"another {', '.join(denied)} of what is {before.state} is not flagged")
 
 

@@ -156,6 +156,7 @@ def _record(row: Any) -> Record:
         redirect_url=row.redirect_url,
         contradicted=bool(row.contradicted),
         resolved=bool(row.resolved),
+        overruled=bool(row.overruled),
         attempts=row.attempts,
         checks=row.checks,
         sent_at=_moment_or_none(row.sent_at),

@@ -90,6 +90,7 @@ class Tables:
             Column("redirect_url", Text),
             Column("contradicted", Boolean, nullable=False),
             Column("resolved", Boolean, nullable=False, server_default=false()),
+            Column("overruled", Boolean, nullable=False, server_default=false()),
             Column("attempts", Integer, nullable=False),
             Column("checks", Integer, nullable=False),
             Column("sent_at", _Time),

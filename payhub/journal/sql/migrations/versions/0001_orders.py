@@ -76,6 +76,7 @@ def upgrade() -> None:
         sa.Column("redirect_url", sa.Text),
         sa.Column("contradicted", sa.Boolean, nullable=False),
         sa.Column("resolved", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("overruled", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("checks", sa.Integer, nullable=False),
         sa.Column("sent_at", sa.BigInteger),

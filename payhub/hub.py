@@ -2,6 +2,7 @@
 
 import contextvars
 import datetime as dt
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -296,10 +297,11 @@ class Hub(_Hub):
         `None` stands for an order that could not be asked about; it is logged. Each is claimed just
         before it is asked about, so that others take the rest.
         """
-        due = dt.datetime.now(dt.UTC)
+        due, longest = self.journal.now(), self.registry.longest
         if account is not None:
             self.registry.provider(account)  # a mistyped name is not an account that has nothing due
-        turns = Turns([account] if account is not None else self.journal.due_accounts(due), limit, concurrency)
+        found = [account] if account is not None else self.journal.due_accounts(due, longest)
+        turns = Turns(found, limit, concurrency)
         with ThreadPoolExecutor(concurrency, "payhub-sweep") as threads:  # which begins no thread before it needs one
             while accounts := turns.take():
                 for name, visit in zip(accounts, _in_threads(threads, self._visit, accounts, due), strict=True):
@@ -310,7 +312,7 @@ class Hub(_Hub):
 
     def _visit(self, account: str, due: dt.datetime) -> Visit | None:
         """Ask about the order of an account that has been due for longest; `None` if there is none."""
-        claimed = self.journal.claim(1, self.registry.lease, due, account)
+        claimed = self.journal.claim(1, self.registry.lease, due, account, self.registry.longest)
         if not claimed:
             return None
         key = claimed[0]
@@ -459,10 +461,11 @@ class AsyncHub(_Hub):
         self, limit: int = 100, *, account: str | None = None, concurrency: int = 1
     ) -> AsyncIterator[Result | None]:
         """Advance the orders that are due, as they are iterated over; see `Hub.sweeping`."""
-        due = dt.datetime.now(dt.UTC)
+        due, longest = await anyio.to_thread.run_sync(self.journal.now), self.registry.longest
         if account is not None:
             self.registry.provider(account)
-        found = [account] if account is not None else await anyio.to_thread.run_sync(self.journal.due_accounts, due)
+        due_accounts = functools.partial(self.journal.due_accounts, due, longest)
+        found = [account] if account is not None else await anyio.to_thread.run_sync(due_accounts)
         turns = Turns(found, limit, concurrency)
         while accounts := turns.take():
             for name, visit in zip(accounts, await _in_tasks(self._visit, accounts, due), strict=True):
@@ -473,7 +476,8 @@ class AsyncHub(_Hub):
 
     async def _visit(self, account: str, due: dt.datetime) -> Visit | None:
         """Ask about the order of an account that has been due for longest; see `Hub._visit`."""
-        claimed = await anyio.to_thread.run_sync(self.journal.claim, 1, self.registry.lease, due, account)
+        lease, longest = self.registry.lease, self.registry.longest
+        claimed = await anyio.to_thread.run_sync(self.journal.claim, 1, lease, due, account, longest)
         if not claimed:
             return None
         key = claimed[0]

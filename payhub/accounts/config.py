@@ -24,7 +24,7 @@ from payhub.driver import DEFAULT_NAMESPACE, AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.files import write_private
-from payhub.journal import Journal, KeyCheck
+from payhub.journal import Journal, Key, KeyCheck
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
 from payhub.transport.settings import Transport
@@ -32,6 +32,8 @@ from payhub.transport.settings import Transport
 DEFAULT_FILE = "payhub.toml"
 FILE_VARIABLE = "PAYHUB_CONFIG"
 KEY_FILE = "payhub.key"
+NOTE_FILE = "payhub.note"
+"""Where it is noted, beside the key, which journal was begun."""
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -211,13 +213,24 @@ def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
         log(Event.JOURNAL_IN_MEMORY, hint="orders are forgotten when the process ends; set [journal] url")
         return memory_journal()
     try:
-        from payhub.journal.sql import SqlJournal, placed  # noqa: PLC0415 - needs the extra `sql`
+        from payhub.journal.sql import Note, SqlJournal, placed  # noqa: PLC0415 - needs the extra `sql`
     except ImportError as cause:
         raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub-core[sql]'") from cause
     try:
-        return SqlJournal(placed(url, settings.base), settings.journal.prefix, _key_check(settings) if keyed else None)
+        note = Note(None if settings.journal.key else settings.base / NOTE_FILE, _note_failed)
+        check = _key_check(settings) if keyed else None
+        return SqlJournal(placed(url, settings.base), settings.journal.prefix, check, note, _row_damaged)
     except JournalFailed as cause:
         raise ConfigurationError(str(cause)) from cause
+
+
+def _row_damaged(order: Key, words: str) -> None:
+    log(Event.ROW_DAMAGED, order, reason=words)
+
+
+def _note_failed(cause: OSError) -> None:
+    hint = f"without {NOTE_FILE} beside the configuration nothing here knows a journal that is gone or put back"
+    log(Event.NOTE_FAILED, error=cause.strerror, hint=hint)
 
 
 def namespace_of(settings: Settings, name: str) -> str:

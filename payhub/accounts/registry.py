@@ -11,6 +11,7 @@ from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, UnknownAccount
 from payhub.journal import Key, State, forks
+from payhub.journal.rules import LONGEST_JITTER
 from payhub.models import Order, Result
 from payhub.operations import OrderKind, kind_named
 from payhub.plans.advance import Visit, give_up
@@ -51,6 +52,15 @@ class Registry:
     def lease(self) -> float:
         """Return for how long, in seconds, a caller that has taken an order may take to report."""
         return self.settings.journal.lease or self.settings.transport.deadline + _REPORTING
+
+    @property
+    def longest(self) -> float:
+        """Return how far ahead, in seconds, anything may be due: the longest pause between two questions, or lease."""
+        pauses = [Schedule().longest]
+        for name in self.names:
+            with contextlib.suppress(ConfigurationError):  # an account that cannot be opened asks nothing
+                pauses.append(self.provider(name).info.capabilities.schedule.longest)
+        return max(max(pauses) * LONGEST_JITTER, self.lease, self.settings.notifications.window)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from rich.text import Text
 from payhub.accounts.config import journal_key
 from payhub.cli.command import command, common
 from payhub.cli.console import listed
-from payhub.cli.session import Session
+from payhub.cli.session import Session, UsageError
 from payhub.errors import ConfigurationError, JournalFailed, PayhubError
-from payhub.masking import one_line
+from payhub.masking import mask_text, one_line
 from payhub.plans.identity import payer_key
 from payhub.ticket.values import clock, utc
 
@@ -42,12 +42,15 @@ def upgrade(session: Session) -> None:
 
 def _migrate(session: Session, *, create: bool) -> None:
     from payhub.journal.sql import migrate  # noqa: PLC0415 - needs the extra `sql`, as the journal itself does
+    from payhub.journal.sql.note import compare  # noqa: PLC0415 - the same
     from payhub.journal.sql.tables import tables  # noqa: PLC0415 - the same
 
     with session.journal() as opened:
         database: Any = opened.database  # type: ignore[attr-defined]  # a session makes sure that there is one
         with failures(), database.engine.begin() as connection:
             before = migrate.version(connection, database.prefix)
+        if before is None:
+            compare(database.note.read(), None)
         if before is None and not create:  # the prefix may be mistyped
             raise ConfigurationError("the journal has no tables under this prefix; create them: payhub journal init")
         with failures():
@@ -77,6 +80,29 @@ def failures() -> Iterator[None]:
         original = getattr(cause, "orig", None)
         words = f": {one_line(str(original))}" if isinstance(original, sqlite3.Error) else ""
         raise JournalFailed(f"the journal's database cannot be used: {type(cause).__name__}{words}") from cause
+
+
+@command(app, creates=True)
+def accept(
+    session: Session,
+    *,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="What became of the journal that was begun.")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="The name of the person who agrees.")],
+) -> None:
+    """Agree to go on with a journal that is new, another one, or older than it was.
+
+    Orders that it lacks may have been sent: look for them at the provider first. Reason and name are kept.
+    """
+    reason, by = one_line(reason), one_line(by)
+    if not reason or not by:
+        raise UsageError("--reason and --by must say something: they are kept with the journal")
+    with session.journal() as opened:
+        journal: Any = opened
+        accepted = journal.accept(mask_text(reason), mask_text(by))
+    words = (
+        "this journal is gone on with; restart what runs" if accepted else "nothing to agree to: it is as it was noted"
+    )
+    session.answer({"accepted": accepted}, Text(words))
 
 
 @command(app)

@@ -49,6 +49,10 @@ SetOption = Annotated[
         "(`payhub providers` lists them), a name with dots is a path into the order.",
     ),
 ]
+WithoutJournalOption = Annotated[
+    bool,
+    typer.Option("--without-journal", help="Create it where no journal is configured: it is forgotten at once."),
+]
 
 
 @command(app, creates=True)
@@ -75,12 +79,13 @@ def pay(  # noqa: PLR0913 - one argument for each option
     notify_url: NotifyOption = None,
     description: Annotated[str | None, typer.Option(metavar="TEXT", help="What the payer reads.")] = None,
     assignments: SetOption = None,
+    without_journal: WithoutJournalOption = False,
 ) -> ExitCode:
     """Create a payment, and show where the payer pays.
 
     Order fields for --set: payer.email, payer.phone, payer.first_name, payer.browser.user_agent, …
     """
-    with session.hub() as hub:
+    with session.creating_hub(without_journal=without_journal) as hub:
         info = hub.registry.provider(account).info
         options = {
             "order_id": Value(order_id, "--order-id"),
@@ -123,6 +128,7 @@ def payout(  # noqa: PLR0913 - one argument for each option
     bic: Annotated[str | None, typer.Option(metavar="BIC", help="The bank's BIC, for a bank account.")] = None,
     notify_url: NotifyOption = None,
     assignments: SetOption = None,
+    without_journal: WithoutJournalOption = False,
 ) -> ExitCode:
     """Create a payout to a card, a phone, a bank account or a wallet.
 
@@ -142,7 +148,7 @@ def payout(  # noqa: PLR0913 - one argument for each option
     destination, option, number = chosen[0]
     if (destination, number) == (ToCard, "-"):
         number = _read_card_number()
-    with session.hub() as hub:
+    with session.creating_hub(without_journal=without_journal) as hub:
         info = hub.registry.provider(account).info
         options = {
             "order_id": Value(order_id, "--order-id"),

@@ -97,6 +97,20 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.structs.replace(settings, journal=JournalSettings())
         return Hub(settings, plugins)
 
+    def creating_hub(self, *, without_journal: bool) -> Hub:
+        """Open a hub to create an order with.
+
+        Raises:
+            ConfigurationError: the order would be forgotten when the command ends, and nobody has agreed to that.
+        """
+        settings = self.settings()
+        if not settings.journal.url and not without_journal:
+            raise ConfigurationError(
+                "without a journal this order is forgotten when the command ends, and may be paid twice: write "
+                '[journal] and url = "sqlite:///payhub.db" into the configuration, or give --without-journal'
+            )
+        return Hub(settings)
+
     def answer(self, values: Mapping[str, object], *shown: RenderableType) -> None:
         """Print the command's answer: as one JSON object, or for a person."""
         if self.as_json:
@@ -141,11 +155,13 @@ def missing_journal(settings: Settings) -> str | None:
         url = journal.database.engine.url
         if url.get_backend_name() != "sqlite":
             return None
+        begun = journal.database.note.read() is not None
+        lost = "bring back the one that was begun here; if it is lost, a person has to agree: payhub journal accept"
         created_by = "`payhub journal init` creates {}, and so does the first order"
         if not Path(url.database).exists():
-            hint = f"if the address is right, {created_by.format('it')}"
+            hint = lost if begun else f"if the address is right, {created_by.format('it')}"
             return f"journal.url: {url.database}: no such file; {hint}"
         if not journal.database.has_tables():
-            hint = f"if the prefix is right, {created_by.format('them')}"
+            hint = lost if begun else f"if the prefix is right, {created_by.format('them')}"
             return f"journal.prefix: {url.database} has no tables {settings.journal.prefix}…; {hint}"
     return None

@@ -39,6 +39,8 @@ class Event(enum.Enum):
     JOURNAL_IN_MEMORY = "payhub.journal_in_memory", "warning", ("hint",)
     JOURNAL_MISSING = "payhub.journal_missing", "warning", ("hint",)
     JOURNAL_FAILED = "payhub.journal_failed", "critical", (*_ORDER, "error", "state")
+    ROW_DAMAGED = "payhub.journal_row_damaged", "error", (*_ORDER, "reason")
+    NOTE_FAILED = "payhub.journal_note_failed", "warning", ("error", "hint")
     SWEEP_FAILED = "payhub.sweep_failed", "error", (*_ORDER, "error", "reason")
     DRIVER_FAILED = "payhub.driver_failed", "error", (*_ORDER, "error")
     OBSERVER_FAILED = "payhub.observer_failed", "warning", ("observer", "error")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import math
 import operator
 import threading
 import time
@@ -145,27 +146,37 @@ class MemoryJournal:
         with self._lock:
             return self._records.get(key)
 
+    def now(self) -> dt.datetime:
+        """Return this machine's time."""
+        return _now()
+
     def claim(
-        self, limit: int, lease: float, due: dt.datetime | None = None, account: str | None = None
+        self,
+        limit: int,
+        lease: float,
+        due: dt.datetime | None = None,
+        account: str | None = None,
+        longest: float = math.inf,
     ) -> tuple[Key, ...]:
         """Take orders that are due."""
         with self._lock:
             now = _now()
-            waiting = (key for key in self._due(due or now) if account in {None, key.account})
+            waiting = (key for key in self._due(due or now, longest) if account in {None, key.account})
             taken = tuple(itertools.islice(waiting, limit))
             for key in taken:
                 later = now + dt.timedelta(seconds=lease)
                 self._records[key] = msgspec.structs.replace(self._records[key], due_at=later)
             return taken
 
-    def due_accounts(self, due: dt.datetime) -> tuple[str, ...]:
+    def due_accounts(self, due: dt.datetime, longest: float = math.inf) -> tuple[str, ...]:
         """Return the accounts with orders that were due at a time."""
         with self._lock:
-            return tuple(dict.fromkeys(key.account for key in self._due(due)))
+            return tuple(dict.fromkeys(key.account for key in self._due(due, longest)))
 
-    def _due(self, at: dt.datetime) -> list[Key]:
+    def _due(self, at: dt.datetime, longest: float) -> list[Key]:
         """Name the orders that were due at a time, those first that have waited longest."""
-        due = [(record.due_at, key) for key, record in self._records.items() if record.due_at and record.due_at <= at]
+        now = _now()
+        due = [(r.due_at, key) for key, r in self._records.items() if r.due_at and rules.is_due(r, at, now, longest)]
         return [key for _, key in sorted(due, key=operator.itemgetter(0))]
 
     def note_sweep(self) -> None:
@@ -286,8 +297,7 @@ class MemoryJournal:
         now = _now()
         before = now - dt.timedelta(seconds=older)
         with self._lock:
-            old = [record for record in self._records.values() if record.updated_at <= before]
-            found = [r for r in old if rules.waits_for_person(r, now) or rules.is_overdue(r, now, overdue)]
+            found = [r for r in self._records.values() if rules.is_listed(r, now, before, overdue)]
             return tuple(sorted(found, key=lambda r: r.updated_at)[:limit])
 
     def health(self, overdue: float, waiting: float) -> Health:
@@ -295,7 +305,7 @@ class MemoryJournal:
         now = _now()
         with self._lock:
             records = self._records.values()
-            late = self._due(now - dt.timedelta(seconds=overdue))
+            late = self._due(now - dt.timedelta(seconds=overdue), math.inf)
             asked = [r for r in records if rules.waits_for_person(r, now)]
             old = now - dt.timedelta(seconds=waiting)
             return Health(

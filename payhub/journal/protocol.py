@@ -1,6 +1,7 @@
 """What every journal can do, wherever it keeps its orders."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -89,18 +90,31 @@ class Journal(Protocol):
         """Return what is known of an order."""
         ...
 
+    def now(self) -> dt.datetime:
+        """Return the time by the clock that the journal goes by, which those who share it have in common."""
+        ...
+
     def claim(
-        self, limit: int, lease: float, due: dt.datetime | None = None, account: str | None = None
+        self,
+        limit: int,
+        lease: float,
+        due: dt.datetime | None = None,
+        account: str | None = None,
+        longest: float = math.inf,
     ) -> tuple[Key, ...]:
         """Take orders that are due, or were at a time, of one account or all, those first that have waited longest.
 
         Each is due again when the lease ends, whatever happens. They are named and not read: one that cannot be
-        read must not keep anybody from the others.
+        read must not keep anybody from the others. One that is due later than the `longest` pause from now was
+        made under a wrong clock, and is due now.
         """
         ...
 
-    def due_accounts(self, due: dt.datetime) -> tuple[str, ...]:
-        """Return the accounts with orders that were due at a time, those first that have waited longest."""
+    def due_accounts(self, due: dt.datetime, longest: float = math.inf) -> tuple[str, ...]:
+        """Return the accounts with orders that were due at a time, those first that have waited longest.
+
+        The `longest` pause is as for `claim`.
+        """
         ...
 
     def note_sweep(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from payhub.errors import UnknownOrder
+from payhub.errors import JournalFailed, UnknownOrder
 from payhub.journal.reasons import Why, explain
 from payhub.journal.states import STATUSES, Evidence, State
 from payhub.masking import Clear, Link, MaskedStruct, mask_cards
@@ -223,6 +223,10 @@ class Entry(MaskedStruct, frozen=True, kw_only=True):
     exchange: Clear[Exchange | None] = None
     notification: Clear[StoredNotification | None] = None
     by: Clear[str | None] = None
+
+
+class Damaged(JournalFailed):
+    """A row that cannot be read: somebody has changed it by hand, or the file is damaged."""
 
 
 def unknown_order(key: Key) -> UnknownOrder:

@@ -1,6 +1,7 @@
 """The rules by which evidence, notifications, operators and time change an order, in any journal; no I/O."""
 
 import datetime as dt
+import math
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -27,6 +28,9 @@ from payhub.journal.states import (
 )
 from payhub.money import Money
 from payhub.operations import KINDS
+
+LONGEST_JITTER = 1.2
+"""How many times its scheduled length a pause is at most."""
 
 UNCOMPARED = ""
 """The fingerprint of an order in a journal that was begun with another key."""
@@ -175,7 +179,20 @@ def next_check(record: Record, now: dt.datetime, schedule: Schedule) -> dt.datet
         pause = _DAY
     else:
         return None
-    return now + dt.timedelta(seconds=pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+    return now + dt.timedelta(seconds=pause * random.uniform(0.8, LONGEST_JITTER))  # noqa: S311 - no secret
+
+
+def put_off(now: dt.datetime, longest: float) -> tuple[dt.datetime, dt.datetime]:
+    """Return after when nothing can be due, with this longest pause: open orders, and those that wait for a person."""
+    return later(now, longest), later(now, max(longest, _DAY * LONGEST_JITTER))
+
+
+def is_due(record: Record, at: dt.datetime, now: dt.datetime, longest: float) -> bool:
+    """Tell whether an order was due at a time, or was put off by a clock that was wrong."""
+    if record.due_at is None:
+        return False
+    far, farther = put_off(now, longest)
+    return record.due_at <= at or record.due_at > (farther if record.state is State.NEEDS_ATTENTION else far)
 
 
 def is_asked_about(record: Record) -> bool:
@@ -197,9 +214,23 @@ def past_schedule(record: Record, now: dt.datetime, schedule: Schedule, *, answe
     return record.state in OPEN and enough and _schedule_over(record, now, schedule)
 
 
-def overdue_sender(record: Record, now: dt.datetime) -> Evidence | None:
-    """Return the evidence that a sender was given up, if its lease has ended."""
-    if record.state is not State.SENDING or record.lease_until is None or record.lease_until > now:
+def later(now: dt.datetime, seconds: float) -> dt.datetime:
+    """Return a time that many seconds from now, or the last one that there is."""
+    try:
+        return now + dt.timedelta(seconds=seconds)
+    except OverflowError:
+        return dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+def overdue_sender(record: Record, now: dt.datetime, longest: float = math.inf) -> Evidence | None:
+    """Return the evidence that a sender was given up, if its lease has ended.
+
+    A lease that is `longest` seconds, and still ends later than that from now, was taken under a wrong clock: nobody
+    can tell whether it has ended.
+    """
+    if record.state is not State.SENDING or record.lease_until is None:
+        return None
+    if now < record.lease_until <= later(now, longest):
         return None
     return Evidence(source=Source.LEASE, state=State.UNKNOWN, why=Why.SENDER_SILENT)
 
@@ -228,6 +259,16 @@ def waits_for_person(record: Record, now: dt.datetime) -> bool:
     """
     stuck = record.contradicted or record.why is Why.OTHER_ACCOUNT
     return record.state in UNSETTLED or stuck or overdue_sender(record, now) is not None
+
+
+def is_listed(record: Record, now: dt.datetime, before: dt.datetime, overdue: float) -> bool:
+    """Tell whether an order waits for a person, or for a sweep, and has not changed since a time.
+
+    One that changed in the future, by its clock, is listed as well, also while it is open: it may not be asked about.
+    """
+    if record.updated_at > now:
+        return waits_for_person(record, now) or record.state.open
+    return record.updated_at <= before and (waits_for_person(record, now) or is_overdue(record, now, overdue))
 
 
 _REASON = ("why", "http_status", "reason", "mismatches")

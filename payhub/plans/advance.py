@@ -4,20 +4,19 @@ This may run at any time, any number of times, in any number of processes: all i
 provider is ask, and all it does to the journal is add evidence.
 """
 
-import datetime as dt
 from typing import Any, NamedTuple, TypeVar
 
-from payhub.errors import ConfigurationError, JournalFailed, NotFound, PayhubError, Unavailable
+from payhub.errors import ConfigurationError, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Key, Record, Source, State
-from payhub.journal.records import unknown_order
+from payhub.journal.records import Damaged, unknown_order
 from payhub.journal.rules import is_asked_about
 from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.fetch import compare_with_record, keep, read_status, ref_to, require_own, unanswered
 from payhub.plans.plan import Account, Act, Attempt, Steps, Timing
-from payhub.plans.settle import hand_over, release_sender, result_of
+from payhub.plans.settle import clock, hand_over, release_sender, result_of
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -58,7 +57,7 @@ def _advance(account: Account, kind: OrderKind[Any, Any], order_id: str) -> Step
     record: Record | None = yield Act(lambda journal: journal.find(key))
     if record is None:
         raise unknown_order(key)
-    record = yield from release_sender(record, dt.datetime.now(dt.UTC), account.timing)
+    record = yield from release_sender(record, account.timing)
     if record.state is State.SENDING or not is_asked_about(record):
         return record, False
     try:
@@ -67,7 +66,7 @@ def _advance(account: Account, kind: OrderKind[Any, Any], order_id: str) -> Step
         if record.notified or record.state in UNFINISHED:
             raise
         return record, False  # it has ended, and a person is believed as before
-    began, attempt = dt.datetime.now(dt.UTC), Attempt()
+    began, attempt = (yield from clock()), Attempt()
     query = account.capabilities.fetch.get(kind.word)
     ref = ref_to(record, query.by) if query else None
     if ref is None:
@@ -98,12 +97,9 @@ def give_up(key: Key, cause: Exception, timing: Timing) -> Steps[Visit]:
     log(Event.SWEEP_FAILED, key, error=type(cause).__name__, **words)
     try:
         record: Record | None = yield Act(lambda journal: journal.find(key))
-    except JournalFailed:
-        raise
-    except Exception:  # noqa: BLE001 - a row that cannot be read is what was logged
+    except Damaged:  # that is what was logged
         record = None
     if record is not None:
-        now = dt.datetime.now(dt.UTC)
-        record = yield from release_sender(record, now, timing)
-        yield from hand_over(record, now, timing)
+        record = yield from release_sender(record, timing)
+        yield from hand_over(record, (yield from clock()), timing)
     return Visit(None)

@@ -67,12 +67,13 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
         return account.named(compare(kind, answer, Ref(order_id=order.order_id, amount=order.amount)))
     facts = facts_of(kind.word, order, account.place, account.provider_name)
     timing = account.timing
+    began = dt.datetime.now(dt.UTC)  # by this machine's clock, which says when it is too late to send
     opened: Reservation = yield Act(lambda journal: journal.open(facts, timing.lease))
     if not opened.yours:
         flow.close()
         return answer_creator((yield from wait_for_sender(opened.record, timing.patience)), kind)
-    lease = opened.record.lease_until
-    attempt = Attempt(creating.refusals, lease and lease - dt.timedelta(seconds=timing.patience), kind.create)
+    until = began + dt.timedelta(seconds=timing.lease - timing.patience)
+    attempt = Attempt(creating.refusals, until, kind.create)
     result: ResultT = yield from _send(account, kind, order, flow, call, attempt, final=creating.final)
     return result
 

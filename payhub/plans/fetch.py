@@ -20,8 +20,8 @@ from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Phase, Ref, Result
 from payhub.operations import KINDS, OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
-from payhub.plans.rules import compare, unsupported
-from payhub.plans.settle import find, hand_over, judge_notifications, result_of, settle
+from payhub.plans.rules import check_whole, compare, unsupported
+from payhub.plans.settle import clock, find, hand_over, judge_notifications, result_of, settle
 
 A = TypeVar("A")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -73,6 +73,7 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
 
     Raises:
         ConfigurationError: both ids are given, or none; or the order is open, and the account is another one now.
+        InvalidOrder: an id has half a character in it, which no request can hold.
         UnsupportedOperation: the provider cannot be asked, or not by this id.
         NotFound: the provider does not know the order.
         Unavailable: no usable answer came.
@@ -81,14 +82,15 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
         raise ConfigurationError("give order_id or provider_id, one of them")
     query = account.capabilities.fetch.get(kind.word)
     by = "order_id" if ref.order_id else "provider_id"
+    check_whole(by, getattr(ref, by))
     if query is None or by not in query.by:
         raise unsupported(account, f"{kind.fetch} by {by}" if query else kind.fetch)
-    began = dt.datetime.now(dt.UTC)
     attempt = Attempt()
     key = Key(account.name, kind.word, ref.order_id) if ref.order_id else None
     record = (yield from find(key)) if key else None
     if record is not None and not _is_own(account, record):
         return compare(kind, (yield from _answer_of_other(account, kind, record)), ref)
+    began = (yield from clock()) if record is not None else dt.datetime.now(dt.UTC)
     asked = ref_to(record, query.by) if record is not None else None
     try:
         result = yield from read_status(account, kind, asked or msgspec.structs.replace(ref, amount=None), attempt)

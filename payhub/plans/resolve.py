@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 from payhub.journal import Evidence, Key, Record, Source, State
 from payhub.journal.records import unknown_order
+from payhub.masking import mask_text
 from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.plan import Act, Steps, Timing
@@ -24,6 +25,6 @@ def resolve(
     """
     if (yield Act(lambda journal: journal.find(key))) is None:
         raise unknown_order(key)
-    found = Evidence(source=Source.OPERATOR, state=state, reason=reason)
-    record: Record = yield Act(lambda journal: journal.settle(key, found, timing.schedule, by=by))
+    found = Evidence(source=Source.OPERATOR, state=state, reason=mask_text(reason))
+    record: Record = yield Act(lambda journal: journal.settle(key, found, timing.schedule, by=mask_text(by)))
     return result_of(record, kind)

@@ -84,6 +84,16 @@ def check_period(first: dt.date, last: dt.date) -> Period:
     return Period(first=first, last=last)
 
 
+def check_whole(field: str, text: str) -> None:
+    """Refuse a text that no request can hold, because it has half a character in it.
+
+    Raises:
+        InvalidOrder: it has.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidOrder(field, "has half a character in it")
+
+
 def check_digits(amount: Money, exponents: Mapping[str, int]) -> None:
     """Refuse an amount with more digits than its currency has, at this provider.
 

@@ -7,7 +7,7 @@ from payhub.errors import Declined, JournalFailed, NotSent, PayhubError
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
 from payhub.journal.reasons import explain
-from payhub.journal.rules import contradicts, overdue_sender, past_schedule
+from payhub.journal.rules import LONGEST_JITTER, contradicts, overdue_sender, past_schedule
 from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.plan import Act, Attempt, Pause, Steps, Timing
@@ -31,6 +31,15 @@ def find(key: Key) -> Steps[Record | None]:
     return record
 
 
+def clock() -> Steps[dt.datetime]:
+    """Return the time by the journal's clock, or this machine's where the journal cannot be read."""
+    try:
+        now: dt.datetime = yield Act(lambda journal: journal.now())
+    except JournalFailed:
+        return dt.datetime.now(dt.UTC)
+    return now
+
+
 def settle(key: Key, found: Evidence, timing: Timing, attempt: Attempt | None = None) -> Steps[Record]:
     """Write down evidence and the exchanges it came with, and return what is known then; log what contradicts."""
     exchanges = attempt.exchanges if attempt and timing.keep_exchanges else ()
@@ -48,9 +57,12 @@ def judge_notifications(key: Key, asked_at: dt.datetime) -> Steps[Record]:
     return record
 
 
-def release_sender(record: Record, now: dt.datetime, timing: Timing) -> Steps[Record]:
+def release_sender(record: Record, timing: Timing) -> Steps[Record]:
     """Give up a sender whose lease has ended."""
-    ended = overdue_sender(record, now)
+    if record.state is not State.SENDING:
+        return record
+    longest = max(timing.lease, timing.schedule.longest * LONGEST_JITTER)  # another process may give longer leases
+    ended = overdue_sender(record, (yield from clock()), longest)
     return (yield from settle(record.facts.key, ended, timing)) if ended else record
 
 
@@ -72,9 +84,9 @@ def wait_for_sender(record: Record, patience: float) -> Steps[Record]:
     be creating it with another account by now.
     """
     key, waited = record.facts.key, 0.0
-    while (
-        record.state is State.SENDING and waited < patience and overdue_sender(record, dt.datetime.now(dt.UTC)) is None
-    ):
+    while record.state is State.SENDING and waited < patience:
+        if overdue_sender(record, (yield from clock())):
+            break
         pause = min(0.05 + waited / 4, 1.0, patience - waited)
         yield Pause(pause)
         waited += pause

@@ -108,7 +108,7 @@ def sandbox(served: Sandbox, monkeypatch: pytest.MonkeyPatch, payhub: Command, t
     """Give a fresh sandbox, whose payhub.toml the commands find; its journal is new, too, and has no orders."""
     served.configure(**msgspec.to_builtins(Settings(payout_delay=None)))
     served.reset()
-    for path in served.config.parent.glob("payhub.db*"):
+    for path in (*served.config.parent.glob("payhub.db*"), *served.config.parent.glob("payhub.note")):
         path.unlink()
     shutil.copy(tables, served.config.with_name("payhub.db"))
     monkeypatch.setenv("PAYHUB_CONFIG", str(served.config))

@@ -36,7 +36,25 @@ def test_no_card_number_in_the_journal(payhub: Command, sandbox: Sandbox) -> Non
     assert (b"po-1" in kept, CARD.encode() in kept) == (True, False)
 
 
-@pytest.mark.parametrize(("arguments", "warned"), [(PAYOUT, True), (("balance", ACCOUNT), False)])
+def test_rule_1_creating_wants_a_journal(
+    payhub: Command, sandbox: Sandbox, write_config: Callable[[str], Path]
+) -> None:
+    """An order that would be forgotten when the command ends is not sent; what to write is said: exit 2."""
+    accounts = sandbox.config.read_text("utf-8").partition("\n\n")[2]
+    config = write_config(accounts.replace('"cert', f'"{sandbox.config.parent}/cert'))
+    words = (
+        "payhub: without a journal this order is forgotten when the command ends, and may be paid twice: write "
+        '[journal] and url = "sqlite:///payhub.db" into the configuration, or give --without-journal\n'
+    )
+    for _ in range(2):
+        done = payhub(*PAYOUT, "--config", config)
+        assert (done.code, done.out, done.err) == (2, "", words)
+    assert sandbox.requests("/v1/payout") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"), [((*PAYOUT, "--without-journal"), True), (("balance", ACCOUNT), False)]
+)
 def test_creating_without_a_journal_is_warned_of(
     sandbox: Sandbox, write_config: Callable[[str], Path], arguments: tuple[str, ...], warned: bool
 ) -> None:

@@ -95,7 +95,7 @@ def test_looking_makes_no_tables(
     mistyped.write_text(text.replace("[journal]", '[journal]\nprefix = "pahub_"'), "utf-8")
     monkeypatch.setenv("PAYHUB_CONFIG", str(mistyped))
     done = payhub(*command.split(), *LOOKING[command])
-    hint = "if the prefix is right, `payhub journal init` creates them, and so does the first order"
+    hint = "bring back the one that was begun here; if it is lost, a person has to agree: payhub journal accept"
     assert (done.code, done.err) == (2, f"payhub: journal.prefix: {file} has no tables pahub_…; {hint}\n")
     assert before == tables(file)
 
@@ -896,7 +896,7 @@ def test_tables_of_another_version(payhub: Command, configured: Path) -> None:
         database.execute("UPDATE pay_version SET version_num = '9999'")
         database.commit()
     done = payhub("journal", "upgrade")
-    assert (done.code, "of version 9999, which this payhub does not know" in done.err) == (3, True)
+    assert (done.code, "of version 9999, which a newer payhub has made" in done.err) == (3, True)
 
 
 def test_a_database_that_is_away(payhub: Command, write_config: Write) -> None:

@@ -52,15 +52,25 @@ class Server:
         """Give the database, with the orders of earlier tests forgotten."""
         with psycopg.connect(self._uri(), autocommit=True) as connection:
             tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        names = sorted(name for (name,) in tables if name != version_table(PREFIX))
-        self.run(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
+        settings = f"{PREFIX}settings"
+        names = sorted(name for (name,) in tables if name not in {version_table(PREFIX), settings})
+        self.run(
+            f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE",
+            f"DELETE FROM {settings} WHERE name <> 'identity'",  # noqa: S608 - the name is ours
+        )
         return Place("postgresql", self.url("postgres"))
 
+    @property
+    def socket(self) -> str:
+        """Return where the server listens."""
+        with psycopg.connect(self._uri("postgres")) as connection:
+            return f"{connection.info.host}/.s.PGSQL.{connection.info.port}"
+
     @contextlib.contextmanager
-    def another(self) -> Iterator["Place"]:
-        """Give a database of its own, without tables."""
+    def another(self, options: str = "") -> Iterator["Place"]:
+        """Give a database of its own, without tables, made with options."""
         name = f"journal_{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} {options}")
         yield Place("postgresql", self.url(name))
         self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -217,7 +227,8 @@ def open_shop(open_hub: Callable[..., Any], serve: Callable[..., RawServer], url
         account = {"provider": "waiting", "base_url": at or (served.url if served else ""), "secret": "s"}
         journal = {"url": where, "key": KEY, **tables.pop("journal", {})}
         plugin = Waiting(**(schedule or AT_ONCE))
-        hub = open_hub(plugins=(plugin,), accounts={"shop": account}, journal=journal, **tables)
+        accounts = {"shop": account, **tables.pop("accounts", {})}
+        hub = open_hub(plugins=(plugin,), accounts=accounts, journal=journal, **tables)
         return Shop(hub, served)
 
     return opened

@@ -275,7 +275,8 @@ def test_tables_of_a_newer_payhub_are_refused(empty: Place) -> None:
         connection.execute(sa.update(kept).values(version_num="9999"))
     with pytest.raises(
         JournalFailed,
-        match=f"^the journal's tables are of version 9999, which this payhub does not know; it knows {HEAD}$",
+        match="^the journal failed: its tables are of version 9999, which a newer payhub has made; this payhub knows "
+        f"{HEAD}, and sends nothing: install the newer payhub again$",
     ):
         upgrade(engine, PREFIX)
     with engine.connect() as connection:

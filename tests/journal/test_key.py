@@ -164,5 +164,5 @@ def test_rule_12_the_key_is_not_in_the_journal(open_shop: OpenShop, kept: SqlJou
     """Rule 12: what stands for the key in a journal is not the key."""
     open_shop(answer(known(PAYOUT))).hub.create_payout("shop", PAYOUT)
     with kept.database.engine.connect() as connection:
-        rows = connection.execute(sa.select(tables(PREFIX).settings)).all()
-    assert ([("key", 64)], False) == ([(name, len(value)) for name, value in rows], KEY in str(rows))
+        rows = connection.execute(sa.select(tables(PREFIX).settings).order_by("name")).all()
+    assert ([("identity", 32), ("key", 64)], False) == ([(name, len(value)) for name, value in rows], KEY in str(rows))

@@ -2,5 +2,6 @@
 
 from payhub.journal.sql.engine import placed
 from payhub.journal.sql.journal import SqlJournal
+from payhub.journal.sql.note import Note
 
-__all__ = ["SqlJournal", "placed"]
+__all__ = ["Note", "SqlJournal", "placed"]

@@ -4,8 +4,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,20 +12,37 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.errors import JournalFailed
 from payhub.journal import forks
-from payhub.journal.sql.engine import BEGIN, READS, open_engine
+from payhub.journal.sql.engine import BEGIN, FILE, READS, FileId, file_id, open_engine
 from payhub.journal.sql.migrate import check, is_current, upgrade, version
+from payhub.journal.sql.note import Mark, Note, compare
+from payhub.journal.sql.postgresql import take_time
+from payhub.journal.sql.statements import Statements
+from payhub.journal.sql.tables import tables
 from payhub.masking import HiddenText
 
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII)
+_DRIVERS = {("sqlite", "pysqlite"), ("postgresql", "psycopg")}
 _NEEDED = "sqlite:///… (three slashes) or postgresql+psycopg://… is needed"
-_NO_TABLE = "42P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_NO_TABLE = "42P01"
+_READ_ONLY = "25006"
+_TURN_WITHIN = 30.0  # seconds; one that has its turn waits ten for other processes
+
+
+_NOTED = "payhub_noted"  # in the info of a connection: it leads to the journal that was begun
+
+
+class _FileReplaced(Exception):
+    """SQLite's file is not the one that was opened."""
 
 
 class Database:
     """A database that any number of processes and threads may share, opened for one journal."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, note: Note | None = None) -> None:
         """Prepare the connections; nothing is connected to or created yet.
+
+        With a `note` a journal that it knows is not made anew.
 
         Raises:
             JournalFailed: the URL or the prefix cannot be used.
@@ -34,15 +50,17 @@ class Database:
         if not _PREFIX.fullmatch(prefix):
             raise JournalFailed("journal.prefix: lower-case letters, digits and underscores")
         self._url = HiddenText(url)
+        self.note = note or Note()
         try:
             self.engine = open_engine(self._url)
         except (SQLAlchemyError, ImportError) as cause:
             raise JournalFailed(f"journal.url: {type(cause).__name__}: {_NEEDED}") from cause
-        if self.engine.dialect.name not in {"sqlite", "postgresql"}:
+        if (self.engine.dialect.name, self.engine.dialect.driver) not in _DRIVERS:
             raise JournalFailed(f"journal.url: {_NEEDED}")
         if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")
         self.prefix = prefix
+        self._statements = Statements.of(tables(prefix), self.engine.dialect)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         self.errors = (SQLAlchemyError, self._driver_error)
@@ -50,27 +68,32 @@ class Database:
         # SQLite has one writer. A thread that waits for it in SQLite sleeps and tries again; one that waits for this
         # lock is woken up.
         self._lock = threading.Lock()
-        self._turn: AbstractContextManager[Any] = self._lock if self.is_sqlite else contextlib.nullcontext()
         self._ready = False
+        self._file: FileId | None = None  # that the journal was found in
         self._process: int | None = None  # that the connections belong to
         if self.is_sqlite:
             forks.register(self)
 
     @contextlib.contextmanager
-    def cursor(self, *, reads_only: bool = False) -> Iterator[Any]:
+    def cursor(self, *, reads_only: bool = False, noted: bool = False) -> Iterator[Any]:
         """Open a transaction, and give a cursor of the database's own driver: the hot path.
 
-        One that only reads waits for no writer.
+        One that only reads waits for no writer. One in which an order is taken for sending is `noted`: it is the
+        journal that was begun, or nothing is done.
 
         Raises:
             JournalFailed: nothing was changed.
         """
-        with self._usable(), self._turn:
+        with self._usable(), self._turn():
             connection = self.engine.raw_connection()
             cursor = connection.cursor()
             try:
                 if self.is_sqlite and not reads_only:
                     cursor.execute(BEGIN)
+                self._require_same_file(connection.info)
+                if noted and not connection.info.get(_NOTED):
+                    compare(self.note.read(), self.mark(cursor))
+                    connection.info[_NOTED] = True
                 yield cursor
                 connection.commit()
             except self._driver_error as cause:
@@ -92,19 +115,36 @@ class Database:
             JournalFailed: nothing was changed.
         """
         engine = self.engine.execution_options(**READS) if reads_only else self.engine
-        with self._usable(), self._turn, engine.begin() as connection:
+        with self._usable(), self._turn(), engine.begin() as connection:
+            self._require_same_file(connection.info)
+            take_time(connection)
             yield connection
 
     @contextlib.contextmanager
     def connection_as_it_is(self) -> Iterator[sa.Connection]:
         """Open a transaction that only reads, whatever tables there are; the database's own errors are raised."""
-        with self._turn, self.engine.execution_options(**READS).begin() as connection:
+        with self._turn(), self.engine.execution_options(**READS).begin() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def as_it_is(self) -> Iterator[tuple[sa.Connection, Mark]]:
+        """Open a transaction in the journal that is there, whatever was noted, and make its tables where it has none.
+
+        Raises:
+            JournalFailed: nothing was changed.
+        """
+        try:
+            with self._turn():
+                upgrade(self.engine, self.prefix)
+                with self.engine.begin() as connection:
+                    yield connection, self.mark(connection.connection.cursor())
+        except self.errors as cause:
+            raise JournalFailed(f"the journal failed: {_complaint(cause)}") from cause
 
     def empty_log(self) -> None:
         """Write SQLite's log back into its file and empty it: what was deleted is in neither then."""
         if self.is_sqlite:
-            with self._usable(), self._turn, contextlib.closing(self.engine.raw_connection()) as connection:
+            with self._usable(), self._turn(), contextlib.closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def has_tables(self) -> bool:
@@ -112,7 +152,7 @@ class Database:
         try:
             with self.connection_as_it_is() as connection:
                 return version(connection, self.prefix) is not None
-        except self.errors:
+        except (*self.errors, JournalFailed):
             return True
 
     @contextlib.contextmanager
@@ -122,15 +162,77 @@ class Database:
             if self._process != os.getpid():
                 self._enter_process()
             if not self._ready:
+                if self.is_sqlite and self._file_now() is None:
+                    compare(self.note.read(), None)  # before SQLite makes a file
                 with self.connection_as_it_is() as connection:  # a file of this version may be read-only
                     current = is_current(connection, self.prefix)
                 if not current:
-                    with self._turn:
+                    self._refuse_what_is_gone()
+                    with self._turn():
                         (upgrade if self.is_sqlite else check)(self.engine, self.prefix)
+                self._file = self._file_now()
                 self._ready = True
+                with self.cursor(reads_only=True) as cursor:
+                    self.note.see(self.mark(cursor))
             yield
+        except _FileReplaced as cause:
+            self._ready = False
+            self.engine.dispose()
+            raise JournalFailed(
+                "the journal failed: its file was deleted or replaced while it was in use; nothing was sent"
+            ) from cause
         except self.errors as cause:
+            if _sqlstate(cause) == _READ_ONLY:  # a standby by now: where the address leads today is looked up anew
+                self.engine.dispose()
             raise JournalFailed(f"the journal failed: {_complaint(cause)}") from cause
+        except UnicodeEncodeError as cause:
+            raise JournalFailed(
+                "the journal failed: a text has half a character in it, which nothing can keep"
+            ) from cause
+
+    def _refuse_what_is_gone(self) -> None:
+        """Refuse to make the tables of a journal anew that was begun.
+
+        Raises:
+            JournalFailed: it was, and has no tables.
+        """
+        noted = self.note.read()
+        if noted is not None and not self.has_tables():
+            compare(noted, None)
+
+    def mark(self, cursor: Any) -> Mark:
+        """Return which journal this is, and how far it has come."""
+        return Mark(*self._statements.mark.run(cursor, {}).fetchone())
+
+    def _file_now(self) -> "FileId | None":
+        """Return which file SQLite's path leads to now."""
+        return file_id(self.engine.url.database) if self.is_sqlite else None
+
+    def _require_same_file(self, connected_to: Mapping[Any, Any]) -> None:
+        """Refuse to go on in a file that is not, or not any more, where others look for it.
+
+        Raises:
+            _FileReplaced: it was deleted, or another one has its place.
+        """
+        if self.is_sqlite and not connected_to.get(FILE) == self._file == self._file_now():
+            raise _FileReplaced
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for this thread's turn to use SQLite.
+
+        Raises:
+            JournalFailed: too many others have theirs first.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._lock.acquire(timeout=_TURN_WITHIN):
+            raise JournalFailed(f"the journal failed: other threads have used it for {_TURN_WITHIN:g} seconds")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _enter_process(self) -> None:
         """Begin in this process: what another process has opened is neither used here nor closed.
@@ -163,15 +265,22 @@ class Database:
     def close(self) -> None:
         """Close the connections; those that a fork has copied from another process are not closed here."""
         if self._process in {None, os.getpid()}:
-            with self._turn:
+            self.note.flush()
+            with self._turn():
                 self.engine.dispose()
+
+
+def _sqlstate(cause: Exception) -> str | None:
+    return getattr(getattr(cause, "orig", None) or cause, "sqlstate", None)
 
 
 def _complaint(cause: Exception) -> str:
     """Return what the database complains of; its first line quotes no parameter (`hide_parameters`)."""
     original = getattr(cause, "orig", None) or cause
-    if getattr(original, "sqlstate", None) == _NO_TABLE:
+    if _sqlstate(cause) == _NO_TABLE:
         return "it has no tables; make them: payhub journal init"
+    if _sqlstate(cause) == _READ_ONLY:
+        return "its database takes no writes: it is a standby, or was made read-only; the next call connects anew"
     text = str(original).splitlines()[0] if str(original) else ""
     gone = "; payhub journal init names the tables that are gone" if text.startswith("no such table") else ""
     return f"{type(original).__name__}: {text}{gone}"

@@ -1,6 +1,7 @@
 """Open a database so that what is committed stays committed."""
 
 import logging
+import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy.exc import SQLAlchemyError
 
+from payhub.journal.sql import postgresql
 from payhub.masking import HiddenText
 
 # Take the write lock at once: of two transactions that both read first, neither could go on to write.
@@ -38,8 +40,25 @@ def placed(url: str, base: Path) -> str:
     return HiddenText(absolute.render_as_string(hide_password=False))
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
+FILE = "payhub_file"
+"""Where the info of a connection to SQLite has the file that it is open on."""
+
+FileId = tuple[int, int]
+"""A file whatever it is called: its device and its number there."""
+
+
+def file_id(path: str | None) -> FileId | None:
+    """Return which file a path leads to, or nothing if it leads nowhere."""
+    try:
+        found = os.stat(path or "")  # noqa: PTH116 - before every transaction: a Path takes longer
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
     """Let a connection wait for the disk, for other writers, and overwrite what it deletes."""
+    record.info[FILE] = file_id(connection.execute("PRAGMA database_list").fetchone()[2])
     connection.isolation_level = None  # the driver must not begin transactions of its own
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
@@ -64,20 +83,6 @@ def _write_ahead(connection: Any) -> None:
             raise
 
 
-def _prepare_postgresql(connection: Any, _: object) -> None:
-    """Bound every wait for a lock, and have what is committed on disk, whatever the server's defaults are."""
-    # "off" is a choice for speed, of a role or a database, and would lose orders; "local" and more are kept.
-    connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-    )
-    connection.execute("SET lock_timeout = '10s'")  # as with SQLite
-    connection.execute("SET idle_in_transaction_session_timeout = '10s'")  # a process that hangs keeps no lock
-    # A transaction that has waited for a row's lock must read the row as it was committed meanwhile. Under a stricter
-    # isolation it would fail instead, although another process is sending the order.
-    connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    connection.commit()  # or these settings end with the transaction
-
-
 def open_engine(url: str) -> sa.Engine:
     """Return an engine; its connections lose nothing that is committed, and wait for nothing without a bound."""
     style = {"paramstyle": "named"} if url.startswith("sqlite") else {"pool_pre_ping": True}
@@ -93,5 +98,7 @@ def open_engine(url: str) -> sa.Engine:
             connection.exec_driver_sql("BEGIN" if reads else BEGIN)
 
     elif engine.dialect.name == "postgresql":
-        sa.event.listen(engine, "connect", _prepare_postgresql)
+        sa.event.listen(engine, "do_connect", postgresql.connect)
+        sa.event.listen(engine, "connect", postgresql.prepare)
+        sa.event.listen(engine, "checkin", postgresql.hurry)
     return engine

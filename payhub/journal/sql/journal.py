@@ -7,8 +7,9 @@ import contextlib
 import datetime as dt
 import functools
 import math
+import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from payhub.journal.records import (
 from payhub.journal.sql import queries, retention, rows
 from payhub.journal.sql.database import Database
 from payhub.journal.sql.examination import Examination, examine
+from payhub.journal.sql.note import Mark, Note, compare
 from payhub.journal.sql.statements import OrderRow, Statements
 from payhub.journal.sql.tables import SWEPT, tables
 from payhub.journal.states import Evidence, Source, State
@@ -42,24 +44,35 @@ from payhub.models import Exchange
 _MICROSECONDS = 1_000_000
 _NOTED_EVERY = 10.0  # seconds; a watch may sweep several times a second
 _LOOK_AGAIN = (0.0, 0.1, 0.3, 1.0, 2.0)  # seconds between looks after a commit whose acknowledgement was lost
+_LOOK_WITHIN = 10.0  # seconds; a look at a database that is silent takes as long
 
 
 class SqlJournal:
     """Orders in a database that any number of processes may share."""
 
-    def __init__(self, url: str, prefix: str = "payhub_", key_check: KeyCheck | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        prefix: str = "payhub_",
+        key_check: KeyCheck | None = None,
+        note: Note | None = None,
+        damaged: Callable[[Key, str], object] = lambda _key, _words: None,
+    ) -> None:
         """Prepare the connections; SQLite's tables are created on first use.
 
         Give `key_check` to create orders or to forget payers: a journal that was begun with another key takes none.
+        The `note` tells that a journal was begun; what is not that journal takes no order. `damaged` is
+        called with an order that is left out because its row cannot be read, and with what is wrong.
 
         Raises:
             JournalFailed: the URL or the prefix cannot be used.
         """
-        self.database = Database(url, prefix)
+        self.database = Database(url, prefix, note)
         self._tables = tables(prefix)
         self._statements = Statements.of(self._tables, self.database.engine.dialect)
         self._key_check = key_check
-        self._noted = -math.inf  # when this process last noted a sweep
+        self._damaged = damaged
+        self._swept = -math.inf  # when this process last noted a sweep
 
     def has_key(self) -> bool:
         """Tell whether this journal was begun with a key; one that is not there, or cannot be read, was not."""
@@ -68,20 +81,26 @@ class SqlJournal:
             return False
         try:
             with self.database.connection_as_it_is() as connection:
-                settings = self._tables.settings.c
-                return connection.execute(sa.select(settings.value).where(settings.name == "key")).first() is not None
-        except self.database.errors:
+                setting = self._tables.settings.c
+                return connection.execute(sa.select(setting.value).where(setting.name == "key")).first() is not None
+        except (*self.database.errors, JournalFailed):
             return False
 
-    def _wrong_key(self) -> str | None:
-        """Return where the key is looked for, if this journal was begun with another one; the first is its key."""
+    def _wrong_key(self, *, begins: bool) -> str | None:
+        """Return where the key is looked for, if this journal was begun with another one.
+
+        The first that `begins` to write orders gives the journal its key.
+        """
         check = self._key_check  # another thread may set it to None meanwhile
         if check is None:
             return None
-        with self.database.cursor() as cursor:
-            self._statements.begin.run(cursor, {"name": "key", "value": str(check.value)})
-            begun_with = self._statements.begun.run(cursor, {"name": "key"}).fetchone()[0]
-        if begun_with == check.value:
+        with self.database.cursor(reads_only=not begins, noted=begins) as cursor:
+            if begins:
+                self._statements.begin.run(cursor, {"name": "key", "value": str(check.value)})
+            begun_with = self._statements.begun.run(cursor, {"name": "key"}).fetchone()
+        if begun_with is None:
+            return None
+        if begun_with[0] == check.value:
             self._key_check = None  # it need not be compared again
             return None
         return check.place
@@ -101,7 +120,7 @@ class SqlJournal:
         Raises:
             ConfigurationError: the key is another one, and the order was not sent; one that was is of unknown outcome.
         """
-        if (place := self._wrong_key()) is not None:
+        if (place := self._wrong_key(begins=True)) is not None:
             leg = rules.live_leg(self.legs(facts.namespace, facts.kind, facts.order_id)) or self.find(facts.key)
             if leg is None or rules.may_send(leg):
                 raise ConfigurationError(explain(Why.OTHER_KEY, place))
@@ -119,7 +138,10 @@ class SqlJournal:
 
     def _was_committed(self, taken: Record) -> bool:
         """Look whether a transaction took effect whose acknowledgement did not come; without an answer it did not."""
+        until = time.monotonic() + _LOOK_WITHIN
         for pause in _LOOK_AGAIN:
+            if time.monotonic() > until:
+                break
             time.sleep(pause)
             with contextlib.suppress(JournalFailed):
                 found = self.find(taken.facts.key)
@@ -129,12 +151,12 @@ class SqlJournal:
 
     def _open(self, facts: Facts, lease: float, taken: list[Record]) -> Reservation:
         """Reserve an order; what is taken for sending is in `taken`, also if the commit fails."""
-        with self.database.cursor() as cursor:
+        with self.database.cursor(noted=True) as cursor:
             leg = rules.live_leg(self._legs(cursor, facts.namespace, facts.kind, facts.order_id))
             if leg is not None and leg.facts.account != facts.account:
                 rules.require_same(leg.facts, facts)
                 return Reservation(leg, yours=False)
-            now = _now()
+            now = self._now(cursor)
             record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
             new = rows.new_order(record)
             made = self._statements.reserve(tuple(new)).run(cursor, new).fetchone()
@@ -144,18 +166,21 @@ class SqlJournal:
                 return Reservation(record, yours=False)
             mine = rules.hand_to(record, facts)
             if rules.is_first(record, facts) and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
-                record = self._update(cursor, row, record, rules.known_from_notification(mine, _now()))
+                record = self._update(cursor, row, record, rules.known_from_notification(mine, now))
                 return Reservation(record, yours=False)
-            record = self._update(cursor, row, record, rules.take_for_sending(mine, _now(), lease))
+            now = now if made else self._now(cursor)  # read under the lock
+            record = self._update(cursor, row, record, rules.take_for_sending(mine, now, lease))
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
             taken.append(record)
-            return Reservation(record, yours=True)
+        if made:
+            self.database.note.reach(row)
+        return Reservation(record, yours=True)
 
     def legs(self, namespace: str, kind: str, order_id: str) -> tuple[Record, ...]:
         """Return what is known of an order with every account, the live leg first."""
-        place = self._wrong_key()
+        place = self._wrong_key(begins=False)
         with self.database.cursor(reads_only=True) as cursor:
             legs = self._legs(cursor, namespace, kind, order_id)
         return legs if place is None else tuple(_uncompared(leg, place) for leg in legs)
@@ -206,7 +231,7 @@ class SqlJournal:
             place = {"kind": key.kind, "identity": before.facts.identity, "provider_id": found.provider_id}
             if refused and self._statements.holder.run(cursor, {"row": row, **place}).fetchone():
                 found = rules.of_another_order(found)
-            now = _now()  # read under the lock: times are in the order in which the transactions take effect
+            now = self._now(cursor)  # read under the lock: times are in the order in which the transactions take effect
             denial = self._last_denial(cursor, row) if rules.needs_last_denial(before, found) else None
             after, contradicts = rules.apply(before, found, now, schedule, denial)
             refusal = None
@@ -270,7 +295,7 @@ class SqlJournal:
             row, record = self._lock_if_known(cursor, content.key)
             if record is not None and not rules.is_about(content, record.facts):
                 record = None
-            now = _now()
+            now = self._now(cursor)
             found = rules.judge_before_query(record, content, anew=anew)
             at = rows.micros(now)
             kept = {**content.key._asdict(), "digest": content.digest, "body": rows.as_json(content), "verdict": found}
@@ -311,34 +336,53 @@ class SqlJournal:
             return msgspec.structs.replace(known, facts=msgspec.structs.replace(known.facts, identity=None))
         return known
 
+    def now(self) -> dt.datetime:
+        """Return the time by PostgreSQL's clock; SQLite is on one machine."""
+        if self.database.is_sqlite:
+            return _now()
+        with self.database.cursor(reads_only=True) as cursor:
+            return self._now(cursor)
+
+    def _now(self, cursor: Any) -> dt.datetime:
+        return _now() if self.database.is_sqlite else rows.moment(self._statements.clock.run(cursor, {}).fetchone()[0])
+
     def claim(
-        self, limit: int, lease: float, due: dt.datetime | None = None, account: str | None = None
+        self,
+        limit: int,
+        lease: float,
+        due: dt.datetime | None = None,
+        account: str | None = None,
+        longest: float = math.inf,
     ) -> tuple[Key, ...]:
         """Take orders that are due; PostgreSQL skips those that another process is taking."""
         with self.database.cursor() as cursor:
-            now = _now()
+            now = self._now(cursor)
             until = rows.micros(now + dt.timedelta(seconds=lease))
-            asked = {"due": rows.micros(due or now), "limit": limit}
+            asked = {"due": rows.micros(due or now), "limit": limit, **_far(now, longest)}
             one = {} if account is None else {"account": account}
             taken = self._statements.due[bool(one)].run(cursor, {**asked, **one}).fetchall()
             for row, *_ in taken:
                 self._statements.take.run(cursor, {"row": row, "until": until})
             return tuple(Key(*key) for _, *key in taken)
 
-    def due_accounts(self, due: dt.datetime) -> tuple[str, ...]:
+    def due_accounts(self, due: dt.datetime, longest: float = math.inf) -> tuple[str, ...]:
         """Return the accounts with orders that were due at a time."""
         with self.database.cursor(reads_only=True) as cursor:
-            found = self._statements.due_accounts.run(cursor, {"due": rows.micros(due)}).fetchall()
+            asked = {"due": rows.micros(due), **_far(self._now(cursor), longest)}
+            found = self._statements.due_accounts.run(cursor, asked).fetchall()
             return tuple(account for account, _ in found)
 
     def note_sweep(self) -> None:
         """Note that a sweep has come to its end now; the next one that this journal notes is seconds later."""
         now = time.monotonic()
-        if now - self._noted < _NOTED_EVERY:
+        if now - self._swept < _NOTED_EVERY:
             return
         with self.database.cursor() as cursor:
-            self._statements.note_sweep.run(cursor, {"name": SWEPT, "value": str(rows.micros(_now()))})
-        self._noted = now
+            self._statements.note_sweep.run(cursor, {"name": SWEPT, "value": str(rows.micros(self._now(cursor)))})
+        self._swept = now
+
+    def _readable(self, found: Iterable[Any]) -> Iterator[Record]:
+        return rows.readable(found, self._damaged)
 
     def reserve_slot(self, account: str, interval: float, patience: float) -> float | None:
         """Reserve the account's next free instant."""
@@ -358,7 +402,7 @@ class SqlJournal:
     def unsettled(self, older: float, limit: int, overdue: float = rules.OVERDUE) -> tuple[Record, ...]:
         """Return orders that wait for a person, or for a sweep."""
         with self.database.connection(reads_only=True) as connection:
-            return queries.unsettled(connection, self._tables, older, limit, overdue)
+            return queries.unsettled(connection, self._tables, self._readable, older, limit, overdue)
 
     def health(self, overdue: float, waiting: float) -> Health:
         """Count what is overdue, and what waits for a person; no order is read, so a damaged one is counted, too."""
@@ -373,7 +417,7 @@ class SqlJournal:
     def search(self, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
         """Return the orders that fit, the newest first."""
         with self.database.connection(reads_only=True) as connection:
-            return queries.search(connection, self._tables, wanted, limit)
+            return queries.search(connection, self._tables, self._readable, wanted, limit)
 
     def story(self, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:
         """Return every order with this order_id and all that happened to them."""
@@ -403,16 +447,47 @@ class SqlJournal:
         Raises:
             ConfigurationError: the key is another one, by which no payer would be found.
         """
-        if (place := self._wrong_key()) is not None:
+        if (place := self._wrong_key(begins=False)) is not None:
             raise ConfigurationError(explain(Why.OTHER_KEY, place))
         with self.database.connection() as connection:
             forgotten = retention.forget(connection, self._tables, payer)
         self.database.empty_log()
         return forgotten
 
+    def accept(self, reason: str, by: str) -> bool:
+        """Go on with the database as it is, as a person has agreed; return whether there was anything to agree to.
+
+        It becomes another journal than those that were noted before, and keeps the reason and who agreed.
+
+        Raises:
+            JournalFailed: nothing was changed.
+        """
+        with self.database.as_it_is() as (connection, mark):
+            try:
+                compare(self.database.note.read(), mark)
+            except JournalFailed as cause:
+                settings, identity = self._tables.settings, secrets.token_hex(16)
+                connection.execute(settings.delete().where(settings.c.name == "identity"))
+                connection.execute(settings.insert().values(name="identity", value=identity))
+                act = {"reason": reason, "by": by, "because": str(cause)}
+                accepted = {
+                    "name": f"accepted {_now():%Y-%m-%d %H:%M:%S.%f}",
+                    "value": msgspec.json.encode(act).decode(),
+                }
+                connection.execute(settings.insert().values(accepted))
+            else:
+                return False
+        self.database.note.accept(Mark(identity, mark.newest))
+        return True
+
     def close(self) -> None:
         """Close the connections; those that a fork has copied from another process are not closed here."""
         self.database.close()
+
+
+def _far(now: dt.datetime, longest: float) -> dict[str, int | None]:
+    far, farther = rules.put_off(now, longest)
+    return {"far": rows.micros(far), "farther": rows.micros(farther)}
 
 
 def _uncompared(leg: Record, place: str) -> Record:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from payhub.errors import JournalFailed
+from payhub.journal.sql.postgresql import take_time
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -58,20 +59,33 @@ def upgrade(engine: sa.Engine, prefix: str) -> bool:
     """
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
+            take_time(connection)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(version_table(prefix)))))
         found = version(connection, prefix)
         if found == HEAD:
             return False
-        from alembic import command, util  # noqa: PLC0415 - slow to import, and rarely needed
+        _refuse_newer(connection, prefix, found)
+        from alembic import command  # noqa: PLC0415 - slow to import, and rarely needed
 
-        try:
-            with _alembic:  # it runs migrations through module globals
-                command.upgrade(configuration(connection, prefix), "head")
-        except util.CommandError as cause:
-            raise JournalFailed(
-                f"the journal's tables are of version {found}, which this payhub does not know; it knows {HEAD}"
-            ) from cause
+        with _alembic:  # it runs migrations through module globals
+            command.upgrade(configuration(connection, prefix), "head")
         return True
+
+
+def _refuse_newer(connection: sa.Connection, prefix: str, found: str | None) -> None:
+    """Refuse tables of a version that comes after this payhub's: it was put back after an upgrade.
+
+    Raises:
+        JournalFailed: it is such a version.
+    """
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - slow to import, and rarely needed
+
+    known = {each.revision for each in ScriptDirectory.from_config(configuration(connection, prefix)).walk_revisions()}
+    if found is not None and found not in known:
+        raise JournalFailed(
+            f"the journal failed: its tables are of version {found}, which a newer payhub has made; this payhub knows "
+            f"{HEAD}, and sends nothing: install the newer payhub again"
+        )
 
 
 def check(engine: sa.Engine, prefix: str) -> None:
@@ -82,10 +96,11 @@ def check(engine: sa.Engine, prefix: str) -> None:
     """
     with engine.connect() as connection:
         found = version(connection, prefix)
-    if found is None:
-        raise JournalFailed("the journal failed: it has no tables; make them: payhub journal init")
-    if found != HEAD:
-        raise JournalFailed(
-            f"the journal failed: its tables are of version {found}, and this payhub needs {HEAD}: "
-            "payhub journal upgrade, or a newer payhub"
-        )
+        if found is None:
+            raise JournalFailed("the journal failed: it has no tables; make them: payhub journal init")
+        if found == HEAD:
+            return
+        _refuse_newer(connection, prefix, found)
+    raise JournalFailed(
+        f"the journal failed: its tables are of version {found}, and this payhub needs {HEAD}: payhub journal upgrade"
+    )

@@ -1,13 +1,26 @@
 """Read what a journal has; nothing here changes it."""
 
 import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import sqlalchemy as sa
 
 from payhub.journal.records import Entry, Health, Key, OrderFilter, Record, StoredNotification
 from payhub.journal.sql import rows
+from payhub.journal.sql.statements import CLOCK
 from payhub.journal.sql.tables import PARTS, SWEPT, Tables
-from payhub.journal.states import State
+from payhub.journal.states import OPEN, UNSETTLED, State
+
+Read = Callable[[Iterable[Any]], Iterator[Record]]
+"""What reads orders, and leaves out what cannot be read."""
+
+
+def _now(connection: sa.Connection) -> dt.datetime:
+    """Return the time by PostgreSQL's clock; SQLite is on one machine."""
+    if connection.dialect.name == "sqlite":
+        return dt.datetime.now(dt.UTC)
+    return rows.moment(connection.execute(sa.select(sa.literal_column(CLOCK))).scalar_one())
 
 
 def _due_before(t: Tables, now: dt.datetime, seconds: float) -> sa.ColumnElement[bool]:
@@ -20,20 +33,31 @@ def _given_up(t: Tables, now: dt.datetime) -> sa.ColumnElement[bool]:
     return sa.and_(c.state == State.SENDING, _due_before(t, now, 0.0), c.lease_until <= rows.micros(now))
 
 
-def unsettled(connection: sa.Connection, t: Tables, older: float, limit: int, overdue: float) -> tuple[Record, ...]:
+def unsettled(
+    connection: sa.Connection, t: Tables, read: Read, older: float, limit: int, overdue: float
+) -> tuple[Record, ...]:
     """Return the orders that wait for a person, or for a sweep, those first that have not changed for longest."""
+    c, now = t.orders.c, _now(connection)
     c, now = t.orders.c, dt.datetime.now(dt.UTC)
+    if connection.dialect.name == "postgresql":
+        now = rows.moment(connection.execute(sa.select(sa.literal_column(CLOCK))).scalar_one())
     before = c.updated_at <= rows.micros(now - dt.timedelta(seconds=older))
-    found: dict[int, Record] = {}
-    for which in (sa.text(PARTS["updated_at"]), _given_up(t, now), _due_before(t, now, overdue)):  # each has an index
-        query = sa.select(t.orders).where(which, before).order_by(c.updated_at).limit(limit)
-        found |= {row.id: rows.record(row) for row in connection.execute(query)}
+    ahead = c.updated_at > rows.micros(now)
+    found: dict[Key, Record] = {}
+    for which in (  # each has an index
+        sa.and_(sa.text(PARTS["updated_at"]), sa.or_(before, ahead)),
+        sa.and_(_given_up(t, now), before),
+        sa.and_(_due_before(t, now, overdue), before),
+        sa.and_(c.due_at.is_not(None), c.state.in_(sorted(OPEN - UNSETTLED)), ahead),
+    ):
+        query = sa.select(t.orders).where(which).order_by(c.updated_at).limit(limit)
+        found |= {record.facts.key: record for record in read(connection.execute(query))}
     return tuple(sorted(found.values(), key=lambda record: record.updated_at)[:limit])
 
 
 def health(connection: sa.Connection, t: Tables, overdue: float, waiting: float) -> Health:
     """Count the orders that are overdue, and those that wait for a person; none is read."""
-    c, now = t.orders.c, dt.datetime.now(dt.UTC)
+    c, now = t.orders.c, _now(connection)
     late = _due_before(t, now, overdue)
     first = connection.execute(
         sa.select(c.account, c.kind, c.order_id, c.due_at).where(late).order_by(c.due_at).limit(1)
@@ -59,7 +83,7 @@ def health(connection: sa.Connection, t: Tables, overdue: float, waiting: float)
     )
 
 
-def search(connection: sa.Connection, t: Tables, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
+def search(connection: sa.Connection, t: Tables, read: Read, wanted: OrderFilter, limit: int) -> tuple[Record, ...]:
     """Return the orders that fit, the newest first."""
     c = t.orders.c
     fits = []
@@ -73,7 +97,7 @@ def search(connection: sa.Connection, t: Tables, wanted: OrderFilter, limit: int
         start = dt.datetime.combine(wanted.day, dt.time(), dt.UTC)
         fits.append(c.created_at.between(rows.micros(start), (rows.micros(start + dt.timedelta(days=1)) or 0) - 1))
     query = sa.select(t.orders).where(*fits).order_by(c.id.desc()).limit(limit)
-    return tuple(map(rows.record, connection.execute(query)))
+    return tuple(read(connection.execute(query)))
 
 
 def story(connection: sa.Connection, t: Tables, order_id: str) -> tuple[tuple[Record, ...], tuple[Entry, ...]]:

@@ -4,15 +4,16 @@ Amounts are read as they were written: no list of currencies is asked, for a cur
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
 from payhub.journal.reasons import Why
-from payhub.journal.records import Entry, Facts, Key, NotificationContent, Record, StoredNotification, Verdict
+from payhub.journal.records import Damaged, Entry, Facts, Key, NotificationContent, Record, StoredNotification, Verdict
 from payhub.journal.states import Evidence, Source, State
+from payhub.masking import mask_cards
 from payhub.models import Exchange
 from payhub.money import Money, exponent
 
@@ -30,7 +31,7 @@ def micros(time: dt.datetime | None) -> int | None:
 
 
 def moment(count: int) -> dt.datetime:
-    """Read a time."""
+    """Read a time, which is written as microseconds since 1970, UTC."""
     return _EPOCH + dt.timedelta(microseconds=count)
 
 
@@ -100,6 +101,31 @@ def changed(before: Record, after: Record) -> dict[str, Any]:
 
 
 def record(row: Any) -> Record:
+    """Read an order.
+
+    Raises:
+        Damaged: somebody has changed its row by hand, so that it cannot be read; the order is named.
+    """
+    try:
+        return _record(row)
+    except (ValueError, TypeError, ArithmeticError) as cause:
+        order = f"{row.kind} {mask_cards(row.order_id)!r} of account {row.account!r}"
+        raise Damaged(
+            f"the journal failed: the row of {order} cannot be read ({type(cause).__name__}): it was changed by "
+            "hand, or is damaged"
+        ) from cause
+
+
+def readable(found: Iterable[Any], damaged: Callable[[Key, str], object]) -> Iterator[Record]:
+    """Read orders; one that cannot be read keeps nobody from the others, and `damaged` is called with it."""
+    for row in found:
+        try:
+            yield record(row)
+        except Damaged as cause:
+            damaged(Key(row.account, row.kind, row.order_id), str(cause))
+
+
+def _record(row: Any) -> Record:
     """Read an order; SQLite has no booleans, and says 0 and 1."""
     facts = Facts(
         account=row.account,

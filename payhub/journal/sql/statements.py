@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from payhub.journal.sql.tables import Tables, tables
+from payhub.journal.states import State
 
 _columns = tuple(column.name for column in tables("").orders.columns)
 OrderRow: Any = namedtuple("OrderRow", _columns)  # type: ignore[misc]  # noqa: PYI024 - the table names the fields
 """The columns of an order as the driver returns them."""
 
-_CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+CLOCK = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 """PostgreSQL's clock, in microseconds; read when it is evaluated, not when the transaction began."""
 
 
@@ -56,7 +57,7 @@ def _reserve_slot(slots: sa.Table, dialect: sa.Dialect) -> Any:
     later: Any = sa.func.max
     now: Any = sa.bindparam("now", type_=sa.BigInteger)
     if dialect.name == "postgresql":
-        insert, later, now = postgresql.insert(slots), sa.func.greatest, sa.literal_column(_CLOCK, sa.BigInteger)
+        insert, later, now = postgresql.insert(slots), sa.func.greatest, sa.literal_column(CLOCK, sa.BigInteger)
     # No row is written in the future. One that seems to be was written before the clock was set back; without this
     # the account would be locked out for as long as the clock was set back by.
     set_back = later(c.at - now, 0)
@@ -67,6 +68,11 @@ def _reserve_slot(slots: sa.Table, dialect: sa.Dialect) -> Any:
     return reserved.returning(c.leaves_at - c.at)
 
 
+def _setting(settings: sa.Table, name: str) -> Any:
+    """Return the value of a setting, or NULL where there is none."""
+    return sa.select(settings.c.value).where(settings.c.name == sa.literal_column(f"'{name}'")).scalar_subquery()
+
+
 class Statements:
     """The statements of one journal in one database.
 
@@ -75,8 +81,9 @@ class Statements:
     accounts or of one, `take` makes one due later, `due_accounts` have some. What happens to an order: `attempt`,
     `exchange`, `act`, `evidence`; `newest` evidence, `again` counts it once more, `last_denial` is what contradicted
     the order last. Notifications: `note` keeps one, `note_again` counts it, `waiting` finds those without a verdict,
-    `judge` gives one. The journal: `begin` it with a key, `begun` returns the key; `note_sweep` says when one ended;
-    `reserve_slot` reserves an instant for a call.
+    `judge` gives one. The journal: `begin` it with a key, `begun` returns the key, `mark` which journal it is and its
+    newest order; `note_sweep` says when one ended; `reserve_slot` reserves an instant for a call. `clock` is
+    PostgreSQL's only.
     """
 
     _compiled: ClassVar[dict[tuple[Tables, str], "Statements"]] = {}
@@ -115,11 +122,14 @@ class Statements:
         self.lock = made(find.with_for_update())
         held = [order[name] == param(name) for name in ("provider_id", "kind", "identity")]
         self.holder = made(sa.select(order.id).where(*held, order.id != param("row")))
-        waiting = sa.select(order.id, *(order[name] for name in key)).where(order.due_at <= param("due"))
+        asked_daily = order.state == sa.literal_column(f"'{State.NEEDS_ATTENTION}'")
+        put_off = sa.and_(order.due_at > param("far"), sa.not_(asked_daily))  # by a clock that was wrong
+        is_due = sa.or_(order.due_at <= param("due"), put_off, order.due_at > param("farther"))
+        waiting = sa.select(order.id, *(order[name] for name in key)).where(is_due)
         first = waiting.order_by(order.due_at).limit(param("limit")).with_for_update(skip_locked=True)
         self.due = made(first), made(first.where(order.account == param("account")))
         longest = sa.func.min(order.due_at)
-        by_account = sa.select(order.account, longest).where(order.due_at <= param("due")).group_by(order.account)
+        by_account = sa.select(order.account, longest).where(is_due).group_by(order.account)
         self.due_accounts = made(by_account.order_by(longest))
         self.take = made(t.orders.update().where(order.id == param("row")).values(due_at=param("until")))
 
@@ -153,4 +163,6 @@ class Statements:
             noted.on_conflict_do_update(index_elements=[setting.name], set_={"value": noted.excluded.value})
         )
         self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
+        self.mark = made(sa.select(_setting(t.settings, "identity"), sa.func.coalesce(sa.func.max(order.id), 0)))
+        self.clock = made(sa.select(sa.literal_column(CLOCK)))
         self.reserve_slot = made(_reserve_slot(t.slots, dialect))

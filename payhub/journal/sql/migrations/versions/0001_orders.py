@@ -1,5 +1,6 @@
 """Create the tables of orders and of what happened to them."""
 
+import secrets
 from typing import Any
 
 import sqlalchemy as sa
@@ -135,10 +136,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", name=f"pk_{slots}"),
     )
     settings = f"{prefix}settings"
-    op.create_table(
+    made = op.create_table(
         settings,
         sa.Column("name", sa.String(64), nullable=False),
         sa.Column("value", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("name", name=f"pk_{settings}"),
     )
+    op.bulk_insert(made, [{"name": "identity", "value": secrets.token_hex(16)}])
     replace_triggers(op.get_bind(), prefix, _STEPS)

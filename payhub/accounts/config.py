@@ -24,7 +24,7 @@ from payhub.driver import DEFAULT_NAMESPACE, AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.files import write_private
-from payhub.journal import Journal, Key, KeyCheck
+from payhub.journal import Journal, KeyCheck
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
 from payhub.transport.settings import Transport
@@ -188,6 +188,9 @@ def _key_check(settings: Settings) -> KeyCheck:
     return KeyCheck(HiddenText(value), place)
 
 
+_NOTE_HINT = f"without {NOTE_FILE} beside the configuration nothing here knows a journal that is gone or put back"
+
+
 @functools.cache
 def memory_journal() -> MemoryJournal:
     """Return the one journal in memory that all hubs of this process without a `[journal] url` share."""
@@ -217,20 +220,19 @@ def open_journal(settings: Settings, *, keyed: bool = False) -> Journal:
     except ImportError as cause:
         raise ConfigurationError("journal.url: needs SQLAlchemy and Alembic: pip install 'payhub-core[sql]'") from cause
     try:
-        note = Note(None if settings.journal.key else settings.base / NOTE_FILE, _note_failed)
-        check = _key_check(settings) if keyed else None
-        return SqlJournal(placed(url, settings.base), settings.journal.prefix, check, note, _row_damaged)
+        note = Note(
+            None if settings.journal.key else settings.base / NOTE_FILE,
+            lambda cause: log(Event.NOTE_FAILED, error=cause.strerror, hint=_NOTE_HINT),
+        )
+        return SqlJournal(
+            placed(url, settings.base),
+            settings.journal.prefix,
+            _key_check(settings) if keyed else None,
+            note,
+            lambda order, words: log(Event.ROW_DAMAGED, order, reason=words),
+        )
     except JournalFailed as cause:
         raise ConfigurationError(str(cause)) from cause
-
-
-def _row_damaged(order: Key, words: str) -> None:
-    log(Event.ROW_DAMAGED, order, reason=words)
-
-
-def _note_failed(cause: OSError) -> None:
-    hint = f"without {NOTE_FILE} beside the configuration nothing here knows a journal that is gone or put back"
-    log(Event.NOTE_FAILED, error=cause.strerror, hint=hint)
 
 
 def namespace_of(settings: Settings, name: str) -> str:

@@ -68,11 +68,6 @@ def _reserve_slot(slots: sa.Table, dialect: sa.Dialect) -> Any:
     return reserved.returning(c.leaves_at - c.at)
 
 
-def _setting(settings: sa.Table, name: str) -> Any:
-    """Return the value of a setting, or NULL where there is none."""
-    return sa.select(settings.c.value).where(settings.c.name == sa.literal_column(f"'{name}'")).scalar_subquery()
-
-
 class Statements:
     """The statements of one journal in one database.
 
@@ -163,6 +158,7 @@ class Statements:
             noted.on_conflict_do_update(index_elements=[setting.name], set_={"value": noted.excluded.value})
         )
         self.begun = made(sa.select(setting.value).where(setting.name == param("name")))
-        self.mark = made(sa.select(_setting(t.settings, "identity"), sa.func.coalesce(sa.func.max(order.id), 0)))
+        identity = sa.select(setting.value).where(setting.name == sa.literal_column("'identity'")).scalar_subquery()
+        self.mark = made(sa.select(identity, sa.func.coalesce(sa.func.max(order.id), 0)))
         self.clock = made(sa.select(sa.literal_column(CLOCK)))
         self.reserve_slot = made(_reserve_slot(t.slots, dialect))

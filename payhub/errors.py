@@ -18,8 +18,9 @@
     * `BadNotification`: not authentic, or not readable
     * `TicketRefused`: a ticket is not made, for it would show what must not be shown
 
-When `create_payment` or `create_payout` raises one of these, no money moved. An unknown outcome
-is not an error: it is returned, with `status=UNKNOWN`.
+When `create_payment` or `create_payout` raises one of these, that call moved no money. It says nothing
+of earlier calls; trying another account is safe all the same, because an order that one account may have
+sent is given to no other. An unknown outcome is not an error: it is returned, with `status=UNKNOWN`.
 """
 
 from collections.abc import Mapping

@@ -490,13 +490,15 @@ def sums(named: object, currency: str, **amounts: object) -> dict[str, Any]:
     What of them cannot be read contradicts the order, and is named in `mismatches`: a paid order must not stay open
     for it, nor be a success.
     """
-    try:
-        code = wire.currency(named)
-    except Unreadable:  # then nobody knows what the amounts are, either
-        return {"mismatches": ("currency",)}
+    code = None
+    if named is not None:
+        try:
+            code = wire.currency(named)
+        except Unreadable:  # then nobody knows what the amounts are, either
+            return {"mismatches": ("currency",)}
     found = {name: secondary_money(value, code or currency) for name, value in amounts.items()}
-    unreadable = tuple(name for name, value in amounts.items() if found[name] is None and value not in (None, ""))
-    return {"currency": code, **found, "mismatches": unreadable}
+    unreadable = [name for name, value in found.items() if value is None and amounts[name] not in (None, "")]
+    return {"currency": code, **found, "mismatches": tuple(unreadable)}
 
 
 def payment_created(answer: models.PaymentCreated, raw: Mapping[str, Any], order: PaymentOrder) -> Payment:

@@ -149,7 +149,8 @@ def _fields(delivery: Delivery) -> dict[str, php.Value]:
             fields = fields if "sign" in fields else _form(delivery.query)  # PHP's curl, told to POST to an address
         case _:
             raise ValueError("neither GET nor POST")
-    if sum(map(php.count, fields.values())) > _MAX_FIELDS:
+    nested = sum(php.count(value) for value in fields.values() if not isinstance(value, str))
+    if len(fields) + nested > _MAX_FIELDS:
         raise ValueError("too many fields")
     return fields
 
@@ -188,19 +189,20 @@ def _form(raw: bytes) -> dict[str, php.Value]:
 
     The same twice is the same: an address that a shop gave may have its own `order_id` already.
     """
-    pairs = (text.partition("=") for text in raw.decode().replace("+", " ").split("&") if text)
-    return php.unique(list(dict.fromkeys((_unquote(name), _unquote(value)) for name, _, value in pairs)))
+    texts = raw.decode().replace("+", " ").split("&")
+    pairs = [_pair(text) if "%" in text else text.partition("=")[::2] for text in texts if text]
+    fields: dict[str, php.Value] = dict(pairs)
+    return fields if len(fields) == len(pairs) else php.unique(list(dict.fromkeys(pairs)))
 
 
-def _unquote(text: str) -> str:
-    """Decode percent-encoding: first what Base64 has, all at once, because a signature has dozens of these.
+def _pair(text: str) -> tuple[str, str]:
+    """Decode a name and a value: first what Base64 has, all at once, because a signature has dozens of these.
 
     None of the three characters can be a part of another code, so nothing is decoded twice.
     """
-    if "%" not in text:
-        return text
-    text = text.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=")
-    return unquote_to_bytes(text).decode() if "%" in text else text
+    name, _, value = text.partition("=")
+    value = value.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=")
+    return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode() if "%" in value else value
 
 
 def _signature(sign: php.Value) -> bytes:
@@ -233,9 +235,9 @@ def _candidates(fields: Mapping[str, php.Value]) -> Iterator[bytes]:
     emptiness by 4 of truth with a whole `id`, and 1 with every value as it arrived.
     """
     tried: set[bytes] = set()
-    for style, names in itertools.product(php.STYLES, (tuple(fields), *_FIELD_LISTS)):
-        if all(name in fields or name in _NULLABLE for name in names):
-            for typed in _retyped({name: fields.get(name) for name in names}):
+    for style, names in itertools.product(php.STYLES, (None, *_FIELD_LISTS)):
+        if names is None or all(name in fields or name in _NULLABLE for name in names):
+            for typed in _retyped({name: fields.get(name) for name in names} if names else fields):
                 text = php.write(typed, style)
                 if text not in tried:
                     tried.add(text)

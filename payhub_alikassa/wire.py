@@ -141,13 +141,13 @@ def amount(value: object) -> Decimal | None:
         Unreadable: it is neither.
     """
     value = hide(value)
-    match value:
-        case None | "":
-            return None
-        case str() if _SUM.fullmatch(value):
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        if _SUM.fullmatch(value):
             return Decimal(value)
-        case int() | Decimal() if not isinstance(value, bool):
-            return Decimal(value)
+    elif isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return Decimal(value)
     raise Unreadable("an amount of the answer is not a number")
 
 

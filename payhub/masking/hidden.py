@@ -51,12 +51,14 @@ class HiddenItems(_Hidden, list[Any]):
 def hide(value: Any) -> Any:
     """Return an equal value that `repr` does not show; what is neither text, bytes, dict nor list stays as it is."""
     match value:
+        case None | _Hidden():
+            return value
         case str():
             return HiddenText(value)
         case bytes():
             return HiddenBytes(value)
-        case Mapping():
-            return HiddenFields(value)
         case list() | tuple():
             return HiddenItems(value)
+        case Mapping():
+            return HiddenFields(value)
     return value

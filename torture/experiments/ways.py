@@ -29,7 +29,7 @@ from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
 from payhub.plans.rules import unknown_result
 from payhub.transport.runner import Runner
-from torture.judge import FIRST_ID, Fault, Judge
+from torture.judge import Fault, Judge
 from torture.processes import start, wait_until
 from torture.provider import NAME, SCHEDULE
 from torture.shop import ACCOUNT, Shop, order
@@ -191,14 +191,17 @@ def _asked_once(hubs: Hubs, order_id: str, _judge: Judge) -> None:
 
 
 def _notified(hubs: Hubs, order_id: str, _judge: Judge) -> None:
-    """Keep a notification of an order, as if it had been verified."""
+    """Keep a notification of an order, as if it had been verified; it names the order by its order_id only."""
+    amount = order(order_id).amount
     named = NotificationContent(
         account=ACCOUNT,
         provider=NAME,
         kind="payout",
         order_id=order_id,
         digest=order_id,
-        provider_id=str(FIRST_ID),
+        provider_id="",
+        requested=amount,
+        paid=amount,
         state=State.SUCCEEDED,
         provider_status="paid",
     )

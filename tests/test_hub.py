@@ -39,11 +39,11 @@ Serve = Callable[..., RawServer]
 def test_a_payment_from_beginning_to_end(open_hub: Open, serve: Serve) -> None:
     """A payment is created, redirected to, and asked for until it is paid; credit what was paid."""
     page = "https://pay.example/p/7?t=1"
-    server = serve(answer(known(PAYMENT, page=page)), answer(known(PAYMENT, status="done", paid="2999.00")))
+    server = serve(answer(known(PAYMENT, page=page)), answer(known(PAYMENT, status="done", paid="3001.00")))
     hub = open_hub(server.url)
     payment = hub.create_payment("shop", PAYMENT)
     paid = hub.fetch_payment("shop", order_id="in-1", amount=PAYMENT.amount)
-    assert (page, Status.PENDING, Status.SUCCEEDED, "2999.00 RUB", "3000.00 RUB") == (
+    assert (page, Status.PENDING, Status.SUCCEEDED, "3001.00 RUB", "3000.00 RUB") == (
         payment.redirect_url, payment.status, paid.status, str(paid.paid), str(paid.requested)
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ def waiting(shop: Shop) -> list[Key]:
 @pytest.mark.parametrize("word", ["failed", "canceled"])
 def test_rule_8_a_failure_that_was_paid_is_put_right(open_shop: OpenShop, word: str) -> None:
     """Rule 8: the provider says `failed`, later `paid`: a person makes it a success, with the sum that was paid."""
-    shop = open_shop(answer(known(PAYMENT)), says(word, PAYMENT), says("done", PAYMENT, paid="2999.99"))
+    shop = open_shop(answer(known(PAYMENT)), says(word, PAYMENT), says("done", PAYMENT, paid="3000.00"))
     payment = Key("shop", "payment", "in-1")
     shop.hub.create_payment("shop", PAYMENT)
     shop.hub.advance(*payment)
@@ -58,7 +58,7 @@ def test_rule_8_a_failure_that_was_paid_is_put_right(open_shop: OpenShop, word: 
     doubted = shop.hub.create_payment("shop", PAYMENT)
     assert (Status.UNKNOWN, [payment]) == (doubted.status, waiting(shop))
     told = [resolved(shop, "succeeded", payment), shop.hub.create_payment("shop", PAYMENT)]
-    assert [(Status.SUCCEEDED, Money("2999.99", "RUB"))] * 2 == [(each.status, each.paid) for each in told]
+    assert [(Status.SUCCEEDED, Money("3000.00", "RUB"))] * 2 == [(each.status, each.paid) for each in told]
     act = shop.journal.story("in-1")[1][-1]
     assert ([], "act", "ann", "support, ticket 7") == (waiting(shop), act.what, act.by, act.evidence.reason)
 

@@ -24,7 +24,7 @@ _SEPARATORS = frozenset({"Zs", "Pd", "Cf", "Cc"})
 
 def plain_number(number: Any, separators: str = "") -> Any:
     """Return a number as it is sent: without separators, its digits in ASCII; what is no text stays as it is."""
-    if not isinstance(number, str):
+    if not isinstance(number, str) or (number.isascii() and number.isdigit()):  # most are plain already
         return number
     kept = (c for c in number if unicodedata.category(c) not in _SEPARATORS and c not in separators)
     return "".join(str(unicodedata.decimal(c, c)) for c in kept)

@@ -56,7 +56,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     ),
     "answers": Experiment("Wrong answers", answers.wrong_answers, 0, 1, "each answer {} time(s)"),
     "race": Experiment("Two processes, the same orders", race.two_processes, 2, 6, "{} races"),
-    "switching": Experiment("Several accounts, switched by hand", switching.by_hand, 12, 5000, "{} orders"),
+    "switching": Experiment("Several accounts, switched by hand", switching.by_hand, 12, 5600, "{} orders"),
     "sequences": Experiment("Switching, in any sequence", sequences.any_sequence, 100, 10_000, "{} sequences"),
     "evidence": Experiment("Evidence in any order", evidence.any_order, 100, 10_000, "{} sequences"),
     "disks": Experiment("No disk, SQLite", disks.at_each_statement, 1, 5, "{} at each statement"),

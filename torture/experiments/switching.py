@@ -59,7 +59,10 @@ _LOST_ANSWERS = (
 
 
 def by_hand(bench: Bench) -> Found:
-    """Deliver `trials` orders to workers, a quarter with each journal and number of accounts; and what is certain."""
+    """Deliver `trials` orders to workers, a quarter with each journal and number of accounts; and what is certain.
+
+    Some of these orders are never drawn: a twentieth.
+    """
     found = []
     with Postgres(bench.directory / "server") as server:
         journals = {"SQLite": lambda _: "sqlite:///payhub.db", "PostgreSQL": server.database}

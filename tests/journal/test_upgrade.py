@@ -98,7 +98,7 @@ def installed(place: Place) -> str | None:
 def test_an_upgrade_keeps_everything(old: Place, later: str) -> None:
     """Every value of every row stays what it was, in every table; the second upgrade finds nothing to do."""
     before = rows(old)
-    assert {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "slots"} == {
+    assert {"orders", "attempts", "exchanges", "evidence", "notifications", "acts", "slots", "settings"} == {
         name.removeprefix(PREFIX) for name, there in before.items() if there
     }
     assert [True, False] == [upgrade(old.engine(), PREFIX) for _ in range(2)]

@@ -135,7 +135,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sandbox(place: Path) -> Iterator[Sandbox]:
     """Serve a sandbox that counts its ids from the beginning, with an empty journal."""
-    for path in place.glob("payhub.db*"):
+    for path in (*place.glob("payhub.db*"), *place.glob("payhub.note")):
         path.unlink()
     with Sandbox(place) as running:
         running.configure(payout_delay=None)

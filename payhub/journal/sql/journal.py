@@ -168,7 +168,7 @@ class SqlJournal:
             if rules.is_first(record, facts) and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
                 record = self._update(cursor, row, record, rules.known_from_notification(mine, now))
                 return Reservation(record, yours=False)
-            now = now if made else self._now(cursor)  # read under the lock
+            now = self._now(cursor)  # read under the lock
             record = self._update(cursor, row, record, rules.take_for_sending(mine, now, lease))
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}

@@ -18,6 +18,8 @@ _PAUSE = 60.0
 
 _AGREE = "bring it back; if this is the journal to go on with, a person has to agree: payhub journal accept"
 
+_OWN = "; a second configuration with a journal of its own needs a directory of its own, or a [journal] key"
+
 
 class Mark(msgspec.Struct, frozen=True):
     """Which journal it is, and the number of its newest order."""
@@ -112,9 +114,11 @@ def compare(noted: Mark | None, found: Mark | None) -> None:
     if noted is None:
         return
     if found is None:
-        raise JournalFailed(f"the journal failed: it was begun, and is gone; nothing is sent: {_AGREE}")
+        raise JournalFailed(f"the journal failed: it was begun, and is gone; nothing is sent: {_AGREE}{_OWN}")
     if found.journal != noted.journal:
-        raise JournalFailed(f"the journal failed: it is another one than was begun here; nothing is sent: {_AGREE}")
+        raise JournalFailed(
+            f"the journal failed: it is another one than was begun here; nothing is sent: {_AGREE}{_OWN}"
+        )
     if found.newest < noted.newest:
         raise JournalFailed(
             f"the journal failed: it is older than it was: its newest order has the number {found.newest}, and there "

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from payhub.errors import JournalFailed
+from payhub.masking import HiddenFields
 
 CONNECT_WITHIN = 10
 """Seconds for a connection to be made, from the first byte to the last word of the greeting."""
@@ -76,8 +77,8 @@ def connect(dialect: Any, _record: object, arguments: list[Any], parameters: dic
     Raises:
         JournalFailed: the database cannot keep every text.
     """
-    parameters.setdefault("connect_timeout", CONNECT_WITHIN)
-    parameters["client_encoding"] = "UTF8"
+    # The password is among them, and a traceback shows what this frame has.
+    parameters = HiddenFields({"connect_timeout": CONNECT_WITHIN, **parameters, "client_encoding": "UTF8"})
     connection = _bounded(dialect.loaded_dbapi).connect(*arguments, **parameters)
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":

@@ -8,15 +8,17 @@ the provider's own taking back says otherwise (rule 8).
 """
 
 import contextlib
+import functools
 import shutil
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import httpcore
 import httpx
 import msgspec
 from hypothesis import strategies as st
@@ -63,7 +65,8 @@ class _Killed(BaseException):
 class _Providers(httpx.BaseTransport):
     """The providers of all accounts: what each has accepted, as which word, and what goes wrong next."""
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Counter[str]) -> None:
+        self._tally = tally
         self.words: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.amounts: dict[str, tuple[str, str]] = {}
         self.faults: dict[str, str] = {}
@@ -81,10 +84,14 @@ class _Providers(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         _, name, *path = request.url.path.split("/")
         asked = msgspec.json.decode(request.read())
-        leaves: Any = request.extensions["trace"]
+        # What httpcore says when the first byte is about to leave.
+        sent = httpcore.Request(request.method, str(request.url))
+        leaves = functools.partial(
+            request.extensions["trace"], "http11.send_request_headers.started", {"request": sent}
+        )
         if path == ["payouts"]:
             return self._create(name, asked, leaves)
-        leaves("http11.send_request_headers.started", {})
+        leaves()
         if name in self.silent:
             self.silent.discard(name)
             raise httpx.ReadError("silent")
@@ -94,18 +101,19 @@ class _Providers(httpx.BaseTransport):
             return _response(404, {})
         return _response(200, self._order(name, known, self.lies.pop((name, known), words[-1])))
 
-    def _create(self, name: str, asked: dict[str, str], leaves: Any) -> httpx.Response:
+    def _create(self, name: str, asked: dict[str, str], leaves: Callable[[], object]) -> httpx.Response:
         fault, known = self.faults.pop(name, ""), asked["order_id"]
         if fault == "refused":
             raise httpx.ConnectError("refused")
         if fault == "killed before sending":
             raise _Killed
-        leaves("http11.send_request_headers.started", {})
+        leaves()
         if fault == "declined":
             return _response(422, {"code": "limit", "text": "over the limit"})
         if fault == "cut before accepting":
             raise httpx.ReadError("cut")
         self.words[name, known].append("new")
+        self._tally["orders accepted"] += 1
         self.amounts[known] = asked["amount"], asked["currency"]
         if fault == "killed after accepting":
             raise _Killed
@@ -149,12 +157,13 @@ class _AtOnce:
 class Switching(RuleBasedStateMachine):
     """Two orders and three accounts; what is told is compared with what the providers have."""
 
-    def __init__(self, directory: Path, number: int) -> None:
-        """Begin with orders that nobody knows."""
+    def __init__(self, directory: Path, number: int, *, tally: Counter[str]) -> None:
+        """Begin with orders that nobody knows; what is reached is counted in the tally."""
         super().__init__()
+        self._tally = tally
         self._directory = directory
         self._ids = {which: order_id(3 * number + which) for which in _ORDERS}
-        self._providers = _Providers()
+        self._providers = _Providers(tally)
         self._patched = mock.patch.object(Runner, "_open_pool", return_value=self._providers)
         self._patched.start()
         self._hub: Hub | None = None
@@ -227,14 +236,17 @@ class Switching(RuleBasedStateMachine):
         try:
             result = self._application.create_payout(name, order)
         except _Killed:
+            self._tally["senders killed"] += 1
             self._lease_over = time.monotonic() + _LEASE
             self.restart(*self._how[:2], patient=self._how[2])
             return None
         except PayhubError as cause:
+            self._tally["calls that raised"] += 1
             told = f"{type(cause).__name__} with {name}"
             _claim(self._providers.accepted(known) == before, f"rule 3: {told} was raised, and the call moved money")
             _claim(isinstance(cause, JournalFailed) or not having, f"rule 3: {told} was raised, and {having} has it")
             return None
+        self._tally["orders answered from the record"] += bool(having)
         if having and known not in self._lied:
             _claim(provider_of(result.account) in having, f"rule 2: told the record of {result.account}, not {having}")
         return result
@@ -300,6 +312,7 @@ class Switching(RuleBasedStateMachine):
                 with contextlib.suppress(IllegalStep):
                     self._application.resolve(*key, outcome, reason="the chat said so", by="me")  # type: ignore[arg-type]
                     self._final[key.account, key.order_id] = State(outcome)
+                    self._tally["orders settled by an operator"] += 1
 
     def _legs(self, which: int) -> tuple[Record, ...]:
         return self._application.journal.legs("default", "payout", str(self._ids[which]))
@@ -326,7 +339,9 @@ class Switching(RuleBasedStateMachine):
                 returned = (was, leg.state) == (State.SUCCEEDED, State.REVERSED)
                 _claim(was is leg.state or returned, f"rule 8: {was} became {leg.state}")
                 if leg.state in FINAL:
+                    self._tally["legs that became final"] += place not in self._final
                     self._final[place] = leg.state
+                self._tally["legs contradicted, by steps"] += leg.contradicted
                 if leg.state is State.SUCCEEDED:
                     told = self._application.find("payout", leg.facts.order_id)
                     _claim(told is not None and told.status is Status.SUCCEEDED, "rule 8: a success is not told")
@@ -352,15 +367,29 @@ def _claim(holds: bool, words: str) -> None:  # noqa: FBT001 - a claim, and what
 
 def any_sequence(bench: Bench) -> Found:
     """Play `trials` random sequences."""
-    failures, played = play_sequences(bench)
+    tally: Counter[str] = Counter()
+    failures, played = play_sequences(bench, tally=tally)
     fault = "deliveries, faults, spellings, restarts and operators in any order; three accounts, memory or SQLite"
-    return Found([Finding(fault=fault, trials=played, failures=tuple(failures))])
+    reached = ", ".join(f"{count} {words}" for words, count in sorted(tally.items()))
+    return Found([Finding(fault=fault, trials=played, failures=tuple(failures))], [f"What was reached: {reached}."])
 
 
-def play_sequences(bench: Bench, *, shrink: bool = True) -> tuple[list[str], int]:
-    """Play sequences until one breaks a claim, and return what broke and how many were played."""
+_REACHED = ("orders accepted", "orders answered from the record", "calls that raised", "legs that became final")
+
+
+def play_sequences(bench: Bench, *, shrink: bool = True, tally: Counter[str] | None = None) -> tuple[list[str], int]:
+    """Play sequences until one breaks a claim, and return what broke and how many were played.
+
+    Sequences in which nothing happens show nothing: of each hundred some must get somewhere.
+    """
+    tally = Counter() if tally is None else tally
     with _directory() as directory:
-        return play(bench, lambda number: Switching(directory, number), steps=_STEPS, shrink=shrink)
+        make = functools.partial(Switching, directory, tally=tally)
+        failures, played = play(bench, make, steps=_STEPS, shrink=shrink)
+    if not failures:
+        few = [f"{tally[words]} {words}" for words in _REACHED if tally[words] < played // 10]
+        failures = [f"in {played} sequences only {', '.join(few)}"] if few else []
+    return failures, played
 
 
 @contextlib.contextmanager

@@ -173,9 +173,9 @@ class _Undo(Exception):
 
 
 @contextlib.contextmanager
-def _rolled_back(self: Database) -> Iterator[Any]:
+def _rolled_back(self: Database, **how: bool) -> Iterator[Any]:
     """Open a transaction that leaves nothing behind."""
-    with contextlib.suppress(_Undo), _cursor(self) as cursor:
+    with contextlib.suppress(_Undo), _cursor(self, **how) as cursor:
         yield cursor
         raise _Undo
 

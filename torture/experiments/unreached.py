@@ -80,7 +80,6 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "look again at a commit that was not acknowledged, which `servers` makes": (
         "payhub.journal.sql.journal.SqlJournal._was_committed",
     ),
-    "belong to PostgreSQL, which `servers` and `freezes` kill": ("payhub.journal.sql.engine._prepare_postgresql",),
     "receive notifications, where `deliveries` kills": (
         "payhub.journal.records.NotificationContent.key",
         "payhub.journal.rules.judge_before_query",

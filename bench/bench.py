@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from rich.console import Console
 from rich.table import Table
 
-from payhub import BadNotification, Delivery, Hub, Money, PayoutOrder, ToCard
+from payhub import BadNotification, Delivery, Hub, Money, PayoutOrder, Status, ToCard
 from payhub_alikassa import notifications
 from payhub_alikassa.sandbox import write_directory
 from payhub_alikassa.signing import load_signer
@@ -117,7 +117,7 @@ def payouts(hub: Hub) -> Callable[[], object]:
     def payout() -> None:
         order = PayoutOrder(order_id=f"po-{next(_NUMBERS)}", amount=amount, to=card)
         answer = hub.create_payout("alikassa-rub", order)
-        if answer.provider_id != "100001524":
+        if answer.status is not Status.PENDING:
             raise SystemExit(f"payhub was not answered: {answer}")
 
     return payout

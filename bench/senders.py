@@ -34,7 +34,7 @@ def messages(directory: Path, uuid: str, count: int) -> list[bytes]:
     for number in range(count):
         fields: dict[str, object] = {
             "type": "payout",
-            "id": 100001524,
+            "id": number + 1,
             "order_id": f"open-{number}",
             "payment_status": "paid",
             "amount": "500.00",

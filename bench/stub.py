@@ -1,10 +1,16 @@
-"""Answer every request at once as AliKassa answers a new payout; the cost measured is the caller's."""
+"""Answer every request at once as AliKassa answers a new payout; the cost measured is the caller's.
+
+Each gets an id of its own, unless one is asked about: two orders of one id would be a contradiction.
+"""
 
 import asyncio
+import itertools
+import json
 import sys
 
-_BODY = b'{"payment_status":"wait","id":100001524}'
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+_IDS = itertools.count(200_000_000)
+_BODY = b'{"payment_status":"wait","id":%d}'
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 
 
 class Stub(asyncio.Protocol):
@@ -22,7 +28,8 @@ class Stub(asyncio.Protocol):
         head, end, body = self._received.partition(b"\r\n\r\n")
         if end and len(body) >= int(head.lower().split(b"\ncontent-length:", 1)[1].split(b"\r\n", 1)[0]):
             self._received = b""
-            self._transport.write(_ANSWER)
+            answer = _BODY % int(json.loads(body).get("id") or next(_IDS))
+            self._transport.write(_ANSWER % (len(answer), answer))
 
 
 async def _main() -> None:

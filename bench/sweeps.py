@@ -24,13 +24,13 @@ VALUES ('alikassa-rub', 'alikassa', 'payout', ?, 'card', '500', 'RUB', 'none', '
 
 
 def fill(hub: Hub, database: Path, orders: int) -> None:
-    """Put open orders into the journal, all of them due, by the steps that the database allows."""
+    """Put open orders into an empty journal, all of them due, by the steps that the database allows."""
     hub.journal.story("")  # makes the tables
     now = time.time_ns() // 1000
     with sqlite3.connect(database) as connection:
         connection.executemany(_NEW, ((f"open-{number}", now, now) for number in range(orders)))
         connection.execute("UPDATE payhub_orders SET state = 'sending'")
-        connection.execute("UPDATE payhub_orders SET state = 'pending', provider_id = '100001524', due_at = id")
+        connection.execute("UPDATE payhub_orders SET state = 'pending', provider_id = id, due_at = id")
     connection.close()
 
 

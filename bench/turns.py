@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from payhub import Hub, Money, PayoutOrder, ToCard
+from payhub import Hub, Money, PayoutOrder, Status, ToCard
 from payhub_alikassa.sandbox import write_directory
 
 
@@ -30,7 +30,9 @@ def main(directory: str, port: str, seconds: str) -> None:
         for _ in sys.stdin:
             calls, start, worked = 0, time.perf_counter(), time.process_time()
             while (spent := time.perf_counter() - start) < float(seconds):
-                hub.create_payout("alikassa-rub", PayoutOrder(order_id=f"po-{next(numbers)}", amount=amount, to=card))
+                order = PayoutOrder(order_id=f"po-{next(numbers)}", amount=amount, to=card)
+                if hub.create_payout("alikassa-rub", order).status is not Status.PENDING:
+                    raise SystemExit("payhub was not answered")
                 calls += 1
             print(calls / spent, (time.process_time() - worked) / calls * 1000, flush=True)
 

@@ -1,7 +1,6 @@
 """Open accounts: a driver, its configuration, and who is asked for each operation."""
 
 import contextlib
-import threading
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -37,16 +36,7 @@ class Registry:
         self.plugins = Plugins(extra)
         self._key = journal_key(settings)
         self._open: dict[str, OpenAccount] = {}
-        self._lock = threading.Lock()
-        forks.register(self)
-
-    def pause(self) -> bool:
-        """Let a thread that opens an account finish before this process forks."""
-        return self._lock.acquire(timeout=forks.PATIENCE)
-
-    def resume(self) -> None:
-        """Go on, in the parent and in the child."""
-        self._lock.release()
+        self._lock = forks.new_lock()
 
     @property
     def lease(self) -> float:

@@ -28,7 +28,9 @@ class Pausing(Protocol):
 
 
 _known: weakref.WeakSet[Pausing] = weakref.WeakSet()
+_locks: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
 _paused: list[Pausing] = []
+_held: list[threading.Lock] = []
 _one_at_a_time = threading.Lock()
 
 
@@ -38,12 +40,23 @@ def register(pausing: Pausing) -> None:
         _known.add(pausing)
 
 
+def new_lock() -> threading.Lock:
+    """Return a lock that no thread holds while this process forks; parent and child go on with it free."""
+    lock = threading.Lock()
+    with _one_at_a_time:
+        _locks.add(lock)
+    return lock
+
+
 def _pause_all() -> None:
     _one_at_a_time.acquire()
     _paused.extend(each for each in _known if each.pause())
+    _held.extend(lock for lock in _locks if lock.acquire(timeout=PATIENCE))
 
 
 def _resume_all() -> None:
+    while _held:
+        _held.pop().release()
     while _paused:
         _paused.pop().resume()
     # A program that embeds Python may fork without telling it before, and tell it afterwards: then nothing is locked.

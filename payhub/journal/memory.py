@@ -4,7 +4,6 @@ import datetime as dt
 import itertools
 import math
 import operator
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -46,16 +45,7 @@ class MemoryJournal:
         self._ids: dict[tuple[str, str, str], Key] = {}  # which order has an id of a provider's account
         self._slots: dict[str, float] = {}
         self._swept_at: dt.datetime | None = None
-        self._lock = threading.Lock()
-        forks.register(self)
-
-    def pause(self) -> bool:
-        """Let other threads finish what they are doing here before this process forks."""
-        return self._lock.acquire(timeout=forks.PATIENCE)
-
-    def resume(self) -> None:
-        """Go on, in the parent and in the child, each with orders of its own."""
-        self._lock.release()
+        self._lock = forks.new_lock()
 
     def open(self, facts: Facts, lease: float) -> Reservation:
         """Reserve an order and take it for sending."""

@@ -151,7 +151,7 @@ def measure_journal(directory: Path) -> list[Row]:
         config = write_directory(directory, port)
         with (
             opened(config, journal=True) as sqlite,
-            opened(config, journal=True, url="sqlite:///bare.db", keep_exchanges="0s") as terse,
+            opened(write_directory(directory / "terse", port), journal=True, keep_exchanges="0s") as terse,
             opened(config, journal=False) as memory,
         ):
             kept, bare_orders, forgotten = payouts(sqlite), payouts(terse), payouts(memory)

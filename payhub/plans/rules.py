@@ -63,7 +63,7 @@ def _refuse_unclear_id(text: object) -> None:
         raise InvalidOrder("order_id", f"a text of 1 to {LONGEST_ORDER_ID} characters is needed")
     if text != text.strip():
         raise InvalidOrder("order_id", "has a blank at its beginning or end")
-    if any(unicodedata.category(character) in _UNSEEN for character in text):
+    if not (text.isascii() and text.isprintable()) and any(unicodedata.category(each) in _UNSEEN for each in text):
         raise InvalidOrder("order_id", "has a character that is not seen")
     if mask_cards(text) != text and not _UUID.fullmatch(text):
         raise InvalidOrder("order_id", "holds a card number; give the order an id of its own")

@@ -164,7 +164,7 @@ class SqlJournal:
             rules.require_same(record.facts, facts)
             if not rules.may_send(record):
                 return Reservation(record, yours=False)
-            mine = rules.hand_to(record, facts)
+            mine = record if made else rules.hand_to(record, facts)
             if rules.is_first(record, facts) and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
                 record = self._update(cursor, row, record, rules.known_from_notification(mine, now))
                 return Reservation(record, yours=False)

@@ -96,7 +96,8 @@ def changed(before: Record, after: Record) -> dict[str, Any]:
     values = ((name, getattr(after, name)) for name in _CHANGING)
     found = {name: _column(name, value) for name, value in values if value != getattr(before, name)}
     if after.facts is not before.facts:
-        found |= {name: getattr(after.facts, name) for name in _FOLLOWING}
+        facts = ((name, getattr(after.facts, name)) for name in _FOLLOWING)
+        found |= {name: value for name, value in facts if value != getattr(before.facts, name)}
     return found
 
 

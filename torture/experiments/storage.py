@@ -62,9 +62,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_hub(shop: Shop) -> tuple[Hub, list[Place]]:
-    """Open a hub, and list the statements of a create in a process of its own; its order is `clean`."""
+    """Open a hub, and list the statements of a create in a process of its own; its order is `clean`.
+
+    An order before it, `first`, has begun the journal: that takes statements which no other order needs.
+    """
     sent = _Sent()
     hub = shop.hub(sent)
+
+    def begin() -> str:
+        with shop.hub() as beginning:
+            return str(beginning.create_payout(ACCOUNT, order("first")).status)
 
     def run() -> list[Place]:
         found: list[Place] = []
@@ -74,6 +81,7 @@ def open_hub(shop: Shop) -> tuple[Hub, list[Place]]:
             hub.create_payout(ACCOUNT, order("clean"))
         return found
 
+    call(begin, str)
     return hub, call(run, list[Place])
 
 
@@ -168,7 +176,7 @@ def judge_outcomes(shop: Shop, hub: Hub, outcomes: Sequence[Outcome], *, clean: 
     rows = shop.rows()
     problems = [words for outcome in outcomes if alone for words in _wrong(outcome, received.get(outcome.order_id, 0))]
     problems += [f"{order_id}: sent, and no row is committed" for order_id in received if order_id not in rows]
-    submitted = [outcome.order_id for outcome in outcomes] + ["clean"] * clean
+    submitted = [outcome.order_id for outcome in outcomes] + ["first", "clean"] * clean
     problems += finish(shop, hub, submitted)
     return problems + find_broken_claims(shop, submitted)
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from payhub import Hub
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.tables import tables
-from payhub.journal.states import EDGES, Evidence, State
+from payhub.journal.states import EDGES, Evidence, Source, State
 from torture.judge import Verdict
 from torture.processes import start
 from torture.shop import ACCOUNT, Row, Shop, retry, sweep
@@ -112,9 +112,11 @@ def illegal_steps(database: str) -> list[str]:
         # An order whose notification came before it was created is not sent here, and goes on as if it had been.
         begun = row.id in attempts or row.id in evidence
         left, state = attempts.get(row.id, 0) - 1, State.SENDING if begun else State.NEW
+        over = False  # the schedule is: that the provider still works on it takes the order from nobody's hands
         for found in evidence.get(row.id, ()):
-            if found.source in EDGES[state].get(found.state, frozenset()):
-                state = found.state
+            legal = found.source in EDGES[state].get(found.state, frozenset())
+            if legal and not (over and found.state is State.PENDING):
+                state, over = found.state, found.source is Source.SCHEDULE
             if state is State.NOT_SENT and left > 0:
                 left, state = left - 1, State.SENDING
         if (state, left) != (State(row.state), 0 if attempts.get(row.id) else -1):

@@ -216,6 +216,8 @@ def _locked(bench: Bench) -> Finding:
                 journal = "sqlite:///payhub.db"
                 shop = Shop(directory=directory, judge=judge, journal=journal)
                 hub, places = open_hub(shop)
+                # What only reads needs no lock, and comes before: the first transaction that does would meet it or not.
+                places = places[next(at for at, place in enumerate(places) if place.words == _BEGIN) :]
                 running.append((shop, hub, start(functools.partial(_tried_locked, shop, hub, places[number]))))
                 if number + 1 == len(places):
                     break
@@ -225,7 +227,7 @@ def _locked(bench: Bench) -> Finding:
             ]
             problems += [problem for child in judging for problem in child.returned(list[str])]
             outcomes += [outcome for *_, outcome in ended]
-    title = "SQLite, write lock asked for at each statement, and held longer than the busy timeout"
+    title = "SQLite, write lock asked for at each statement that writes, and held longer than the busy timeout"
     return sum_up(title, outcomes, problems)
 
 

@@ -128,7 +128,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         return hub
 
     def rows(self) -> Mapping[str, Row]:
-        """Read the row of each order, where there is one account."""
+        """Read the row of each order; of one with several accounts that of its newest leg."""
         return {row.order_id: row for row in read_rows(self.database)}
 
 
@@ -140,7 +140,7 @@ def read_rows(database: str) -> Sequence[Row]:
         with engine.connect() as connection:
             if not sa.inspect(connection).has_table(orders.name):
                 return []
-            return [_row(row) for row in connection.execute(sa.select(orders))]
+            return [_row(row) for row in connection.execute(sa.select(orders).order_by(orders.c.id))]
     finally:
         engine.dispose()
 

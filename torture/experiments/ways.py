@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import itertools
 import resource
 import time
 from collections.abc import Callable, Generator
+from decimal import Decimal
 from typing import Any, NamedTuple, Self
 from unittest import mock
 
@@ -24,7 +24,9 @@ from payhub import (
     hookimpl,
 )
 from payhub.driver import Flow, Schedule
-from payhub.journal import Evidence, Key, NotificationContent, Reservation, Source, State
+from payhub.journal import Evidence, Key, KeyCheck, NotificationContent, Source, State
+from payhub.journal.rules import LONGEST_JITTER
+from payhub.journal.sql.note import Mark, Note
 from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
 from payhub.plans.rules import unknown_result
@@ -36,6 +38,14 @@ from torture.shop import ACCOUNT, Shop, order
 
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 _PACED = "max_per_second = 1000"
+_SECOND = "second"
+_SECOND_ACCOUNT = """[accounts.{name}]
+provider = "{provider}"
+account = "0a1f3b52-2d1f-4c55-9d0c-6f2f8f0f7a11"
+currency = "RUB"
+base_url = "{url}"
+payout_cert = "{keys}/cert/payout"
+"""
 _INSTANT = 1e-6
 _SOON = 2.0
 _PATIENCE = 30.0
@@ -45,15 +55,17 @@ class Hubs(NamedTuple):
     """Hubs on one journal, under one key of the fingerprints.
 
     But for `elsewhere`, which has a journal of its own. `hasty` does not wait long for an answer, and
-    `steady` so long that others meanwhile find an order being sent. `refused` speaks to an address where
-    nobody listens, and those that are `paced` have a rate limit. In `late` a lease ends before anything
+    `steady` so long that others meanwhile find an order being sent. `moved` has another account under the
+    same name, for it speaks to another address, where nobody listens; `double` has a second account beside the
+    first. Those that are `paced` have a rate limit. In `late` a lease ends before anything
     can be sent; the `hurried` ones have a rate limit too, and a deadline that has always passed.
     """
 
     plain: Hub
     hasty: Hub
     steady: Hub
-    refused: Hub
+    moved: Hub
+    double: Hub
     paced: Hub
     late: Hub
     hurried: Hub
@@ -67,11 +79,15 @@ class Hubs(NamedTuple):
         """Open them; nothing is connected yet."""
         plain = shop.hub(_PLUGIN)
         paced, hurried = shop.beside("paced", more=_PACED), shop.beside("hurried", more=_PACED, deadline=_INSTANT)
+        second = _SECOND_ACCOUNT.format(name=_SECOND, provider=NAME, url=shop.judge.url, keys=shop.keys)
+        double = shop.beside("double", more=second).hub()
+        double.registry.account(_SECOND)
         return cls(
             plain=plain,
             hasty=shop.beside("hasty", deadline=0.5).hub(_PLUGIN),
             steady=shop.beside("steady", lease=9.0, deadline=8.0).hub(_PLUGIN),
-            refused=shop.beside("refused", url=_NOBODY_LISTENS).hub(_PLUGIN),
+            moved=shop.beside("moved", url=_NOBODY_LISTENS).hub(_PLUGIN),
+            double=double,
             paced=paced.hub(_PLUGIN),
             late=shop.beside("late", lease=_SOON + _INSTANT, deadline=_SOON).hub(_PLUGIN),
             hurried=hurried.hub(_PLUGIN),
@@ -159,9 +175,26 @@ def _advancing_awaited(hubs: Hubs, order_id: str) -> None:
     asyncio.run(hubs.awaited_paced.advance(ACCOUNT, "payout", order_id))
 
 
+def _creating_unclear(hubs: Hubs, order_id: str) -> None:
+    """Ask for payouts under ids that people would take for others."""
+    for unclear in ("", f" {order_id}", f"{order_id}\u200b", "4111111111111111"):
+        with contextlib.suppress(InvalidOrder):
+            hubs.plain.create_payout(ACCOUNT, msgspec.structs.replace(order(order_id), order_id=unclear))
+
+
 def _fetching(hub: str = "plain") -> Act:
     def act(hubs: Hubs, order_id: str) -> None:
         getattr(hubs, hub).fetch_payout(ACCOUNT, order_id=order_id)
+
+    return act
+
+
+def _fetching_by_theirs(hub: str = "plain") -> Act:
+    """Ask by the provider's id, as the journal has it."""
+
+    def act(hubs: Hubs, order_id: str) -> None:
+        known = hubs.plain.journal.find(Key(ACCOUNT, "payout", order_id))
+        getattr(hubs, hub).fetch_payout(ACCOUNT, provider_id=known and known.provider_id)
 
     return act
 
@@ -173,12 +206,18 @@ def _advancing(hub: str = "plain") -> Act:
     return act
 
 
-def _sweeping(hubs: Hubs, _order_id: str) -> None:
-    hubs.plain.sweep(3)
+def _sweeping(hub: str = "plain") -> Act:
+    def act(hubs: Hubs, _order_id: str) -> None:
+        getattr(hubs, hub).sweep(3)
+
+    return act
 
 
-def _resolving(hubs: Hubs, order_id: str) -> None:
-    hubs.plain.resolve(ACCOUNT, "payout", order_id, "succeeded", reason="seen in the cabinet", by="torture")
+def _resolving(state: str = "succeeded") -> Act:
+    def act(hubs: Hubs, order_id: str) -> None:
+        hubs.plain.resolve(ACCOUNT, "payout", order_id, state, reason="seen in the cabinet", by="torture")
+
+    return act
 
 
 def _created(hubs: Hubs, order_id: str, _judge: Judge | None = None) -> None:
@@ -190,9 +229,26 @@ def _asked_once(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     _advancing("hasty")(hubs, order_id)
 
 
-def _notified(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+def _ended(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+    _created(hubs, order_id)
+    _advancing()(hubs, order_id)
+
+
+def _called_failed(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    """Let an operator say that an order failed which the provider has paid."""
+    _ended(hubs, order_id, judge)
+    _resolving("failed")(hubs, order_id)
+
+
+def _called_failed_and_denied(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    _called_failed(hubs, order_id, judge)
+    _advancing()(hubs, order_id)
+
+
+def _notified(hubs: Hubs, order_id: str, _judge: Judge, state: State = State.SUCCEEDED, less: str = "0") -> None:
     """Keep a notification of an order, as if it had been verified; it names the order by its order_id only."""
     amount = order(order_id).amount
+    paid = Money(amount.amount - Decimal(less), amount.currency)
     named = NotificationContent(
         account=ACCOUNT,
         provider=NAME,
@@ -201,9 +257,9 @@ def _notified(hubs: Hubs, order_id: str, _judge: Judge) -> None:
         digest=order_id,
         provider_id="",
         requested=amount,
-        paid=amount,
-        state=State.SUCCEEDED,
-        provider_status="paid",
+        paid=paid if state is State.SUCCEEDED else None,
+        state=state,
+        provider_status=str(state),
     )
     hubs.plain.journal.keep_notification(named, window=5.0, lease=5.0)
 
@@ -214,9 +270,12 @@ def _forgotten_and_notified(hubs: Hubs, order_id: str, judge: Judge) -> None:
     _notified(hubs, order_id, judge)
 
 
-def _created_and_notified(hubs: Hubs, order_id: str, judge: Judge) -> None:
-    _created(hubs, order_id)
-    _notified(hubs, order_id, judge)
+def _created_and_notified(state: State = State.SUCCEEDED, less: str = "0") -> Callable[[Hubs, str, Judge], None]:
+    def before(hubs: Hubs, order_id: str, judge: Judge) -> None:
+        _created(hubs, order_id)
+        _notified(hubs, order_id, judge, state, less)
+
+    return before
 
 
 def _denied(hubs: Hubs, order_id: str, judge: Judge) -> None:
@@ -227,6 +286,12 @@ def _denied(hubs: Hubs, order_id: str, judge: Judge) -> None:
 def _created_long_ago(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     _created(hubs, order_id)
     time.sleep(SCHEDULE.until)
+
+
+def _due(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+    """Create the order, and wait until a sweep has to ask about it."""
+    _created(hubs, order_id)
+    time.sleep(SCHEDULE.first * LONGEST_JITTER)
 
 
 def _being_sent(hubs: Hubs, order_id: str, judge: Judge) -> None:
@@ -240,6 +305,93 @@ def _abandoned(hubs: Hubs, order_id: str, _judge: Judge) -> None:
     """Leave the order as a process leaves it that died before it sent."""
     known = hubs.plain.registry.account(ACCOUNT)
     hubs.plain.journal.open(facts_of("payout", order(order_id), known.place, known.provider_name), _INSTANT)
+
+
+def _not_sent_by_namesake(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+    """Have the order tried, and not sent, with the other account that had this name."""
+    with contextlib.suppress(NotSent):
+        _creating("moved")(hubs, order_id)
+
+
+def _paid_by_second(hubs: Hubs, order_id: str, _judge: Judge | None = None) -> None:
+    hubs.double.create_payout(_SECOND, order(order_id))
+    hubs.double.advance(_SECOND, "payout", order_id)
+
+
+def _not_sent_and_paid_by_second(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    """Have two legs: one that was not sent, and the second account's, which is paid."""
+    with mock.patch(_CONNECTING, side_effect=ConnectionRefusedError), contextlib.suppress(NotSent):
+        _created(hubs, order_id)
+    _paid_by_second(hubs, order_id, judge)
+
+
+def _paid_by_second_meanwhile(hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+    """Let the second account pay the order after this call has looked for it, and before it opens it."""
+
+    def bend(flow: Flow[Any], asked: PayoutOrder) -> Flow[Any]:
+        _paid_by_second(hubs, asked.order_id)
+        return (yield from flow)
+
+    _PLUGIN.bend = bend
+
+
+def _refused_and_settled_meanwhile(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    _unreachable(hubs, order_id, judge)
+    _settled_meanwhile(state=State.NEEDS_ATTENTION)(hubs, order_id, judge)
+
+
+def _refused_and_tried_again(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    _unreachable(hubs, order_id, judge)
+    _bent(_trying_again)(hubs, order_id, judge)
+
+
+def _failing_journal(*names: str) -> Callable[[Hubs, str, Judge], None]:
+    """Let methods of the journal fail, for this process, once the order is created."""
+
+    def before(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+        _created(hubs, order_id)
+        cause = JournalFailed("the journal failed: it cannot be used any more")
+        for name in names:
+            mock.patch.object(hubs.plain.journal, name, side_effect=cause).start()
+
+    return before
+
+
+def _noted(journal: str | None = None, ahead: int = 0) -> Callable[[Hubs, str, Judge], None]:
+    """Let the note beside the key name another journal, or one that had come further."""
+
+    def before(hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+        hubs.plain.journal.now()
+        hubs.plain.journal.find(Key(ACCOUNT, "payout", "nothing"))  # looks at the journal for the first time
+        note: Note = hubs.plain.journal.database.note
+        known = note.read()
+        if known is None:
+            raise RuntimeError("the journal was not noted")
+        other = Mark(journal or known.journal, known.newest + ahead)
+        mock.patch.object(note, "_read_file", return_value=other).start()
+
+    return before
+
+
+def _replaced(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+    """Let another file be where the journal's is looked for."""
+    mock.patch("payhub.journal.sql.database.file_id", return_value=(0, 0)).start()
+
+
+def _other_key(hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+    """Let the key be another one than the journal was begun with."""
+    hubs.plain.journal._key_check = KeyCheck("another", "payhub.key")  # noqa: SLF001
+
+
+def _created_and_other_key(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    _created(hubs, order_id)
+    _other_key(hubs, order_id, judge)
+
+
+def _created_and_damaged(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    """Let no row be read, as if they were changed by hand, for this process."""
+    _created(hubs, order_id)
+    _breaking("payhub.journal.sql.rows._record", ValueError)(hubs, order_id, judge)
 
 
 def _full(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
@@ -355,15 +507,8 @@ def _failing(flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
 def _being_sent_and_unreadable(hubs: Hubs, order_id: str, judge: Judge) -> None:
     """Let the journal fail when it has once said that another process sends the order."""
     _being_sent(hubs, order_id, judge)
-    opened = hubs.plain.journal.open
-    calls = itertools.count()
-
-    def once(*asked: Any) -> Reservation:
-        if next(calls):
-            raise JournalFailed("the journal failed: it cannot be read any more")
-        return opened(*asked)
-
-    mock.patch.object(hubs.plain.journal, "open", once).start()
+    cause = JournalFailed("the journal failed: it cannot be read any more")
+    mock.patch.object(hubs.plain.journal, "find", side_effect=cause).start()
 
 
 def _breaking(target: str, cause: type[BaseException]) -> Callable[[Hubs, str, Judge], None]:
@@ -373,6 +518,17 @@ def _breaking(target: str, cause: type[BaseException]) -> Callable[[Hubs, str, J
         mock.patch(target, side_effect=cause).start()
 
     return before
+
+
+_CONNECTING = "socket.create_connection"
+"""What makes a connection: refused in this process only, so that the account stays the one that it is."""
+
+_unreachable = _breaking(_CONNECTING, ConnectionRefusedError)
+
+
+def _due_and_unreachable(hubs: Hubs, order_id: str, judge: Judge) -> None:
+    _due(hubs, order_id, judge)
+    _unreachable(hubs, order_id, judge)
 
 
 def _runner_breaks(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
@@ -401,7 +557,7 @@ WAYS = (
     Way(name="the normal way", act=_creating()),
     Way(name="the normal way, awaited", act=_awaiting()),
     Way(name="HTTP 500", act=_creating(), faults=(_ACCEPTED,)),
-    Way(name="connection refused", act=_creating("refused")),
+    Way(name="connection refused", act=_creating(), before=_unreachable),
     Way(name="a rate limit", act=_creating("paced")),
     Way(name="a rate limit, awaited", act=_awaiting("awaited_paced")),
     Way(name="a lease that is over before it is sent", act=_creating("late")),
@@ -416,8 +572,8 @@ WAYS = (
     Way(name="denied by its sender's report", act=_creating(), before=_settled_meanwhile("5"), lied=True),
     Way(
         name="found out before its sender reports that it was not sent",
-        act=_creating("refused"),
-        before=_settled_meanwhile(state=State.NEEDS_ATTENTION),
+        act=_creating(),
+        before=_refused_and_settled_meanwhile,
         lied=True,
     ),
     Way(name="the same order again", act=_creating(), before=_created),
@@ -445,7 +601,7 @@ WAYS = (
     Way(name="a driver that asks before it sends", act=_creating(), before=_bent(_refusing_before_it_sends)),
     Way(name="a driver that makes its call anew", act=_creating(), before=_bent(_made_anew), faults=(_ACCEPTED,)),
     Way(name="a driver that answers without paying", act=_creating(), before=_bent(_answering_without_paying)),
-    Way(name="a driver that tries again", act=_creating("refused"), before=_bent(_trying_again)),
+    Way(name="a driver that tries again", act=_creating(), before=_refused_and_tried_again),
     Way(name="a driver that sends twice", act=_creating(), before=_bent(_sending_twice)),
     Way(name="a driver that returns something else", act=_creating(), before=_changing()),
     Way(name="a driver that returns a malformed result", act=_creating(), before=_changing(provider_id=7)),
@@ -453,6 +609,14 @@ WAYS = (
     Way(name="refused by a wrapper", act=_creating(), before=_bent(_refusing), invalid=True),
     Way(name="the same order again, refused by a wrapper", act=_creating(), before=_created_and_refused),
     Way(name="another order under its id, refused", act=_creating(other=True), before=_created_and_refused),
+    Way(name="tried before with another account of this name", act=_creating(), before=_not_sent_by_namesake),
+    Way(name="in another journal than was begun", act=_creating(), before=_noted("another")),
+    Way(name="in an older journal than was begun", act=_creating(), before=_noted(ahead=1 << 40)),
+    Way(name="in a file that was replaced", act=_creating(), before=_replaced),
+    Way(name="with another key", act=_creating(), before=_other_key),
+    Way(name="the same order again, with another key", act=_creating(), before=_created_and_other_key),
+    Way(name="the same order again, in a damaged row", act=_creating(), before=_created_and_damaged),
+    Way(name="ids that are unclear", act=_creating_unclear, invalid=True),
     Way(name="an amount of nothing", act=_creating(amount="0.00"), invalid=True),
     Way(name="an amount with too many digits", act=_creating(amount="1.001"), invalid=True),
     Way(name="a final word in the answer", act=_creating(), faults=(Fault(change={"payment_status": "paid"}),)),
@@ -473,7 +637,39 @@ WAYS = (
     Way(name="asking about an unknown order", act=_advancing(), invalid=True),
     Way(name="asking past the schedule", act=_advancing(), before=_created_long_ago, faults=(_NEVER_CAME,)),
     Way(name="asking, awaited", act=_advancing_awaited, before=_created, faults=(_ACCEPTED,)),
-    Way(name="asking about what the provider notified", act=_advancing(), before=_created_and_notified),
+    Way(name="asking about what the provider notified", act=_advancing(), before=_created_and_notified()),
+    Way(name="asking about what has ended", act=_advancing(), before=_ended),
+    Way(name="asking about what an operator called failed", act=_advancing(), before=_called_failed, lied=True),
+    Way(
+        name="asking again about what an operator called failed",
+        act=_advancing(),
+        before=_called_failed_and_denied,
+        lied=True,
+    ),
+    Way(
+        name="asking about what was notified to have failed",
+        act=_advancing(),
+        before=_created_and_notified(State.FAILED),
+        lied=True,
+    ),
+    Way(
+        name="asking about what was notified with an unknown word",
+        act=_advancing(),
+        before=_created_and_notified(State.UNKNOWN),
+    ),
+    Way(
+        name="asking about what was notified with another sum",
+        act=_advancing(),
+        before=_created_and_notified(less="1"),
+        lied=True,
+    ),
+    Way(name="asking with another account of this name", act=_advancing("moved"), before=_created, faults=(_ACCEPTED,)),
+    Way(
+        name="asking with another account of this name about what an operator called failed",
+        act=_advancing("moved"),
+        before=_called_failed,
+        lied=True,
+    ),
     Way(name="an application's question", act=_fetching(), before=_created, faults=(_ACCEPTED,)),
     Way(
         name="an application's question without an answer",
@@ -481,7 +677,44 @@ WAYS = (
         before=_created,
         faults=_UNANSWERED,
     ),
-    Way(name="an operator confirms", act=_resolving, before=_denied, lied=True),
-    Way(name="an operator's act", act=_resolving, before=_created, faults=(_ACCEPTED,)),
-    Way(name="a sweep", act=_sweeping, before=_created, faults=(_ACCEPTED,)),
+    Way(name="an application's question by the provider's id", act=_fetching_by_theirs(), before=_created),
+    Way(
+        name="an application's question with another account of this name",
+        act=_fetching("moved"),
+        before=_created,
+        faults=(_ACCEPTED,),
+    ),
+    Way(name="an application's question, and no journal", act=_fetching(), before=_failing_journal("find")),
+    Way(
+        name="an application's question, and no journal any more",
+        act=_fetching(),
+        before=_failing_journal("now", "settle"),
+    ),
+    Way(name="paid by another account meanwhile", act=_creating(), before=_paid_by_second_meanwhile),
+    Way(name="an operator confirms", act=_resolving(), before=_denied, lied=True),
+    Way(name="an operator's act", act=_resolving(), before=_created, faults=(_ACCEPTED,)),
+    Way(name="an operator's act that comes too early", act=_resolving("failed"), before=_created),
+    Way(name="an operator calls failed what is paid", act=_resolving("failed"), before=_ended, lied=True),
+    Way(
+        name="an operator says it again, although it is denied",
+        act=_resolving("failed"),
+        before=_called_failed_and_denied,
+        lied=True,
+    ),
+    Way(
+        name="an operator takes it back, because it is denied",
+        act=_resolving(),
+        before=_called_failed_and_denied,
+        lied=True,
+    ),
+    Way(
+        name="an operator calls paid what another account has paid",
+        act=_resolving(),
+        before=_not_sent_and_paid_by_second,
+        lied=True,
+    ),
+    Way(name="an operator's act about an unknown order", act=_resolving(), invalid=True),
+    Way(name="a sweep", act=_sweeping(), before=_due, faults=(_ACCEPTED,)),
+    Way(name="a sweep that reaches nobody", act=_sweeping("hasty"), before=_due_and_unreachable, faults=(_ACCEPTED,)),
+    Way(name="a sweep with another account of this name", act=_sweeping("moved"), before=_due, faults=(_ACCEPTED,)),
 )

@@ -58,11 +58,14 @@ def _attended(hub: Hub, shop: Shop, order_ids: Collection[str]) -> list[str]:
     return []
 
 
-def find_broken_claims(shop: Shop, submitted: Collection[str], *, excused: Collection[str] = ()) -> list[str]:
+def find_broken_claims(
+    shop: Shop, submitted: Collection[str], *, excused: Collection[str] = (), called_failed: Collection[str] = ()
+) -> list[str]:
     """Return every claim that does not hold.
 
     The judge's payouts are all paid in the end. `excused` are orders about which it lied, so that
-    they may wait for a person.
+    they may wait for a person. Of those that a person has `called_failed` the journal may say so, too, and be
+    contradicted; nothing else is excused, and least of all that they were sent again.
     """
     verdict, rows = shop.judge.verdict(), shop.rows()
     problems = [
@@ -74,18 +77,21 @@ def find_broken_claims(shop: Shop, submitted: Collection[str], *, excused: Colle
         if row is None:
             problems.append(f"{order_id}: submitted, and not in the journal")
         else:
-            problems += [f"{order_id}: {words}" for words in _wrong(order_id, row, verdict, order_id in excused)]
+            doubt = {State.NEEDS_ATTENTION} if order_id in excused else set[State]()
+            doubt |= {State.FAILED} if order_id in called_failed else set()
+            problems += [f"{order_id}: {words}" for words in _wrong(order_id, row, verdict, doubt)]
     return problems + illegal_steps(shop.database)
 
 
-def _wrong(order_id: str, row: Row, verdict: Verdict, excused: bool) -> Iterable[str]:  # noqa: FBT001
+def _wrong(order_id: str, row: Row, verdict: Verdict, excused: Collection[State]) -> Iterable[str]:
+    """Say what is wrong with an order; the `excused` states it may be in besides, and then be contradicted."""
     accepted, received = verdict.accepted.get(order_id, 0), verdict.received.get(order_id, 0)
     if accepted > 1:
         yield f"accepted {accepted} times"
     elif received > 1:
         yield f"sent {received} times"
     legal = _PAID if accepted else _NEVER_ACCEPTED
-    if row.state not in (legal | {State.NEEDS_ATTENTION} if excused else legal):
+    if row.state not in {*legal, *excused}:
         yield f"{'accepted' if accepted else 'never accepted'}, and the journal says {row.state}"
     if row.due or row.state.open:
         yield f"still {row.state}, due: {row.due}"

@@ -80,7 +80,9 @@ def at_every_line(bench: Bench, only: Sequence[Way] = WAYS) -> Found:
         submitted = {*valid, *(order_id for way, order_id in known.walks if not way.invalid)}
         problems += finish(shop, hubs.plain, submitted)
         lied = {t.order_id for t in tried if t.way.lied} | {order_id for way, order_id in known.walks if way.lied}
-        problems += find_broken_claims(shop, submitted, excused=lied)
+        called = {t.order_id for t in tried if t.way.called_failed}
+        called |= {order_id for way, order_id in known.walks if way.called_failed}
+        problems += find_broken_claims(shop, submitted, excused=lied, called_failed=called)
         accepted = judge.verdict().accepted
         for order_id in valid:
             row = left.get(order_id)

@@ -6,7 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Generator
 from decimal import Decimal
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 from unittest import mock
 
 import msgspec
@@ -138,7 +138,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 
     `before` happens before the lines count, in the same process. What `act` raises is judged by the
     journal and the judge. Of `invalid` orders nothing is written; about `lied` ones the judge does not
-    tell the truth.
+    tell the truth. What is paid in truth, an operator may have `called_failed`.
     """
 
     name: str
@@ -147,6 +147,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     invalid: bool = False
     lied: bool = False
+    called_failed: bool = False
 
     def walk(self, hubs: Hubs, order_id: str) -> None:
         """Do what leads along the way."""
@@ -213,7 +214,7 @@ def _sweeping(hub: str = "plain") -> Act:
     return act
 
 
-def _resolving(state: str = "succeeded") -> Act:
+def _resolving(state: Literal["succeeded", "failed"] = "succeeded") -> Act:
     def act(hubs: Hubs, order_id: str) -> None:
         hubs.plain.resolve(ACCOUNT, "payout", order_id, state, reason="seen in the cabinet", by="torture")
 
@@ -357,17 +358,17 @@ def _failing_journal(*names: str) -> Callable[[Hubs, str, Judge], None]:
     return before
 
 
-def _noted(journal: str | None = None, ahead: int = 0) -> Callable[[Hubs, str, Judge], None]:
+def _noted(name: str | None = None, ahead: int = 0) -> Callable[[Hubs, str, Judge], None]:
     """Let the note beside the key name another journal, or one that had come further."""
 
     def before(hubs: Hubs, _order_id: str, _judge: Judge) -> None:
-        hubs.plain.journal.now()
-        hubs.plain.journal.find(Key(ACCOUNT, "payout", "nothing"))  # looks at the journal for the first time
-        note: Note = hubs.plain.journal.database.note
+        journal: Any = hubs.plain.journal
+        journal.find(Key(ACCOUNT, "payout", "nothing"))  # looks at the journal for the first time
+        note: Note = journal.database.note
         known = note.read()
         if known is None:
             raise RuntimeError("the journal was not noted")
-        other = Mark(journal or known.journal, known.newest + ahead)
+        other = Mark(name or known.journal, known.newest + ahead)
         mock.patch.object(note, "_read_file", return_value=other).start()
 
     return before
@@ -380,7 +381,8 @@ def _replaced(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
 
 def _other_key(hubs: Hubs, _order_id: str, _judge: Judge) -> None:
     """Let the key be another one than the journal was begun with."""
-    hubs.plain.journal._key_check = KeyCheck("another", "payhub.key")  # noqa: SLF001
+    journal: Any = hubs.plain.journal
+    journal._key_check = KeyCheck("another", "payhub.key")  # noqa: SLF001
 
 
 def _created_and_other_key(hubs: Hubs, order_id: str, judge: Judge) -> None:
@@ -639,12 +641,14 @@ WAYS = (
     Way(name="asking, awaited", act=_advancing_awaited, before=_created, faults=(_ACCEPTED,)),
     Way(name="asking about what the provider notified", act=_advancing(), before=_created_and_notified()),
     Way(name="asking about what has ended", act=_advancing(), before=_ended),
-    Way(name="asking about what an operator called failed", act=_advancing(), before=_called_failed, lied=True),
+    Way(
+        name="asking about what an operator called failed", act=_advancing(), before=_called_failed, called_failed=True
+    ),
     Way(
         name="asking again about what an operator called failed",
         act=_advancing(),
         before=_called_failed_and_denied,
-        lied=True,
+        called_failed=True,
     ),
     Way(
         name="asking about what was notified to have failed",
@@ -668,7 +672,7 @@ WAYS = (
         name="asking with another account of this name about what an operator called failed",
         act=_advancing("moved"),
         before=_called_failed,
-        lied=True,
+        called_failed=True,
     ),
     Way(name="an application's question", act=_fetching(), before=_created, faults=(_ACCEPTED,)),
     Way(
@@ -694,18 +698,18 @@ WAYS = (
     Way(name="an operator confirms", act=_resolving(), before=_denied, lied=True),
     Way(name="an operator's act", act=_resolving(), before=_created, faults=(_ACCEPTED,)),
     Way(name="an operator's act that comes too early", act=_resolving("failed"), before=_created),
-    Way(name="an operator calls failed what is paid", act=_resolving("failed"), before=_ended, lied=True),
+    Way(name="an operator calls failed what is paid", act=_resolving("failed"), before=_ended, called_failed=True),
     Way(
         name="an operator says it again, although it is denied",
         act=_resolving("failed"),
         before=_called_failed_and_denied,
-        lied=True,
+        called_failed=True,
     ),
     Way(
         name="an operator takes it back, because it is denied",
         act=_resolving(),
         before=_called_failed_and_denied,
-        lied=True,
+        called_failed=True,
     ),
     Way(
         name="an operator calls paid what another account has paid",

@@ -11,11 +11,13 @@
 #   make torture      kills, freezes, wrong answers, full disks: the long version, which writes docs/reliability.md
 #
 # PYTHON is the interpreter, VENV the directory of the environment; ARGS is passed on, for example to pytest.
-# The tests run side by side, one process for each processor; ARGS=-n0 runs them one after another.
+# The tests run side by side in WORKERS processes, two for each processor, because half of the time they wait;
+# ARGS=-n0 runs them one after another.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
+WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 BIN := $(VENV)/bin
 WHEEL := build/wheel
 
@@ -36,7 +38,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/payhub demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -n logical --dist worksteal --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -73,7 +75,7 @@ test-wheel: $(VENV)/.installed-dev
 	@if [ -d ../shared ]; then ln -sfn $(abspath ../shared) $(WHEEL)/shared; fi
 	@cd $(WHEEL)/copy && ../venv/bin/python -Pc 'import payhub, payhub_alikassa as a; \
 		assert all("site-packages" in m.__file__ for m in (payhub, a)), payhub.__file__; print("Testing", payhub.__file__)'
-	cd $(WHEEL)/copy && ../venv/bin/pytest -n logical --dist worksteal $(ARGS)
+	cd $(WHEEL)/copy && ../venv/bin/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 venv: $(VENV)/.installed-dev
 

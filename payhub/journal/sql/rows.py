@@ -73,28 +73,30 @@ _WRITERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def _column(name: str, value: Any) -> Any:
-    writer = _WRITERS.get(name)
-    return writer(value) if writer else value
-
-
-_CHANGING = tuple(name for name in Record.__struct_fields__ if name != "facts")
+_CHANGING = tuple((name, _WRITERS.get(name)) for name in Record.__struct_fields__ if name != "facts")
 _FOLLOWING = ("provider", "identity", "namespace")
 """The facts of an order that follow the account that sends it."""
 
 
 def new_order(record: Record) -> dict[str, Any]:
-    """Write a new order; what is `None` is left out."""
+    """Write a new order; what is `None` or empty is left out."""
     facts = record.facts
     fixed = {**msgspec.structs.asdict(facts), "amount": digits(facts.amount), "currency": facts.amount.currency}
-    fields = fixed | {name: _column(name, getattr(record, name)) for name in _CHANGING}
-    return {name: value for name, value in fields.items() if value is not None}
+    found = {name: value for name, value in fixed.items() if value is not None}
+    for name, write in _CHANGING:
+        value = getattr(record, name)
+        if value is not None and value != ():
+            found[name] = write(value) if write else value
+    return found
 
 
 def changed(before: Record, after: Record) -> dict[str, Any]:
     """Write what of an order has changed."""
-    values = ((name, getattr(after, name)) for name in _CHANGING)
-    found = {name: _column(name, value) for name, value in values if value != getattr(before, name)}
+    found = {
+        name: write(value) if write else value
+        for name, write in _CHANGING
+        if (value := getattr(after, name)) != getattr(before, name)
+    }
     if after.facts is not before.facts:
         facts = ((name, getattr(after.facts, name)) for name in _FOLLOWING)
         found |= {name: value for name, value in facts if value != getattr(before.facts, name)}

@@ -102,11 +102,11 @@ class MemoryJournal:
             denials = (entry for entry in self._entries[key] if entry.contradicts and entry.what == "evidence")
             denial = max(denials, key=lambda entry: entry.last_at or entry.at, default=None)
             last_denial = denial.evidence if denial else None
-            record, contradicts = rules.apply(before, found, now, schedule, last_denial)
+            record, contradicts = rules.apply(before, found, now, schedule, lambda: last_denial)
             place = record.facts.identity or "", key.kind, record.provider_id or ""
             if all(place) and self._ids.setdefault(place, key) != key:
                 found = rules.of_another_order(found)
-                record, contradicts = rules.apply(before, found, now, schedule, last_denial)
+                record, contradicts = rules.apply(before, found, now, schedule, lambda: last_denial)
             if by is not None:
                 legs = self._legs(before.facts.namespace, key.kind, key.order_id)
                 record, refusal = rules.keep_one_live(before, record, legs, now)

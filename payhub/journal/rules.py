@@ -3,7 +3,7 @@
 import datetime as dt
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -326,13 +326,12 @@ def _step(record: Record, found: Evidence, now: dt.datetime) -> Record:
     return msgspec.structs.replace(record, **reason, state=found.state, checks=0, lease_until=None, updated_at=now)
 
 
-def needs_last_denial(record: Record, found: Evidence) -> bool:
-    """Tell whether what contradicted an order last has to be known to apply evidence."""
-    return found.source is Source.OPERATOR or contradicts(record, found)
-
-
 def apply(
-    record: Record, found: Evidence, now: dt.datetime, schedule: Schedule, last_denial: Evidence | None = None
+    record: Record,
+    found: Evidence,
+    now: dt.datetime,
+    schedule: Schedule,
+    last_denial: Callable[[], Evidence | None] = lambda: None,
 ) -> tuple[Record, bool]:
     """Apply evidence to an order; return the order, and whether the evidence contradicts it.
 
@@ -341,16 +340,16 @@ def apply(
     of an answer about another order no value is. A question that nothing was learnt from only
     counts, whatever the order has become since it was asked.
 
-    `last_denial` is the evidence that contradicted the order last: an operator who decides has seen it.
+    `last_denial` looks up the evidence that contradicted the order last: an operator who decides has seen it.
 
     Raises:
         IllegalStep: an operator may not take this step.
     """
     if found.source is Source.OPERATOR:
-        return _decide(record, found, now, schedule, last_denial), False
+        return _decide(record, found, now, schedule, last_denial()), False
     if contradicts(record, found):
         asked = _count_question(record, found, now, schedule)
-        if record.contradicted or (record.overruled and found == last_denial):  # a person has seen it, and decided
+        if record.contradicted or (record.overruled and found == last_denial()):  # a person has seen it, and decided
             return asked, True
         return msgspec.structs.replace(asked, contradicted=True, overruled=False, updated_at=now), True
     proven = found.source is Source.STATUS and not found.inconclusive

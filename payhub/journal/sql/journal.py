@@ -232,8 +232,8 @@ class SqlJournal:
             if refused and self._statements.holder.run(cursor, {"row": row, **place}).fetchone():
                 found = rules.of_another_order(found)
             now = self._now(cursor)  # read under the lock: times are in the order in which the transactions take effect
-            denial = self._last_denial(cursor, row) if rules.needs_last_denial(before, found) else None
-            after, contradicts = rules.apply(before, found, now, schedule, denial)
+            last_denial = functools.partial(self._last_denial, cursor, row)
+            after, contradicts = rules.apply(before, found, now, schedule, last_denial)
             refusal = None
             if by is not None:
                 legs = self._legs(cursor, before.facts.namespace, key.kind, key.order_id)

@@ -301,10 +301,8 @@ def _resolved(value: object, hint: Any, where: str, base: Path) -> object:
             value = HiddenText(_text(base / path, where))
     if not isinstance(value, str):
         return value
-    return _path(value, where, base) if Path in (hint, *typing.get_args(hint)) else str(value)
-
-
-def _path(value: str, where: str, base: Path) -> Path:
+    if Path not in (hint, *typing.get_args(hint)):
+        return str(value)
     if not {"\0", "\r", "\n"}.isdisjoint(value):
         raise ConfigurationError(f"{where}: give the path of a file, not what is in it")
     return base / value

@@ -39,7 +39,6 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.transport.runner._Runner._open_pool",
     ),
     "make the tables": (
-        "payhub.journal.sql.database.Database._refuse_what_is_gone",
         "payhub.journal.sql.migrate.*",
         "payhub.journal.sql.tables.*",
         "payhub.journal.sql.triggers.*",

@@ -167,7 +167,9 @@ class Database:
                 with self.connection_as_it_is() as connection:  # a file of this version may be read-only
                     current = is_current(connection, self.prefix)
                 if not current:
-                    self._refuse_what_is_gone()
+                    noted = self.note.read()
+                    if noted is not None and not self.has_tables():
+                        compare(noted, None)  # tables that were begun are not made anew
                     with self._turn():
                         (upgrade if self.is_sqlite else check)(self.engine, self.prefix)
                 self._file = self._file_now()
@@ -189,16 +191,6 @@ class Database:
             raise JournalFailed(
                 "the journal failed: a text has half a character in it, which nothing can keep"
             ) from cause
-
-    def _refuse_what_is_gone(self) -> None:
-        """Refuse to make the tables of a journal anew that was begun.
-
-        Raises:
-            JournalFailed: it was, and has no tables.
-        """
-        noted = self.note.read()
-        if noted is not None and not self.has_tables():
-            compare(noted, None)
 
     def mark(self, cursor: Any) -> Mark:
         """Return which journal this is, and how far it has come."""

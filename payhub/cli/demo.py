@@ -94,7 +94,8 @@ def demo(
         again = hub.create_payout(account, orders[0])  # as a program does that has lost its memory
         sent = len(recorder.exchanges) - sent
         balance = hub.fetch_balance(account)
-    log = [each for each in recorder.exchanges if each.order_id == again.order_id]
+    own = (again.order_id, again.provider_id)  # it is asked about by the provider's id
+    log = [each for each in recorder.exchanges if each.order_id == own[0] or each.provider_id == own[1]]
     values = {
         "provider": info.name,
         "account": account,

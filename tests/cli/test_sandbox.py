@@ -148,6 +148,7 @@ def test_demo_in_json(payhub: Command) -> None:
     assert [order["settled_by"] for order in found["orders"]] == ["notification", *["asking"] * 4]
     assert found["exchanges"][0]["request"]["number"] == "411111******1111"
     assert found["exchanges"][0]["phase"] == "answered"
+    assert "paid" in {exchange["response"]["payment_status"] for exchange in found["exchanges"]}  # it was asked about
 
 
 IMPATIENT_DRIVER = """

@@ -331,7 +331,7 @@ def apply(
     found: Evidence,
     now: dt.datetime,
     schedule: Schedule,
-    last_denial: Callable[[], Evidence | None] = lambda: None,
+    last_denial: Callable[[], Evidence | None] | None = None,
 ) -> tuple[Record, bool]:
     """Apply evidence to an order; return the order, and whether the evidence contradicts it.
 
@@ -346,10 +346,12 @@ def apply(
         IllegalStep: an operator may not take this step.
     """
     if found.source is Source.OPERATOR:
-        return _decide(record, found, now, schedule, last_denial()), False
+        return _decide(record, found, now, schedule, last_denial() if last_denial else None), False
     if contradicts(record, found):
         asked = _count_question(record, found, now, schedule)
-        if record.contradicted or (record.overruled and found == last_denial()):  # a person has seen it, and decided
+        if record.contradicted or (
+            record.overruled and last_denial and found == last_denial()
+        ):  # a person has seen it, and decided
             return asked, True
         return msgspec.structs.replace(asked, contradicted=True, overruled=False, updated_at=now), True
     proven = found.source is Source.STATUS and not found.inconclusive

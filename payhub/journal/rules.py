@@ -349,9 +349,8 @@ def apply(
         return _decide(record, found, now, schedule, last_denial() if last_denial else None), False
     if contradicts(record, found):
         asked = _count_question(record, found, now, schedule)
-        if record.contradicted or (
-            record.overruled and last_denial and found == last_denial()
-        ):  # a person has seen it, and decided
+        # What a person has seen, and decided against, is no news.
+        if record.contradicted or (record.overruled and last_denial and found == last_denial()):
             return asked, True
         return msgspec.structs.replace(asked, contradicted=True, overruled=False, updated_at=now), True
     proven = found.source is Source.STATUS and not found.inconclusive

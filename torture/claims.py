@@ -116,8 +116,7 @@ def illegal_steps(database: str) -> list[str]:
     problems = []
     for row in orders:
         # An order whose notification came before it was created is not sent here, and goes on as if it had been.
-        begun = row.id in attempts or row.id in evidence
-        left, state = attempts.get(row.id, 0) - 1, State.SENDING if begun else State.NEW
+        left, state = attempts.get(row.id, 0) - 1, State.SENDING
         over = False  # the schedule is: that the provider still works on it takes the order from nobody's hands
         for found in evidence.get(row.id, ()):
             legal = found.source in EDGES[state].get(found.state, frozenset())

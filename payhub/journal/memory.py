@@ -1,6 +1,7 @@
 """The journal in this process's memory: for tests and trials, gone when the process ends."""
 
 import datetime as dt
+import functools
 import itertools
 import math
 import operator
@@ -55,20 +56,18 @@ class MemoryJournal:
             if leg is not None and leg.facts.account != facts.account:
                 rules.require_same(leg.facts, facts)
                 return Reservation(leg, yours=False)
-            record = self._records.get(facts.key)
-            if record is not None:
-                rules.require_same(record.facts, facts)
-            else:
-                record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
-                self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
-            if not rules.may_send(record):
-                return Reservation(record, yours=False)
-            known, record = record, rules.hand_to(record, facts)
-            if known.facts.namespace != facts.namespace:
+            record, is_first = rules.begin(facts, now), True
+            known = self._records.get(facts.key)
+            if known is not None:
+                rules.require_same(known.facts, facts)
+                if not rules.may_send(known):
+                    return Reservation(known, yours=False)
+                is_first = not rules.is_same_account(known.facts, facts.provider, facts.identity)
+                record = rules.hand_to(known, facts)
                 self._keys[known.facts.namespace, facts.kind, facts.order_id].remove(facts.key)
-                self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
+            self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
             told = any(stored.content.key == facts.key for stored in self._notifications.values())
-            if told and rules.is_first(known, facts):
+            if told and is_first:
                 record = self._records[facts.key] = rules.known_from_notification(record, now)
                 return Reservation(record, yours=False)
             record = rules.take_for_sending(record, now, lease)
@@ -99,14 +98,12 @@ class MemoryJournal:
             if key not in self._records:
                 raise JournalFailed("the journal does not know this order")
             before, refusal = self._records[key], None
-            denials = (entry for entry in self._entries[key] if entry.contradicts and entry.what == "evidence")
-            denial = max(denials, key=lambda entry: entry.last_at or entry.at, default=None)
-            last_denial = denial.evidence if denial else None
-            record, contradicts = rules.apply(before, found, now, schedule, lambda: last_denial)
+            last_denial = functools.partial(self._last_denial, key)
+            record, contradicts = rules.apply(before, found, now, schedule, last_denial)
             place = record.facts.identity or "", key.kind, record.provider_id or ""
             if all(place) and self._ids.setdefault(place, key) != key:
                 found = rules.of_another_order(found)
-                record, contradicts = rules.apply(before, found, now, schedule, lambda: last_denial)
+                record, contradicts = rules.apply(before, found, now, schedule, last_denial)
             if by is not None:
                 legs = self._legs(before.facts.namespace, key.kind, key.order_id)
                 record, refusal = rules.keep_one_live(before, record, legs, now)
@@ -119,6 +116,12 @@ class MemoryJournal:
             if refusal is not None:
                 raise refusal
             return record
+
+    def _last_denial(self, key: Key) -> Evidence | None:
+        """Return the evidence that contradicted an order last."""
+        denials = (entry for entry in self._entries[key] if entry.contradicts and entry.what == "evidence")
+        denial = max(denials, key=lambda entry: entry.last_at or entry.at, default=None)
+        return denial.evidence if denial else None
 
     def _keep(self, key: Key, entry: Entry) -> None:
         """Keep an entry; the same evidence again only counts."""

@@ -118,7 +118,7 @@ def keep_one_live(
 def may_send(record: Record) -> bool:
     """Tell whether an order may be sent: not if anything says, or has said, that the provider knows it."""
     known = record.notified or record.contradicted or record.resolved
-    return record.state in {State.NEW, State.NOT_SENT} and not known
+    return record.state is State.NOT_SENT and not known
 
 
 def hand_to(record: Record, asked: Facts) -> Record:
@@ -134,9 +134,9 @@ def hand_to(record: Record, asked: Facts) -> Record:
     return msgspec.structs.replace(record, facts=facts, provider_id=None, provider_status=None, redirect_url=None)
 
 
-def is_first(record: Record, asked: Facts) -> bool:
-    """Tell whether a leg that may be sent was never with the account that sends it now."""
-    return record.state is State.NEW or not is_same_account(record.facts, asked.provider, asked.identity)
+def begin(facts: Facts, now: dt.datetime) -> Record:
+    """Return a new leg, of which nothing was sent."""
+    return Record(facts=facts, state=State.NOT_SENT, created_at=now, updated_at=now)
 
 
 def take_for_sending(record: Record, now: dt.datetime, lease: float) -> Record:

@@ -22,7 +22,6 @@ LONGEST_ID = 255
 class State(enum.StrEnum):
     """What the journal knows of an order."""
 
-    NEW = "new"
     SENDING = "sending"
     NOT_SENT = "not_sent"
     DECLINED = "declined"
@@ -73,7 +72,6 @@ _PERSON = frozenset({Source.OPERATOR})
 _PAID_AFTER_ALL: Mapping[State, frozenset[Source]] = {State.SUCCEEDED: _PERSON, State.REVERSED: _PERSON}
 
 EDGES: Mapping[State, Mapping[State, frozenset[Source]]] = {
-    State.NEW: {State.SENDING: frozenset({Source.PLAN})},
     State.NOT_SENT: {State.SENDING: frozenset({Source.PLAN}), **_PAID_AFTER_ALL},
     State.SENDING: {
         State.NOT_SENT: _SENT,
@@ -133,7 +131,6 @@ class Statuses(NamedTuple):
 # Where the state says that nothing moved, and something says that the provider has the order, nobody may conclude
 # anything. A failed or canceled order was known to the provider, so a notification alone raises no doubt.
 STATUSES: Mapping[State, Statuses] = {
-    State.NEW: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
     State.SENDING: Statuses(Status.UNKNOWN, Status.UNKNOWN, Status.UNKNOWN),
     State.NOT_SENT: Statuses(Status.NOT_SENT, Status.UNKNOWN, Status.UNKNOWN),
     State.DECLINED: Statuses(Status.FAILED, Status.UNKNOWN, Status.UNKNOWN),

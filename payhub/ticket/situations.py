@@ -48,7 +48,6 @@ _OK = range(200, 300)
 _UNSETTLED = frozenset({State.PENDING, State.UNKNOWN, State.NEEDS_ATTENTION})
 
 _SITUATIONS: Mapping[State, Situation] = {
-    State.NEW: Situation.SENDING,
     State.SENDING: Situation.SENDING,
     State.NOT_SENT: Situation.NOT_SENT,
     State.DECLINED: Situation.REFUSED,

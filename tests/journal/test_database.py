@@ -56,7 +56,7 @@ def test_a_transaction_takes_the_lock_at_its_beginning(sqlite: SqlJournal, tmp_p
 def test_everything_that_may_write_takes_the_lock_first(sqlite: SqlJournal) -> None:
     """Each transaction that may write begins with the lock, on the hot path, too: none reads first and then waits."""
     sqlite.story("")  # makes the tables
-    sqlite.database.engine.dispose()
+    sqlite.close()
     said: list[str] = []
     sa.event.listen(sqlite.database.engine, "connect", lambda made, _: made.set_trace_callback(said.append))
     sqlite.open(facts(), 60.0)

@@ -40,9 +40,10 @@ def url() -> None:
 
 def impatient(journal: Any) -> None:
     """Let a journal's connections to SQLite give up waiting for a lock after a moment, not after ten seconds."""
-    engine = journal.database.engine
-    engine.dispose()
-    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50"))
+    journal.close()
+    sa.event.listen(
+        journal.database.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50")
+    )
 
 
 @contextlib.contextmanager
@@ -108,7 +109,7 @@ def test_rule_1_with_a_read_only_file_nothing_is_sent(open_shop: OpenShop) -> No
     directory = Path(tempfile.mkdtemp(prefix="payhub-", dir="/tmp"))
     shop = open_shop(answer(known(PO_2)), CREATED, where=f"sqlite:///{directory}/payhub.db")
     shop.hub.create_payout("shop", PO_2)  # whatever is loaded late is loaded now, while it may be read
-    shop.journal.database.engine.dispose()
+    shop.journal.close()
     (directory / "payhub.db").chmod(0o444)
     directory.chmod(0o555)
     before = len(shop.sent)
@@ -163,7 +164,7 @@ def test_rule_1_with_a_full_database_nothing_is_sent(open_shop: OpenShop, tmp_pa
     """Rule 1: if the file may not grow any more, nothing is sent."""
     shop = open_shop(CREATED, where=f"sqlite:///{tmp_path}/payhub.db")
     shop.journal.story("")
-    shop.journal.database.engine.dispose()
+    shop.journal.close()
     sa.event.listen(shop.journal.database.engine, "connect", lambda made, _: made.execute("PRAGMA max_page_count = 1"))
     for longer in ("x" * 200, ""):  # until the pages that it has are full, for the smallest order, too
         with contextlib.suppress(JournalFailed):

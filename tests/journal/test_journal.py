@@ -120,13 +120,14 @@ def test_rule_2_another_order_under_the_id_is_a_conflict_with_every_account(jour
 
 def test_rule_2_the_database_itself_refuses_two_live_legs(kept: SqlJournal, place: Place) -> None:
     """Rule 2: whatever program writes, one order has one live leg."""
+    kept.open(facts(account="other"), 60.0)
+    kept.settle(Key("other", "payout", "po-1"), found(State.NOT_SENT, Source.ANSWER), NOW)
     brought(kept, State.PENDING)
-    row = "SELECT 'default', 'other', provider, kind, order_id, method, amount, currency, fingerprint"
-    with place.engine().begin() as connection:
-        columns = "namespace, account, provider, kind, order_id, method, amount, currency, fingerprint"
-        rest = "state, contradicted, attempts, checks, notified, created_at, updated_at"
-        values = f"{row}, 'new', contradicted, 0, 0, notified, created_at, updated_at FROM {PREFIX}orders"
-        connection.exec_driver_sql(f"INSERT INTO {PREFIX}orders ({columns}, {rest}) {values}")
+    copied = "provider, kind, order_id, method, amount, currency, fingerprint, contradicted, notified, attempts, checks"
+    columns = f"{copied}, created_at, updated_at, namespace, account, state"
+    values = f"{copied}, created_at, updated_at, namespace, 'third', 'sending' FROM {PREFIX}orders"
+    with pytest.raises(sa.exc.IntegrityError), place.engine().begin() as connection:
+        connection.exec_driver_sql(f"INSERT INTO {PREFIX}orders ({columns}) SELECT {values} WHERE account = 'shop'")
     with pytest.raises(sa.exc.IntegrityError), place.engine().begin() as connection:
         connection.exec_driver_sql(f"UPDATE {PREFIX}orders SET state = 'sending' WHERE account = 'other'")  # noqa: S608 - no stranger names these
 
@@ -205,7 +206,7 @@ def test_rule_8_a_final_state_does_not_change(journal: Journal, state: State) ->
     """Rule 8: after a final state no evidence leads to another one; what contradicts is kept and flagged."""
     brought(journal, state)
     agreed = NOTHING_MOVED if state in NOTHING_MOVED else {state}
-    others = set(State) - {State.NEW, State.SENDING, State.UNKNOWN, State.PENDING, State.REVERSED, *agreed}
+    others = set(State) - {State.SENDING, State.UNKNOWN, State.PENDING, State.REVERSED, *agreed}
     for source, then in itertools.product((Source.ANSWER, Source.STATUS), others):
         record = journal.settle(key(), found(then, source, provider_id="x", paid=RUB), NOW)
         told = journal.story("po-1")[1][-1]
@@ -219,7 +220,7 @@ def test_rule_8_a_final_state_does_not_change(journal: Journal, state: State) ->
 def test_what_says_nothing_against_a_final_state_does_not_contradict(journal: Journal, state: State) -> None:
     """Time that has passed says nothing; and that no money moved can be said in several ways."""
     brought(journal, state)
-    said = {(source, then) for source in (Source.LEASE, Source.SCHEDULE) for then in set(State) - {State.NEW, state}}
+    said = {(source, then) for source in (Source.LEASE, Source.SCHEDULE) for then in set(State) - {state}}
     said |= {(Source.STATUS, then) for then in NOTHING_MOVED if state in NOTHING_MOVED}
     records = [journal.settle(key(), found(then, source), NOW) for source, then in said]
     assert {(state, False)} == {(record.state, record.contradicted) for record in records}

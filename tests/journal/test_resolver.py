@@ -292,7 +292,7 @@ def test_pauses_are_jittered() -> None:
 def test_only_open_orders_outlast_a_schedule() -> None:
     """A settled order is never past its schedule, however old it is."""
     long_ago = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    record = Record(facts=plain_facts(), state=State.NEW, created_at=long_ago, updated_at=long_ago)
+    record = Record(facts=plain_facts(), state=State.SENDING, created_at=long_ago, updated_at=long_ago)
     past = {s for s in State if past_schedule(msgspec.structs.replace(record, state=s), dt.datetime.now(dt.UTC), LATER)}
     assert {s for s in State if s.open} == past
 

@@ -20,7 +20,6 @@ STEPS_OF_0001: Any = importlib.import_module("payhub.journal.sql.migrations.vers
 # The state machine a second time, in words. A change of it needs a migration, too: the
 # triggers of databases that are already in use know the old steps.
 STEPS = """
-new > sending: plan
 not_sent > sending: plan
 not_sent > succeeded: operator
 not_sent > reversed: operator
@@ -88,8 +87,8 @@ def test_every_step_is_legal_or_refused(now: State, then: State) -> None:
 
 
 def test_every_state_can_be_reached() -> None:
-    """From `new` there is a way to every state."""
-    assert set(State) == {State.NEW, *(then for _, then in LEGAL)}
+    """From `sending`, where an order begins, there is a way to every state."""
+    assert set(State) == {then for _, then in LEGAL} == {state for state in State if _way(state)}
 
 
 def test_rule_6_time_never_makes_unknown_a_failure() -> None:
@@ -122,8 +121,8 @@ def test_the_triggers_know_every_step() -> None:
 
 
 def test_only_what_was_not_sent_may_be_sent() -> None:
-    """`new` and `not_sent` lead to `sending`, and nothing else does."""
-    assert {State.NEW, State.NOT_SENT} == {now for now, then in LEGAL if then is State.SENDING}
+    """`not_sent` leads to `sending`, and nothing else does."""
+    assert {State.NOT_SENT} == {now for now, then in LEGAL if then is State.SENDING}
 
 
 @pytest.mark.parametrize(
@@ -211,7 +210,7 @@ def test_every_state_has_its_status_whatever_is_said(state: State, notified: boo
 
 def _way(then: State) -> list[State]:
     """Return the states on the shortest way to a state."""
-    ways = deque([[State.NEW]])
+    ways = deque([[State.SENDING]])
     while ways[0][-1] is not then:
         way = ways.popleft()
         ways += [[*way, after] for now, after in LEGAL if now is way[-1] and after not in way]
@@ -221,7 +220,7 @@ def _way(then: State) -> list[State]:
 ORDERS = tables(PREFIX).orders
 
 
-def _insert(connection: sa.Connection, number: int, state: str = "new") -> None:
+def _insert(connection: sa.Connection, number: int, state: str = "sending") -> None:
     words = {"account": "shop", "provider": "fake", "kind": "payout", "order_id": f"po-{number}", "method": "card"}
     money = {"amount": "1", "currency": "RUB", "fingerprint": "f"}
     counts = {"contradicted": False, "notified": False, "attempts": 0, "checks": 0, "created_at": 0, "updated_at": 0}
@@ -254,11 +253,11 @@ def test_the_database_refuses_illegal_steps(kept: SqlJournal) -> None:
     assert set(LEGAL) | {(state, state) for state in State} == taken
 
 
-def test_the_database_refuses_an_order_that_does_not_begin_as_new(kept: SqlJournal) -> None:
+def test_the_database_refuses_an_order_that_does_not_begin_as_sending(kept: SqlJournal) -> None:
     """A row whose first state is another one is refused."""
     with kept.database.engine.begin() as connection:
-        for state in set(State) - {State.NEW}:
-            with pytest.raises(sa.exc.DBAPIError, match="an order begins as new"), connection.begin_nested():
+        for state in set(State) - {State.SENDING}:
+            with pytest.raises(sa.exc.DBAPIError, match="an order begins as sending"), connection.begin_nested():
                 _insert(connection, 1, state)
 
 
@@ -279,5 +278,5 @@ def test_the_database_refuses_an_unknown_state(kept: SqlJournal, word: str) -> N
             with pytest.raises(sa.exc.DBAPIError, match="illegal step of an order"), connection.begin_nested():
                 _move(connection, 1, word)
             _move(connection, 1, state)
-        with pytest.raises(sa.exc.DBAPIError, match="an order begins as new"), connection.begin_nested():
+        with pytest.raises(sa.exc.DBAPIError, match="an order begins as sending"), connection.begin_nested():
             _insert(connection, 2, word)

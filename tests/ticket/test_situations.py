@@ -87,7 +87,6 @@ MISSING = said(State.UNKNOWN, Source.STATUS, 4, why=Why.NOT_FOUND)
 PAID = Money("1000.44", "RUB")
 
 CASES: dict[str, tuple[Record, list[Entry], Situation, Doubt | None]] = {
-    "new": (record(State.NEW), [], Situation.SENDING, Doubt.UNEXPLAINED),
     "sending": (record(State.SENDING), [ATTEMPT], Situation.SENDING, Doubt.UNEXPLAINED),
     "not sent": (
         record(State.NOT_SENT),

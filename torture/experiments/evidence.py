@@ -95,7 +95,7 @@ _ASKED = Money("100.00", "RUB")
 _IDS = ("1", "2")
 _PAID = _rubles("100.00", "60.00", "100.01")
 _SOURCES = (Source.ANSWER, Source.STATUS, Source.STATUS, Source.LEASE, Source.SCHEDULE)
-_HEARD = sorted(set(State) - {State.NEW, State.SENDING})
+_HEARD = sorted(set(State) - {State.SENDING})
 
 _FOUND = st.builds(
     Evidence,

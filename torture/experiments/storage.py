@@ -101,7 +101,7 @@ def _meet(hub: Hub, meeting: Callable[[int, str], None]) -> None:
         meeting(next(count), " ".join(words.split()[:3]).rstrip("( "))
 
     engine.raw_connection = lambda: _Watched(borrowed(), asked)
-    engine.dispose()  # what was borrowed before is not watched
+    hub.journal.close()  # what was borrowed before is not watched
 
 
 class _Watched:

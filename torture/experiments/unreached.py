@@ -95,6 +95,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     ),
     "belong to forks, which the tests of the journal make": (
         "payhub.journal.forks.*",
+        "payhub.journal.sql.database.Database._disconnect",
         "payhub.journal.sql.database.Database.pause",
         "payhub.journal.sql.database.Database.resume",
     ),

@@ -27,8 +27,6 @@ _NEEDED = "sqlite:///… (three slashes) or postgresql+psycopg://… is needed"
 _NO_TABLE = "42P01"
 _READ_ONLY = "25006"
 _TURN_WITHIN = 30.0  # seconds; one that has its turn waits ten for other processes
-
-
 _NOTED = "payhub_noted"  # in the info of a connection: it leads to the journal that was begun
 
 
@@ -68,6 +66,7 @@ class Database:
         # SQLite has one writer. A thread that waits for it in SQLite sleeps and tries again; one that waits for this
         # lock is woken up.
         self._lock = threading.Lock()
+        self._kept: sa.PoolProxiedConnection | None = None  # SQLite's, for whoever has its turn: a pool takes longer
         self._ready = False
         self._file: FileId | None = None  # that the journal was found in
         self._process: int | None = None  # that the connections belong to
@@ -85,7 +84,7 @@ class Database:
             JournalFailed: nothing was changed.
         """
         with self._usable(), self._turn():
-            connection = self.engine.raw_connection()
+            connection, self._kept = self._kept or self.engine.raw_connection(), None
             cursor = connection.cursor()
             try:
                 if self.is_sqlite and not reads_only:
@@ -96,6 +95,9 @@ class Database:
                     connection.info[_NOTED] = True
                 yield cursor
                 connection.commit()
+                cursor.close()  # or it keeps what it read from locked
+                if self.is_sqlite:
+                    self._kept = connection
             except self._driver_error as cause:
                 error: Any = cause
                 gone = self.engine.dialect.is_disconnect(error, connection.dbapi_connection, cursor)
@@ -105,7 +107,8 @@ class Database:
                     connection.invalidate(cause)
                 raise
             finally:
-                connection.close()  # the pool rolls back what was not committed
+                if connection is not self._kept:
+                    connection.close()  # the pool rolls back what was not committed
 
     @contextlib.contextmanager
     def connection(self, *, reads_only: bool = False) -> Iterator[sa.Connection]:
@@ -196,7 +199,7 @@ class Database:
         """Return which journal this is, and how far it has come."""
         return Mark(*self._statements.mark.run(cursor, {}).fetchone())
 
-    def _file_now(self) -> "FileId | None":
+    def _file_now(self) -> FileId | None:
         """Return which file SQLite's path leads to now."""
         return file_id(self.engine.url.database) if self.is_sqlite else None
 
@@ -246,7 +249,7 @@ class Database:
         if not self._lock.acquire(timeout=forks.PATIENCE):
             return False
         with contextlib.suppress(*self.errors):
-            self.engine.dispose()
+            self._disconnect()
             self._process = None
         return True
 
@@ -259,7 +262,14 @@ class Database:
         if self._process in {None, os.getpid()}:
             self.note.flush()
             with self._turn():
-                self.engine.dispose()
+                self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Close the connections, for whom it is the turn."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+        self.engine.dispose()
 
 
 def _sqlstate(cause: Exception) -> str | None:

@@ -105,15 +105,6 @@ class SqlJournal:
             return None
         return check.place
 
-    def _is_other_key(self) -> bool:
-        """Tell whether this journal was begun with another key, with which nothing that is keyed can be compared."""
-        check = self._key_check
-        if check is None:
-            return False
-        with self.database.cursor(reads_only=True) as cursor:
-            begun = self._statements.begun.run(cursor, {"name": "key"}).fetchone()
-        return begun is not None and begun[0] != check.value
-
     def open(self, facts: Facts, lease: float) -> Reservation:
         """Reserve an order and take it for sending.
 
@@ -157,19 +148,25 @@ class SqlJournal:
                 rules.require_same(leg.facts, facts)
                 return Reservation(leg, yours=False)
             now = self._now(cursor)
-            record = Record(facts=facts, state=State.NEW, created_at=now, updated_at=now)
+            mine = rules.begin(facts, now)
+            record = rules.take_for_sending(mine, now, lease)
             new = rows.new_order(record)
             made = self._statements.reserve(tuple(new)).run(cursor, new).fetchone()
-            row, record = (made[0], record) if made else self._lock(cursor, facts.key)
-            rules.require_same(record.facts, facts)
-            if not rules.may_send(record):
-                return Reservation(record, yours=False)
-            mine = record if made else rules.hand_to(record, facts)
-            if rules.is_first(record, facts) and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
-                record = self._update(cursor, row, record, rules.known_from_notification(mine, now))
-                return Reservation(record, yours=False)
-            now = self._now(cursor)  # read under the lock
-            record = self._update(cursor, row, record, rules.take_for_sending(mine, now, lease))
+            if made:
+                row, before, is_first = made[0], record, True
+            else:
+                row, before = self._lock(cursor, facts.key)
+                rules.require_same(before.facts, facts)
+                if not rules.may_send(before):
+                    return Reservation(before, yours=False)
+                is_first = not rules.is_same_account(before.facts, facts.provider, facts.identity)
+                mine, now = rules.hand_to(before, facts), self._now(cursor)  # read under the lock
+                record = rules.take_for_sending(mine, now, lease)
+            if is_first and self._statements.waiting.run(cursor, facts.key._asdict()).fetchone():
+                known = rules.known_from_notification(mine, now)
+                return Reservation(self._update(cursor, row, before, known), yours=False)
+            if not made:
+                self._update(cursor, row, before, record)
             at, until = rows.micros(record.updated_at), rows.micros(record.lease_until)
             attempt = {"order": row, "at": at, "number": record.attempts, "lease_until": until}
             self._statements.attempt.run(cursor, attempt)
@@ -288,7 +285,7 @@ class SqlJournal:
         self, content: NotificationContent, window: float, lease: float, *, anew: bool = False
     ) -> Intake:
         """Keep a notification, and make its order due."""
-        if self._is_other_key():
+        if self._wrong_key(begins=False) is not None:
             content = msgspec.structs.replace(content, identity=None)
         with self.database.cursor() as cursor:
             # The order first, as everywhere: transactions that lock in different orders wait for each other.
@@ -332,7 +329,7 @@ class SqlJournal:
         if found is None:
             return None
         known = rows.record(OrderRow(*found))
-        if self._is_other_key():
+        if self._wrong_key(begins=False) is not None:
             return msgspec.structs.replace(known, facts=msgspec.structs.replace(known.facts, identity=None))
         return known
 

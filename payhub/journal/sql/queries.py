@@ -38,9 +38,6 @@ def unsettled(
 ) -> tuple[Record, ...]:
     """Return the orders that wait for a person, or for a sweep, those first that have not changed for longest."""
     c, now = t.orders.c, _now(connection)
-    c, now = t.orders.c, dt.datetime.now(dt.UTC)
-    if connection.dialect.name == "postgresql":
-        now = rows.moment(connection.execute(sa.select(sa.literal_column(CLOCK))).scalar_one())
     before = c.updated_at <= rows.micros(now - dt.timedelta(seconds=older))
     ahead = c.updated_at > rows.micros(now)
     found: dict[Key, Record] = {}

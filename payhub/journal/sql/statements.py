@@ -103,7 +103,9 @@ class Statements:
 
         # One statement for each set of columns that are written together.
         self.reserve = functools.cache(
-            lambda names: made(_into(t.orders, dialect, names).on_conflict_do_nothing().returning(order.id))
+            lambda names: made(
+                _into(t.orders, dialect, names).on_conflict_do_nothing(index_elements=key).returning(order.id)
+            )
         )
         self.update = functools.cache(
             lambda names: made(

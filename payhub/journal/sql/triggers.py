@@ -7,7 +7,7 @@ refer to it. Triggers are replaced at any time.
 A version that adds a state or a step replaces them. Its file in `migrations/versions` lists every step that is legal
 from then on, as words of its own, so that it does the same whatever the program's state machine becomes later:
 
-    STEPS = {"new": ("sending",), "sending": ("authorized", "pending", ...), ...}
+    STEPS = {"not_sent": ("sending", ...), "sending": ("authorized", "pending", ...), ...}
 
     def upgrade() -> None:
         replace_triggers(op.get_bind(), context.config.attributes["prefix"], STEPS)
@@ -36,7 +36,7 @@ def _sqlite(orders: str, legal: str) -> Iterator[str]:
     illegal = f"OLD.state <> NEW.state AND instr('{legal}', ' ' || OLD.state || '>' || NEW.state || ' ') = 0"
     guards = (
         ("step", f"BEFORE UPDATE OF state ON {orders} WHEN {illegal}", "illegal step of an order"),
-        ("step_new", f"BEFORE INSERT ON {orders} WHEN NEW.state <> 'new'", "an order begins as new"),
+        ("step_new", f"BEFORE INSERT ON {orders} WHEN NEW.state <> 'sending'", "an order begins as sending"),
         ("step_kept", f"BEFORE DELETE ON {orders}", "an order is never deleted"),
     )
     for name, event, refusal in guards:
@@ -48,8 +48,8 @@ def _postgresql(orders: str, legal: str) -> Iterator[str]:
     name = f"{orders}_step"
     yield (
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "IF TG_OP = 'INSERT' THEN IF NEW.state <> 'new' THEN "
-        "RAISE EXCEPTION 'payhub: an order begins as new'; END IF; RETURN NEW; END IF; "
+        "IF TG_OP = 'INSERT' THEN IF NEW.state <> 'sending' THEN "
+        "RAISE EXCEPTION 'payhub: an order begins as sending'; END IF; RETURN NEW; END IF; "
         "IF TG_OP = 'DELETE' THEN RAISE EXCEPTION 'payhub: an order is never deleted'; END IF; "
         f"IF OLD.state <> NEW.state AND strpos('{legal}', ' ' || OLD.state || '>' || NEW.state || ' ') = 0 THEN "
         "RAISE EXCEPTION 'payhub: illegal step of an order'; END IF; RETURN NEW; END $$"

@@ -103,7 +103,6 @@ EN = Texts(
         Doubt.UNEXPLAINED: "we have no usable answer to our create request on record",
     },
     states={
-        State.NEW: "about to be sent",
         State.SENDING: "being sent",
         State.NOT_SENT: "not sent",
         State.DECLINED: "declined by you",

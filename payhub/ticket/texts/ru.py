@@ -137,7 +137,6 @@ RU = Texts(
         Doubt.UNEXPLAINED: "однозначного ответа на запрос создания у нас не сохранилось",
     },
     states={
-        State.NEW: "готовится к отправке",
         State.SENDING: "отправляется",
         State.NOT_SENT: "не отправлено",
         State.DECLINED: "отклонено вами",

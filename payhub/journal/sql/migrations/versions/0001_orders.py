@@ -28,7 +28,6 @@ _LIVE = "state IN ('needs_attention', 'pending', 'reversed', 'sending', 'succeed
 _ENDS = ("succeeded", "failed", "canceled", "reversed")
 _PAID = ("succeeded", "reversed")
 _STEPS = {
-    "new": ("sending",),
     "not_sent": ("sending", *_PAID),
     "sending": ("not_sent", "declined", "pending", "unknown", "needs_attention", *_ENDS),
     "pending": ("needs_attention", *_ENDS),

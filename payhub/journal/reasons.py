@@ -30,6 +30,7 @@ class Why(enum.StrEnum):
     OTHER_KEY = "other_key"
     OTHER_ACCOUNT = "other_account"
     SHARED_ID = "shared_id"
+    OTHER_LEG = "other_leg"
 
 
 _ENGLISH: Mapping[Why, str] = {
@@ -55,6 +56,7 @@ _ENGLISH: Mapping[Why, str] = {
     Why.OTHER_ACCOUNT: "account {words} is another one with its provider now than the one that has this order, so "
     "nobody is asked about it: give the former account its name back, and the new one a name of its own",
     Why.SHARED_ID: "the answer has the provider's id of another order",
+    Why.OTHER_LEG: "the answer is about this order with account {words}, which is the same account with its provider",
 }
 
 

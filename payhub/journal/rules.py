@@ -80,6 +80,23 @@ def is_about(content: NotificationContent, facts: Facts) -> bool:
     return is_same_account(facts, facts.provider, content.identity)
 
 
+def leg_meant(record: Record, named: str | None, legs: Iterable[Record]) -> Record:
+    """Return the leg that a provider speaks of when it is asked, or speaks, about one that moved no money.
+
+    The same account may have the order under another name by now, and to the provider it is one order. `named` is the
+    provider's id that it gives.
+    """
+    if record.state not in NOTHING_MOVED or (named is not None and named == record.provider_id):
+        return record
+    for leg in legs:
+        whose = leg.facts.provider, leg.facts.identity
+        same = None not in whose and whose == (record.facts.provider, record.facts.identity)  # known to be the same
+        other = leg.facts.key != record.facts.key and same
+        if other and (leg.state in LIVE if None in {named, leg.provider_id} else named == leg.provider_id):
+            return leg
+    return record
+
+
 def is_live(record: Record) -> bool:
     """Tell whether a leg may have moved money, or has; what says otherwise and is contradicted may have, too."""
     return record.state in LIVE or record.contradicted or record.notified
@@ -299,6 +316,18 @@ def of_another_order(found: Evidence) -> Evidence:
     return msgspec.structs.replace(found, mismatches=mismatches, **wrong)
 
 
+def of_this_leg(record: Record, found: Evidence, legs: Iterable[Record]) -> Evidence:
+    """Return what evidence is for a leg: where the provider has spoken of another one, nothing was learnt."""
+    differs = "provider_id" in found.mismatches
+    if found.source is not Source.STATUS or (record.provider_id is not None and not differs):
+        return found
+    leg = leg_meant(record, None if differs else found.provider_id, legs)
+    if leg is record or found.inconclusive:
+        return found
+    words = repr(leg.facts.account)
+    return Evidence(source=Source.STATUS, state=State.UNKNOWN, why=Why.OTHER_LEG, reason=words)
+
+
 def _is_half_of_reversal(record: Record, state: State) -> bool:
     """Tell whether the provider says that an order was paid, or that it failed, and a person that both are so."""
     return record.resolved and record.state is State.REVERSED and state in NOTHING_MOVED | {State.SUCCEEDED}
@@ -437,8 +466,9 @@ def _is_of_another(record: Record, content: NotificationContent) -> bool:
     return is_paid_otherwise(paid, facts.amount, partial=content.partial, exact=KINDS[facts.kind].exact)
 
 
-def judge(record: Record, content: NotificationContent) -> Verdict:
-    """Compare the whole of what a notification says with what is known of its order."""
+def judge(record: Record, content: NotificationContent, legs: Iterable[Record] = ()) -> Verdict:
+    """Compare the whole of what a notification says with what is known of its order, or of the leg that is meant."""
+    record = leg_meant(record, content.provider_id, legs)
     if _is_of_another(record, content):
         return Verdict.CONTRADICTED
     if content.state is State.UNKNOWN:  # a word that the driver does not know: only the answer says what it means

@@ -201,6 +201,82 @@ def test_an_order_of_which_the_new_account_has_told_is_not_sent_to_it(journal: J
     assert (False, State.SENDING, Why.NOTIFIED_BEFORE) == (opened.yours, opened.record.state, opened.record.why)
 
 
+# One account, two names
+
+
+def _renamed(journal: Journal, state: State, provider_id: str | None, *, identity: str | None = "a") -> None:
+    """Let an order fail that the provider has no id of, and then be created with another name of its account."""
+    journal.open(facts(identity=identity), 60.0)
+    journal.settle(key(), found(State.FAILED, Source.ANSWER), LATER)
+    journal.open(facts(identity=identity, account="renamed"), 60.0)
+    if state is not State.SENDING:
+        renamed = Key("renamed", "payout", "po-1")
+        journal.settle(renamed, found(state, Source.ANSWER, provider_id=provider_id), LATER)
+
+
+@pytest.mark.parametrize("said", [State.PENDING, State.SUCCEEDED, State.FAILED])
+@pytest.mark.parametrize(
+    ("state", "provider_id"),
+    [(State.SENDING, None), (State.UNKNOWN, None), (State.PENDING, "7"), (State.SUCCEEDED, "7"), (State.FAILED, "7")],
+)
+def test_what_a_provider_says_of_the_order_under_another_name_contradicts_nothing(
+    journal: Journal, state: State, provider_id: str | None, said: State
+) -> None:
+    """Asked about the leg that failed, the provider tells of the one that the same account has by another name."""
+    _renamed(journal, state, provider_id)
+    record = journal.settle(key(), found(said, provider_id="7"), LATER)
+    last = journal.story("po-1")[1][-1]
+    why = last.evidence and last.evidence.why
+    assert (State.FAILED, False, None, Why.OTHER_LEG) == (record.state, record.contradicted, record.provider_id, why)
+
+
+@pytest.mark.parametrize(
+    ("state", "provider_id", "identity"),
+    [
+        (State.PENDING, "8", "a"),  # the provider tells of yet another one
+        (State.NOT_SENT, None, "a"),  # nobody has it by another name
+        (State.PENDING, "7", None),  # nobody knows whether it is the same account
+        (State.UNKNOWN, None, None),
+    ],
+)
+def test_what_a_provider_says_of_a_leg_itself_contradicts(
+    journal: Journal, state: State, provider_id: str | None, identity: str | None
+) -> None:
+    """Where the provider need not mean another leg, that an order which failed is paid is a contradiction."""
+    _renamed(journal, state, provider_id, identity=identity)
+    assert journal.settle(key(), found(State.SUCCEEDED, provider_id="7"), LATER).contradicted
+
+
+def test_an_answer_about_another_id_than_the_leg_s_is_about_the_other_one(journal: Journal) -> None:
+    """A provider that is asked by our id tells of the new order, which has another id of the provider's."""
+    journal.open(facts(identity="a"), 60.0)
+    journal.settle(key(), found(State.FAILED, Source.ANSWER, provider_id="6"), LATER)
+    journal.open(facts(identity="a", account="renamed"), 60.0)
+    journal.settle(Key("renamed", "payout", "po-1"), found(State.SUCCEEDED, Source.ANSWER, provider_id="7"), LATER)
+    said = found(State.SUCCEEDED, provider_id="6", mismatches=("provider_id",))
+    assert not journal.settle(key(), said, LATER).contradicted
+
+
+def test_an_answer_about_the_id_of_the_leg_is_about_the_leg(journal: Journal) -> None:
+    """The leg failed, the provider has an id of it, and says now that this very one is paid."""
+    journal.open(facts(identity="a"), 60.0)
+    journal.settle(key(), found(State.FAILED, Source.ANSWER, provider_id="6"), LATER)
+    journal.open(facts(identity="a", account="renamed"), 60.0)
+    assert journal.settle(key(), found(State.SUCCEEDED, provider_id="6"), LATER).contradicted
+
+
+@pytest.mark.parametrize(("identity", "expected"), [("a", Verdict.CONFIRMED), (None, Verdict.CONTRADICTED)])
+def test_a_notification_of_the_order_under_another_name_contradicts_nothing(
+    journal: Journal, identity: str | None, expected: Verdict
+) -> None:
+    """It comes to the address of the former name, and says what is true of the leg that the account has by now."""
+    _renamed(journal, State.SUCCEEDED, "7", identity=identity)
+    journal.keep_notification(notice(identity=identity), 60.0, 30.0)
+    record = journal.judge_notifications(key(), dt.datetime.now(dt.UTC))
+    verdicts = [stored.verdict for stored in journal.notifications(9)]
+    assert ([expected], expected is Verdict.CONTRADICTED) == (verdicts, record.contradicted)
+
+
 # One id of the provider's, two orders
 
 

@@ -405,10 +405,7 @@ def _wrong(verdicts: Mapping[str, Verdict], known: str, legs: Sequence[Row]) -> 
     for row in legs:
         if row.state not in {State.SUCCEEDED, State.NOT_SENT, State.FAILED} or row.due:
             yield f"still {row.state} with {row.account}, due: {row.due}"
-        # An operator settled it by the provider's word, and the same provider has it by now under another name: asked
-        # about the old leg, it tells of the new one.
-        renamed = row.state is State.FAILED and provider_of(row.account) in accepted
-        if row.contradicted and not renamed:
+        if row.contradicted:
             yield f"flagged as contradicted with {row.account}, although the providers said nothing but the truth"
 
 

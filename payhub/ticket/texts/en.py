@@ -140,6 +140,7 @@ EN = Texts(
         Why.OTHER_KEY: "the key of our journal was replaced, so the order cannot be compared",
         Why.OTHER_ACCOUNT: "our integration uses another account of ours now, so it did not ask",
         Why.SHARED_ID: "your answer has the id of another order of ours",
+        Why.OTHER_LEG: "your answer is about a later request of ours for the same order",
     },
     methods={
         "card": "card",

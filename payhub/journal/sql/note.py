@@ -82,7 +82,10 @@ class Note:
         self._write_at = time.monotonic() + _PAUSE
         kept = self._read_file()
         if kept is None or (kept.journal == self._seen.journal and kept.newest < self._seen.newest):
-            self._write(self._seen)
+            try:
+                write_private(self.path, msgspec.json.encode(self._seen), force=True)
+            except OSError as cause:
+                self._failed(cause)
         self._written = self._seen
 
     def accept(self, mark: Mark) -> None:
@@ -97,12 +100,6 @@ class Note:
                 write_private(self.path, msgspec.json.encode(mark), force=True)
             except OSError as cause:
                 raise JournalFailed(f"the journal failed: {self.path} cannot be written: {cause.strerror}") from cause
-
-    def _write(self, mark: Mark) -> None:
-        try:
-            write_private(self.path, msgspec.json.encode(mark), force=True)  # type: ignore[arg-type]  # there is one
-        except OSError as cause:
-            self._failed(cause)
 
 
 def compare(noted: Mark | None, found: Mark | None) -> None:

@@ -5,11 +5,6 @@ from payhub.models import Phase
 from payhub.ticket.situations import Doubt, Situation
 from payhub.ticket.texts.form import Labels, Phrases, Texts
 
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
-
-
 EN = Texts(
     kinds={
         "payment": {"kind": "payment", "paid": "paid"},
@@ -240,5 +235,5 @@ EN = Texts(
     "that may be shown; card numbers are truncated to the first six and last four digits everywhere. Keys, passwords "
     "and signatures are never stored.",
     units=("d", "h", "min", "s"),
-    times=_times,
+    times=lambda count: {1: "once", 2: "twice"}.get(count, f"{count} times"),
 )

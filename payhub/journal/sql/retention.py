@@ -12,13 +12,18 @@ from payhub.journal.sql.tables import Tables
 from payhub.journal.states import UNFINISHED
 
 
+def _is_closed(t: Tables) -> sa.ColumnElement[bool]:
+    """Return what is true of an order that nobody will ask about; see `payhub.journal.rules.is_closed`."""
+    return sa.and_(t.orders.c.state.not_in(sorted(UNFINISHED)), sa.not_(t.orders.c.contradicted))
+
+
 def prune(connection: sa.Connection, t: Tables, before: dt.datetime, limit: int) -> int:
     """Delete exchanges from before a time, of orders that are closed, the oldest first; return how many."""
     e, o = t.exchanges, t.orders
     old = (
         sa.select(e.c.id)
         .join(o, o.c.id == e.c.order)
-        .where(e.c.at < rows.micros(before), o.c.state.not_in(sorted(UNFINISHED)), sa.not_(o.c.contradicted))
+        .where(e.c.at < rows.micros(before), _is_closed(t))
         .order_by(e.c.id)
         .limit(limit)
     )
@@ -28,9 +33,9 @@ def prune(connection: sa.Connection, t: Tables, before: dt.datetime, limit: int)
 def forget(connection: sa.Connection, t: Tables, payer: str) -> Erasure:
     """Keep of a payer's closed orders what was asked and paid, when, and how it ended."""
     o, e, n, v = t.orders.c, t.exchanges.c, t.notifications.c, t.evidence.c
-    theirs = sa.select(o.id, o.state, o.contradicted, o.account, o.kind, o.order_id).where(o.payer == payer)
+    theirs = sa.select(o.id, o.account, o.kind, o.order_id, _is_closed(t).label("closed")).where(o.payer == payer)
     found = connection.execute(theirs).all()
-    closed = [row for row in found if row.state not in UNFINISHED and not row.contradicted]
+    closed = [row for row in found if row.closed]
     for order in closed:
         connection.execute(t.exchanges.delete().where(e.order == order.id))
         about = sa.and_(n.account == order.account, n.kind == order.kind, n.order_id == order.order_id)

@@ -208,7 +208,9 @@ COMBINATIONS = [("sync", "memory"), ("sync", "sqlite"), ("async", "sqlite"), ("a
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that opens a shop with each of these combinations."""
     asks = set(metafunc.fixturenames)
-    if {"open_shop", "mode", "url"} <= asks and "place" not in asks and not hasattr(metafunc.module, "url"):
+    opens = {"open_shop", "open_shops"} & asks and {"mode", "url"} <= asks and "place" not in asks
+    chosen = any("url" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if opens and not chosen and not hasattr(metafunc.module, "url"):
         metafunc.definition.add_marker(pytest.mark.parametrize(("mode", "url"), COMBINATIONS, indirect=True))
 
 

@@ -330,7 +330,7 @@ class SqlJournal:
 
     def find(self, key: Key) -> Record | None:
         """Return what is known of an order; where the key is another one, not who its account is."""
-        with self.database.cursor() as cursor:
+        with self.database.cursor(reads_only=True) as cursor:
             found = self._statements.find.run(cursor, key._asdict()).fetchone()
         if found is None:
             return None

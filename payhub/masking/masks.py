@@ -82,7 +82,10 @@ Ip = Annotated[_T, Mask.IP]
 
 
 MAX_KEPT = 2 * MAX_SHOWN
-"""Characters of one answer that are shown, its names and values together; the rest is counted."""
+"""Characters of one answer that are shown, its names and values together; the rest is counted.
+
+Words count twice.
+"""
 
 _ROOM_FOR_ANY = 10
 
@@ -93,8 +96,8 @@ class _Room:
     Others say how much there is to mask; they must not say how long that takes, and how large what is kept of it gets.
     """
 
-    def __init__(self) -> None:
-        self.left = MAX_KEPT
+    def __init__(self, left: int = MAX_KEPT) -> None:
+        self.left = left
 
     def take(self, size: int = 0) -> bool:
         """Take the room that a text needs; if there is too little, only that of the note which stands for it."""
@@ -125,8 +128,9 @@ def _mask_parts(
 
 
 def _mask_text_within(text: str, room: _Room, rule: Callable[[str], str]) -> str:
-    fits = room.take(min(len(text), MAX_SHOWN))
-    return rule(text) if fits else f"[{len(text)} characters]"
+    """Mask a text if there is room; one that is searched by all patterns takes twice as long, and as much room."""
+    size = min(len(text), MAX_SHOWN)
+    return rule(text) if room.take(2 * size if rule is mask_text else size) else f"[{len(text)} characters]"
 
 
 def _mask_plain(text: str, room: _Room) -> str:
@@ -199,9 +203,12 @@ _MESSAGE_RULES = _RULES | {Mask.CLEAR: _clear, Mask.PROVIDER_ID: _clear}
 """The masks of what came from others, or went to them: nothing in it has to be as long as an application's own."""
 
 
-def mask_value(value: object, mask: Mask) -> object:
-    """Return what a mask shows of a value; what is empty or absent hides nothing and stays."""
-    return _mask(value, _RULES[mask], _Room())
+def mask_value(value: object, mask: Mask, room: int = MAX_KEPT) -> object:
+    """Return what a mask shows of a value; what is empty or absent hides nothing and stays.
+
+    `room` says how many characters are shown of a value with many parts; the rest is counted.
+    """
+    return _mask(value, _RULES[mask], _Room(room))
 
 
 def _mask(value: object, rule: Callable[[object, _Room], object], room: _Room) -> object:

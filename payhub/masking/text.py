@@ -275,13 +275,13 @@ _LONGEST_WORD = 256
 _NUMBERS = re.compile(rf"\d(?>{_GAP}\d)*+{_GAP}")
 
 
-def excerpt(text: str) -> str:
+def excerpt(text: str, longest: int = MAX_SHOWN) -> str:
     """Cut a text to what is shown of it, but not within a word or number: a part of one would not be recognised."""
-    if len(text) <= MAX_SHOWN:
+    if len(text) <= longest:
         return text
-    head = text[:MAX_SHOWN]
-    border = max(head.rfind(mark, MAX_SHOWN - _LONGEST_WORD) for mark in " \n\t\"'<>,;&")
-    head = head[: border if border > 0 else MAX_SHOWN]
+    head = text[:longest]
+    border = max(head.rfind(mark, max(longest - _LONGEST_WORD, 0)) for mark in " \n\t\"'<>,;&")
+    head = head[: border if border > 0 else longest]
     at_end = (number.start() for number in _NUMBERS.finditer(head) if number.end() == len(head))
     return head[: next(at_end, None)]
 

@@ -32,7 +32,7 @@ _NOT_FOUND = re.compile(r"\bnot found\b", re.IGNORECASE)
 _OK = 200
 _INVALID = 400
 _MAX_TEXT, _MAX_NAME, _MAX_LISTED = 500, 100, 50
-_MAX_WORDS = 8192  # of all complaints of an answer
+_MAX_WORDS = 4096  # of all complaints of an answer
 _FLAGS = {"1": True, "true": True, "0": False, "false": False, "": None}
 
 

@@ -266,6 +266,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """Replace what does not print, but for the ends of lines."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
 def one_line(text: object) -> str:
     """Make one harmless line of what others wrote: no card number, and nothing that steers a terminal."""
     return mask_cards(printable(" ".join(str(text).splitlines())))
@@ -346,7 +351,7 @@ def mask_text(text: str) -> str:
     head = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], excerpt(text))
     head = unquote(_LINK.sub(lambda found: mask_link(found.group()), html.unescape(head)))
     head = fold_digits(_SPACE.sub(" ", head.replace("\0", "")))  # UTF-16 of Latin letters is full of NUL
-    head = "\n".join(map(printable, head.split("\n")))
+    head = printable_lines(head)
     for hide in _HIDERS:
         head = hide(head)
     return head if len(text) <= MAX_SHOWN else f"{head} [{len(text)} characters]"

@@ -116,6 +116,7 @@ def _mask_parts(
     mask: Callable[[str, object], object],
 ) -> dict[str, object] | list[object]:
     """Mask what is in a dict, and its names, or in a list, as far as there is room."""
+    room.take()
     named = isinstance(value, dict)
     shown: list[tuple[str, object]] = []
     for name, item in value.items() if isinstance(value, dict) else (("", item) for item in value):

@@ -99,17 +99,25 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     try:
         return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
     except UnicodeEncodeError:
-        raise _invalid(f"has half of a character - at `$.{_unwritable(struct)}`", names or {}) from None
+        raise _invalid(f"has half of a character - at `$.{find_half(struct)}`", names or {}) from None
     except (msgspec.ValidationError, TypeError, ValueError) as cause:
         raise _invalid(str(cause), names or {}) from None
 
 
-def _unwritable(value: object) -> str | None:
-    """Return where in a struct a text stands that no UTF-8 can hold, or `None` if there is none."""
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def find_half(value: object) -> str | None:
+    """Return where in a struct a text stands that has half a character, or `None` if none has.
+
+    No UTF-8 can hold it, so it can be neither sent nor kept.
+    """
     if isinstance(value, str):
-        return "" if any("\ud800" <= character <= "\udfff" for character in value) else None
+        return "" if _HALF.search(value) else None
+    if isinstance(value, tuple):
+        return next((found for found in map(find_half, value) if found is not None), None)
     for name in getattr(value, "__struct_fields__", ()):
-        if (found := _unwritable(getattr(value, name))) is not None:
+        if (found := find_half(getattr(value, name))) is not None:
             return f"{name}.{found}".rstrip(".")
     return None
 
@@ -271,6 +279,27 @@ class ProviderInfo(MaskedStruct, frozen=True, kw_only=True):
 @functools.lru_cache(maxsize=256)  # every call asks, and a driver has few URLs
 def insecure(url: str) -> str | None:
     """Return why nothing may be sent to a URL, or `None`: https anywhere, http to this machine only."""
+    return _insecure(url)
+
+
+_LONGEST_LINK = 8192
+_NOT_IN_LINKS = re.compile(r"""["'<>\\^`{|}]""")
+
+
+def unfit_link(url: str) -> str | None:
+    """Return why nobody may be sent to a URL that a provider has given, or `None`.
+
+    It is one that a call could be sent to, without a user part, and has nothing in it that could end an HTML
+    attribute or a header: an application puts it into its own pages.
+    """
+    if len(url) > _LONGEST_LINK or _NOT_IN_LINKS.search(url):
+        return "not a URL"
+    if problem := _insecure(url):
+        return problem
+    return "a user part is not allowed" if "@" in urlsplit(url).netloc else None
+
+
+def _insecure(url: str) -> str | None:
     try:
         parts = urlsplit(url)
     except ValueError:

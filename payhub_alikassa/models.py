@@ -206,6 +206,10 @@ class PaymentState(_Answer, frozen=True, kw_only=True):
     bik_bank: Clear[Any] = None
 
 
+_LONGEST_LIST = 1000
+"""Items of a list, of which far fewer are asked for; what is longer is no promised answer."""
+
+
 # https://doc-merchant.alikassa.com/payment/check/history
 class HistoryItem(_FromProvider, frozen=True, kw_only=True):
     """One payment of a page; its status is called `status` here."""
@@ -231,7 +235,7 @@ class HistoryLinks(_FromProvider, frozen=True, kw_only=True):
 class HistoryPage(_Answer, frozen=True, kw_only=True):
     """One page of payments."""
 
-    data: Clear[list[HistoryItem]]
+    data: Clear[Annotated[list[HistoryItem], Meta(max_length=_LONGEST_LIST)]]
     links: Clear[HistoryLinks]
     meta: Clear[Any] = None
 
@@ -295,8 +299,8 @@ class InfoState(_Answer, frozen=True, kw_only=True):
 
     is_allowed_payment: Clear[bool]
     is_allowed_payout: Clear[bool]
-    payments: Clear[tuple[InfoItem, ...]] = ()
-    payouts: Clear[tuple[InfoItem, ...]] = ()
+    payments: Clear[Annotated[tuple[InfoItem, ...], Meta(max_length=_LONGEST_LIST)]] = ()
+    payouts: Clear[Annotated[tuple[InfoItem, ...], Meta(max_length=_LONGEST_LIST)]] = ()
 
 
 # https://doc-merchant.alikassa.com/api/sign

@@ -1,27 +1,38 @@
 """Write the exact bytes of a request, read the values of an answer."""
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 import msgspec
 
 from payhub import Declined, NotFound
 from payhub.driver import Response, Unreadable
-from payhub.masking import HiddenFields, MaskedStruct, hide, mask_text
+from payhub.masking import HiddenFields, Mask, MaskedStruct, excerpt, hide, mask_value
 from payhub.money import currency_named
 
 Answer = TypeVar("Answer", bound=MaskedStruct)
 
-_json = msgspec.json.Decoder(float_hook=Decimal)
+
+def _number(text: str) -> Decimal:
+    """Return a number without rounding; one whose exponent no decimal can hold is none, and no reason to raise."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("NaN")
+
+
+_json = msgspec.json.Decoder(float_hook=_number)
 _BOM = b"\xef\xbb\xbf"
 _SUM = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NOT_FOUND = re.compile(r"\bnot found\b", re.IGNORECASE)
 _OK = 200
 _INVALID = 400
-_MAX_TEXT = 500
+_MAX_TEXT, _MAX_NAME, _MAX_LISTED = 500, 100, 50
+_MAX_WORDS = 4096  # of all complaints of an answer
 _FLAGS = {"1": True, "true": True, "0": False, "false": False, "": None}
 
 
@@ -72,26 +83,37 @@ def _refusal(status: int, fields: Mapping[str, Any], asked: type[MaskedStruct] |
     "Payment not found" is documented without an HTTP status, see
     https://doc-merchant.alikassa.com/payment/check/status.
     """
-    text, errors = _masked_text(fields.get("message")), fields.get("errors")
+    message, errors = fields.get("message"), fields.get("errors")
+    message = excerpt(message, _MAX_TEXT) if isinstance(message, str) else message
+    text = str(mask_value(message, Mask.WORDS, 2 * _MAX_TEXT))[:_MAX_TEXT] if message else ""
     if not isinstance(errors, Mapping):
         errors = {"": errors if isinstance(errors, list) else [errors]} if errors else {}
-    complaints = {  # Laravel's: {"field": ["text", …]}
-        _masked_text(name): tuple(map(_masked_text, texts if isinstance(texts, list) else [texts]))
-        for name, texts in errors.items()
-    }
+    complaints = _complaints(errors)
     refusable = set(asked.__struct_fields__ if asked else ()) - {"order_id"}
-    about = {name.partition(".")[0] for name in complaints}  # Laravel's `extra.card_holder`
+    about = {name.partition(".")[0] for name in errors}  # Laravel's `extra.card_holder`
     if status == _INVALID and about and about <= refusable:
         return Declined(text, code=str(status), errors=complaints)
-    if _NOT_FOUND.search(str(fields.get("message"))):
+    if isinstance(message, str) and _NOT_FOUND.search(message):
         return NotFound(text)
     listed = "; ".join(f"{name}: {' '.join(texts)}" if name else " ".join(texts) for name, texts in complaints.items())
     lacking = "the answer lacks the promised fields" if status == _OK else "it is not HTTP 200, the only one promised"
     return Unreadable(" ".join(filter(None, (text, listed))) or lacking)
 
 
-def _masked_text(text: object) -> str:
-    return mask_text(str(text))[:_MAX_TEXT] if text else ""
+def _complaints(errors: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return complaints by field, `{"field": ["text", …]}` as Laravel makes them, masked, as far as there is room."""
+    heads = {
+        excerpt(name, _MAX_NAME): [
+            excerpt(text, _MAX_TEXT) if isinstance(text, str) else text or ""
+            for text in (texts if isinstance(texts, list) else [texts])[:_MAX_LISTED]
+        ]
+        for name, texts in itertools.islice(errors.items(), _MAX_LISTED)
+    }
+    shown: Any = mask_value(heads, Mask.WORDS, _MAX_WORDS)
+    return {
+        name: tuple(str(text)[:_MAX_TEXT] for text in (texts if isinstance(texts, list) else [texts]))
+        for name, texts in shown.items()
+    }
 
 
 def identifier(value: object) -> str | None:
@@ -172,8 +194,9 @@ def flag(value: object) -> bool | None:
 
 
 def local_time(value: object) -> dt.datetime | None:
-    """Return a time, which names no zone; what cannot be read as one is absent."""
+    """Return a time, which names no zone or is in UTC; what cannot be read as one, or is none in UTC, is absent."""
     try:
-        return dt.datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        time = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
+        return time.astimezone(dt.UTC) if time is not None and time.tzinfo else time
+    except (ValueError, OverflowError):
         return None

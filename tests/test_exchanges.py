@@ -211,7 +211,7 @@ def test_a_redirect_is_shown_without_its_query() -> None:
 def test_a_long_header_is_cut() -> None:
     """A header takes no more room than support needs of it."""
     exchange = recorded(Reply(phase=Phase.ANSWERED, response=Response(status=200, headers={"server": "ab " * 3000})))
-    assert {"server": ("ab " * 200)[:512]} == exchange.response_headers
+    assert {"server": f"{'ab ' * 169}ab"} == exchange.response_headers
 
 
 # Versions

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,10 +26,29 @@ def stdout() -> Console:
 
 
 def write_json(values: Mapping[str, object]) -> None:
-    """Print one JSON object on one line of stdout."""
+    """Print one JSON object on one line of stdout, on which nothing steers a terminal or ends the line."""
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    sys.stdout.write(json.dumps(values, ensure_ascii=not unicode) + "\n")
+    sys.stdout.write(_escaped(json.dumps(values, ensure_ascii=not unicode)) + "\n")
     sys.stdout.flush()
+
+
+_NOT_ASCII = re.compile(r"[^ -~]")
+
+
+def _escaped(written: str) -> str:
+    """Escape what does not print in JSON, where it can stand within texts only: a program reads the same."""
+    return _NOT_ASCII.sub(
+        lambda found: found.group() if found.group().isprintable() else _escape(found.group()), written
+    )
+
+
+def _escape(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]  # JSON itself lets DEL stand
+
+
+def _write_event(values: Mapping[str, object], **options: Any) -> str:
+    """Write an event of the log as JSON."""
+    return _escaped(json.dumps(values, ensure_ascii=False, **options))
 
 
 def cell(value: object, style: str = "") -> Text:
@@ -53,7 +73,7 @@ def log_to_stderr(level: int, *, creates: bool) -> None:
         console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         renderers: list[structlog.typing.Processor] = [structlog.processors.StackInfoRenderer(), console]
     else:
-        json_lines = structlog.processors.JSONRenderer(ensure_ascii=False)
+        json_lines = structlog.processors.JSONRenderer(_write_event)
         renderers = [structlog.processors.format_exc_info, json_lines]
     structlog.configure(
         processors=[

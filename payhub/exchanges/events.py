@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from payhub.journal import Key
-from payhub.masking import mask_cards
+from payhub.masking import mask_cards, printable_lines
 from payhub.models import Exchange
 
 _log = structlog.get_logger("payhub")
@@ -61,7 +61,9 @@ def log(event: Event, order: Key | None = None, **fields: object) -> None:
             logger = logger.sync_bl  # its own methods are coroutines, which nothing here awaits
         if order is not None:
             fields |= {"account": order.account, "kind": order.kind, "order_id": mask_cards(order.order_id)}
-        getattr(logger, event.level)(event.title, **fields)
+        # Not every renderer escapes what steers a terminal or ends a line; what is in bodies is masked, and prints.
+        shown = {name: printable_lines(value) if isinstance(value, str) else value for name, value in fields.items()}
+        getattr(logger, event.level)(event.title, **shown)
 
 
 Observer = tuple[str, Callable[..., object]]

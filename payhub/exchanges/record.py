@@ -4,6 +4,7 @@ A record never has a signature, a hash of a body or a header that may hold a sec
 the public key, or with a hash, the hidden digits of a card in an otherwise known body are found in seconds.
 """
 
+import contextlib
 import datetime as dt
 import functools
 import platform
@@ -58,7 +59,8 @@ BOUND = ("request_id", "user")
 Not all of them: a dict of personal data that is bound must not turn up in what goes to a provider's support.
 """
 
-_LONGEST_HEADER, _LONGEST_BOUND = 512, 128
+_LONGEST_HEADER, _LONGEST_BOUND, _LONGEST_DATE = 512, 128, 64
+_LONGEST_PART = 64 * 1024  # of an incomplete answer that is read as JSON all the same
 
 
 def describe(
@@ -74,7 +76,10 @@ def describe(
     """Return the masked record of one exchange; `duration` is in seconds."""
     response = reply.response or reply.part
     asked, _ = _body(call.body, call.asked)
-    answered, provider_id = _body(response.body, call.promised) if response else (None, None)
+    answered, provider_id = None, None
+    if response:
+        whole = reply.response is not None or len(response.body) <= _LONGEST_PART
+        answered, provider_id = _body(response.body, call.promised, whole=whole)
     return Exchange(
         account=account,
         provider=provider,
@@ -116,16 +121,16 @@ def payhub_version() -> str | None:
         return None
 
 
-def _body(body: bytes, shape: type[msgspec.Struct] | None) -> tuple[object, str | None]:
+def _body(body: bytes, shape: type[msgspec.Struct] | None, *, whole: bool = True) -> tuple[object, str | None]:
     """Return what is shown of a body, and the provider's id in it; a byte order mark before JSON is not shown."""
     body = body.removeprefix(_BOM)
     if not body:
         return None, None
-    try:
-        value = _json.decode(body)
-        return mask_json(value, shape), find_provider_id(value, shape)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _not_json(body, shape), None
+    if whole:
+        with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            value = _json.decode(body)
+            return mask_json(value, shape), find_provider_id(value, shape)
+    return _not_json(body, shape), None
 
 
 def _not_json(body: bytes, shape: type[msgspec.Struct] | None) -> str:
@@ -144,15 +149,17 @@ _ID = re.compile(r"[\w.:/=-]{1,100}", re.ASCII)
 @functools.lru_cache(maxsize=256)  # most are the same with every exchange
 def _header(name: str, value: str) -> str:
     if name == "location":
-        text = str(mask_value(value, Mask.LINK))
-    else:
-        text = mask_cards(value) if _ID.fullmatch(value) else mask_text(value)
-    return text[:_LONGEST_HEADER]
+        return str(mask_value(value, Mask.LINK))[:_LONGEST_HEADER]
+    return (mask_cards(value) if _ID.fullmatch(value) else mask_text(value))[:_LONGEST_HEADER]
 
 
 def _headers(headers: Mapping[str, str], more: frozenset[str]) -> dict[str, str]:
     names = SHOWN_HEADERS.union(map(str.lower, more)) - SECRET_HEADERS
-    return {shown: _header(shown, value) for name, value in headers.items() if (shown := name.lower()) in names}
+    return {
+        shown: _header(shown, excerpt(value, _LONGEST_HEADER))  # what follows would cost time, and is not shown
+        for name, value in headers.items()
+        if (shown := name.lower()) in names
+    }
 
 
 def _context() -> dict[str, str]:
@@ -167,7 +174,11 @@ def _context() -> dict[str, str]:
 
 
 def _date(header: str | None) -> dt.datetime | None:
+    """Return a time that every clock can show: in UTC, which is what a date without a zone means here."""
+    if not header or len(header) > _LONGEST_DATE:
+        return None
     try:
-        return parsedate_to_datetime(header) if header else None
+        found = parsedate_to_datetime(header)
+        return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
     except (ValueError, OverflowError):
         return None

@@ -24,7 +24,17 @@ from payhub.masking.masks import (
     mask_json_part,
     mask_value,
 )
-from payhub.masking.text import HIDDEN, is_card_number, mask_cards, mask_text, one_line, printable, truncate
+from payhub.masking.text import (
+    HIDDEN,
+    excerpt,
+    is_card_number,
+    mask_cards,
+    mask_text,
+    one_line,
+    printable,
+    printable_lines,
+    truncate,
+)
 
 __all__ = [
     "HIDDEN",
@@ -43,6 +53,7 @@ __all__ = [
     "ProviderId",
     "Truncated",
     "Words",
+    "excerpt",
     "find_provider_id",
     "hide",
     "is_card_number",
@@ -53,5 +64,6 @@ __all__ = [
     "mask_value",
     "one_line",
     "printable",
+    "printable_lines",
     "truncate",
 ]

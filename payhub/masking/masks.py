@@ -19,7 +19,6 @@ from payhub.masking.text import (
     HIDDEN,
     MAX_SHOWN,
     excerpt,
-    is_card_number,
     mask_birth,
     mask_cards,
     mask_email,
@@ -28,6 +27,7 @@ from payhub.masking.text import (
     mask_name,
     mask_phone,
     mask_text,
+    printable,
     truncate,
 )
 
@@ -81,48 +81,116 @@ Ip = Annotated[_T, Mask.IP]
 """Show the first two groups of an IP address."""
 
 
-def _mask_clear(value: object) -> object:
-    match value:
-        case str():
-            size = f" [{len(value)} characters]" if len(value) > MAX_SHOWN else ""
-            return f"{mask_cards(excerpt(value))}{size}"
-        case int() if not isinstance(value, bool) and is_card_number(str(value)):
-            return truncate(str(value))
-        case dict():
-            return {mask_cards(str(k)): _mask_clear(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_mask_clear(item) for item in value]
-    return value
+MAX_KEPT = 2 * MAX_SHOWN
+"""Characters of one answer that are shown, its names and values together; the rest is counted.
+
+Words count twice.
+"""
+
+_ROOM_FOR_ANY = 10
 
 
-def _mask_words(value: object) -> object:
-    match value:
-        case str():
-            return mask_text(value)
-        case int() if not isinstance(value, bool):
-            shown = mask_text(str(value))
-            return value if shown == str(value) else shown
-        case dict():
-            return {mask_text(str(k)): _mask_words(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_mask_words(item) for item in value]
-    return value
+class _Room:
+    """What is left of the characters that are shown of one value.
+
+    Others say how much there is to mask; they must not say how long that takes, and how large what is kept of it gets.
+    """
+
+    def __init__(self, left: int = MAX_KEPT) -> None:
+        self.left = left
+
+    def take(self, size: int = 0) -> bool:
+        """Take the room that a text needs; if there is too little, only that of the note which stands for it."""
+        fits = size <= self.left
+        self.left -= _ROOM_FOR_ANY + (size if fits else _ROOM_FOR_ANY)
+        return fits
 
 
-def _by(rule: Callable[[str], str]) -> Callable[[object], object]:
-    """Return a mask that applies a rule for texts to what can be one, and hides everything else."""
+_LONGEST_PLAIN = 100
 
-    def mask(value: object) -> object:
-        text = str(value) if isinstance(value, str | int | dt.date) else ""
-        return rule(text) if 0 < len(text) <= MAX_SHOWN else HIDDEN
+
+def _mask_parts(
+    value: dict[Any, object] | list[object] | tuple[object, ...],
+    room: _Room,
+    rule: Callable[[str, _Room], str],
+    mask: Callable[[str, object], object],
+) -> dict[str, object] | list[object]:
+    """Mask what is in a dict, and its names, or in a list, as far as there is room."""
+    room.take()
+    named = isinstance(value, dict)
+    shown: list[tuple[str, object]] = []
+    for name, item in value.items() if isinstance(value, dict) else (("", item) for item in value):
+        if room.left <= 0:
+            rest = f"[{len(value) - len(shown)} more]"
+            shown.append((rest, HIDDEN) if named else ("", rest))
+            break
+        shown.append((rule(str(name), room) if named else "", mask(str(name), item)))
+    return dict(shown) if named else [item for _, item in shown]
+
+
+def _mask_text_within(text: str, room: _Room, rule: Callable[[str], str]) -> str:
+    """Mask a text if there is room; one that is searched by all patterns takes twice as long, and as much room."""
+    size = min(len(text), MAX_SHOWN)
+    return rule(text) if room.take(2 * size if rule is mask_text else size) else f"[{len(text)} characters]"
+
+
+def _mask_plain(text: str, room: _Room) -> str:
+    """Mask a text of a message that may be shown: a long one is no id, amount or time, whatever it is called."""
+    return _mask_text_within(text, room, mask_text if len(text) > _LONGEST_PLAIN else _mask_short)
+
+
+def _mask_short(text: str) -> str:
+    return mask_cards(printable(text))
+
+
+def _mask_whole(text: str, room: _Room) -> str:
+    size = f" [{len(text)} characters]" if len(text) > MAX_SHOWN else ""
+    return f"{_mask_text_within(text, room, lambda whole: mask_cards(excerpt(whole)))}{size}"
+
+
+def _mask_words(text: str, room: _Room) -> str:
+    return _mask_text_within(text, room, mask_text)
+
+
+def _by_text(rule: Callable[[str, _Room], str]) -> Callable[[object, _Room], object]:
+    """Return a mask that applies a rule to texts and whole numbers at any depth; what is neither stays."""
+
+    def mask(value: object, room: _Room) -> object:
+        match value:
+            case str():
+                return rule(value, room)
+            case dict() | list() | tuple():
+                return _mask_parts(value, room, rule, lambda _, item: mask(item, room))
+            case int() if not isinstance(value, bool):
+                shown = rule(str(value), room)
+                return value if shown == str(value) else shown
+        room.take()
+        return value
 
     return mask
 
 
-_RULES: dict[Mask, Callable[[object], object]] = {
-    Mask.CLEAR: _mask_clear,
-    Mask.PROVIDER_ID: _mask_clear,
-    Mask.WORDS: _mask_words,
+def _by(rule: Callable[[str], str]) -> Callable[[object, _Room], object]:
+    """Return a mask that applies a rule for texts to what can be one, and hides everything else."""
+
+    def mask(value: object, room: _Room) -> object:
+        text = str(value) if isinstance(value, str | int | dt.date) else ""
+        return rule(printable(text)) if 0 < len(text) <= MAX_SHOWN and room.take(len(text)) else _hide(value, room)
+
+    return mask
+
+
+def _hide(_: object, room: _Room) -> str:
+    room.take()
+    return HIDDEN
+
+
+_clear = _by_text(_mask_plain)
+
+_RULES: dict[Mask, Callable[[object, _Room], object]] = {
+    Mask.CLEAR: _by_text(_mask_whole),
+    Mask.PROVIDER_ID: _by_text(_mask_whole),
+    Mask.WORDS: _by_text(_mask_words),
     Mask.LINK: _by(mask_link),
     Mask.TRUNCATED: _by(truncate),
     Mask.PHONE: _by(mask_phone),
@@ -130,13 +198,22 @@ _RULES: dict[Mask, Callable[[object], object]] = {
     Mask.EMAIL: _by(mask_email),
     Mask.BIRTH: _by(mask_birth),
     Mask.IP: _by(mask_ip),
-    Mask.HIDDEN: lambda _: HIDDEN,
+    Mask.HIDDEN: _hide,
 }
+_MESSAGE_RULES = _RULES | {Mask.CLEAR: _clear, Mask.PROVIDER_ID: _clear}
+"""The masks of what came from others, or went to them: nothing in it has to be as long as an application's own."""
 
 
-def mask_value(value: object, mask: Mask) -> object:
-    """Return what a mask shows of a value; what is empty or absent hides nothing and stays."""
-    return value if value is None or value == "" or value is msgspec.UNSET else _RULES[mask](value)
+def mask_value(value: object, mask: Mask, room: int = MAX_KEPT) -> object:
+    """Return what a mask shows of a value; what is empty or absent hides nothing and stays.
+
+    `room` says how many characters are shown of a value with many parts; the rest is counted.
+    """
+    return _mask(value, _RULES[mask], _Room(room))
+
+
+def _mask(value: object, rule: Callable[[object, _Room], object], room: _Room) -> object:
+    return value if value is None or value == "" or value is msgspec.UNSET else rule(value, room)
 
 
 class _Field(typing.NamedTuple):
@@ -164,38 +241,31 @@ def _fields(shape: type[msgspec.Struct]) -> dict[str, _Field]:
     return fields
 
 
-_LONGEST_PLAIN = 100
-
-
-def _short(value: Any) -> Any:
-    """Mask long texts: they are no ids, amounts or times, whatever they are called; a provider may repeat anything."""
-    match value:
-        case str():
-            return value if len(value) <= _LONGEST_PLAIN else mask_text(value)
-        case dict():
-            return {_short(str(k)): _short(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_short(item) for item in value]
-    return value
-
-
-def _mask_field(value: object, field: _Field | None) -> object:
+def _mask_field(value: object, field: _Field | None, room: _Room) -> object:
     if field is None:
-        return HIDDEN
+        return _hide(value, room)
     if field.shape is not None and isinstance(value, dict | list | tuple):
-        return mask_json(value, field.shape)
-    return mask_value(_short(value) if field.mask in {Mask.CLEAR, Mask.PROVIDER_ID} else value, field.mask)
+        return _mask_message(value, field.shape, room)
+    return _mask(value, _MESSAGE_RULES[field.mask], room)
 
 
 def mask_json(value: object, shape: type[msgspec.Struct] | None) -> object:
-    """Mask a decoded JSON value by the struct that declares it; without a struct, hide every value."""
+    """Mask a decoded JSON value by the struct that declares it; without a struct, hide every value.
+
+    What has no room any more is counted, and not shown: of a list or an object with too much in it `[9 more]`, of a
+    text `[9 characters]`.
+    """
+    return _mask_message(value, shape, _Room())
+
+
+def _mask_message(value: object, shape: type[msgspec.Struct] | None, room: _Room) -> object:
     match value:
         case dict():
             known = _fields(shape) if shape else {}
-            return {mask_cards(_short(str(k))): _mask_field(v, known.get(k)) for k, v in value.items()}
+            return _mask_parts(value, room, _mask_plain, lambda name, item: _mask_field(item, known.get(name), room))
         case list() | tuple():
-            return [mask_json(item, shape) for item in value]
-    return HIDDEN
+            return _mask_parts(value, room, _mask_plain, lambda _, item: _mask_message(item, shape, room))
+    return _hide(value, room)
 
 
 _PAIR = re.compile(
@@ -207,10 +277,11 @@ _PAIR = re.compile(
 def mask_json_part(text: str, shape: type[msgspec.Struct] | None) -> str:
     """Mask the beginning of a JSON text, which cannot be decoded: each value by the name before it."""
     known = _fields(shape) if shape else {}
+    room = _Room()
 
     def mask(found: re.Match[str]) -> str:
         try:
-            shown = _mask_field(msgspec.json.decode(found["value"]), known.get(found["name"]))
+            shown = _mask_field(msgspec.json.decode(found["value"]), known.get(found["name"]), room)
         except msgspec.DecodeError:  # it was cut
             shown = HIDDEN
         return f"{found['before']}{msgspec.json.encode(shown).decode()}"
@@ -224,7 +295,7 @@ def find_provider_id(value: object, shape: type[msgspec.Struct] | None) -> str |
         return None
     name = next((name for name, field in _fields(shape).items() if field.mask is Mask.PROVIDER_ID), None)
     found = value.get(name)
-    return str(mask_value(found, Mask.PROVIDER_ID)) if found and isinstance(found, str | int) else None
+    return str(_clear(found, _Room())) if found and isinstance(found, str | int) else None
 
 
 class MaskedStruct(msgspec.Struct, frozen=True):

@@ -5,10 +5,13 @@ says what stays. A text of no known shape, such as a proxy's page of HTML, is se
 find to be personal or secret is hidden, and the rest stays.
 """
 
+import functools
 import html
 import itertools
+import operator
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, ip_address
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -122,14 +125,14 @@ def mask_link(url: str) -> str:
 # Card numbers.
 
 # What may stand between two digits of a number: three characters of any kind that are neither letters nor digits, or
-# tags; but no percent sign: the digits after it are a character's code. Atomic groups: what was taken once is not
-# tried otherwise, so that no text takes long.
-_GAP = r"(?>(?:</?[A-Za-z][^<>]{0,80}>|[^\w%]|_){0,3})"
+# tags, entities, and what JSON escapes of white space; but no percent sign: the digits after it are a character's code.
+# Atomic groups: what was taken once is not tried otherwise, so that no text takes long.
+_GAP = r"(?>(?:</?[A-Za-z][^<>]{0,80}>|&#?\w{1,8};|\\[nrt]|[^\w%]|_){0,3})"
 _RUN = re.compile(rf"\d(?>{_GAP}\d){{12,}}")
 _GAPS = re.compile(_GAP.replace("{0,3}", "{1,3}"))
 # How a number is commonly grouped: spaces, dashes and dots of all kinds, and what stands for a byte that is no text.
 _COMMON = re.compile("[ .+\t\u00a0\u2009\u202f\u00b7\u2010-\u2015\u2212\ufffd-]{1,2}")
-_LONG_GROUP, _LONG_END = 4, 3
+_LONG_GROUP, _LONG_END, _THOUSANDS = 4, 3, 3
 _LENGTHS = range(13, 20)  # ISO/IEC 7812
 # First digits of the card schemes in use, national ones (Mir, UzCard, Humo, RuPay, Troy) included.
 _SCHEME = re.compile(r"2[0-7]|3|4|5|6|8[126]|9[1789]")
@@ -144,6 +147,18 @@ def fold_digits(text: str) -> str:
     return text if text.isascii() else _OTHER_DIGIT.sub(lambda digit: str(int(digit.group())), text)
 
 
+class _DigitsOfAnyForm(dict[int, int | str]):
+    """A table that translates every character that Unicode calls a digit to 0 to 9: raised, lowered, circled ones."""
+
+    def __missing__(self, code: int) -> int | str:
+        """Look a character up; it is not kept, for others choose which ones come."""
+        digit = unicodedata.digit(chr(code), None)
+        return code if digit is None else str(digit)
+
+
+_DIGITS_OF_ANY_FORM = _DigitsOfAnyForm()
+
+
 def is_card_number(digits: str) -> bool:
     """Tell whether a run of digits may be a card number: 13 to 19 digits, a scheme's prefix, Luhn."""
     return len(digits) in _LENGTHS and _SCHEME.match(digits) is not None and _luhn(digits)
@@ -155,53 +170,92 @@ def _luhn(digits: str) -> bool:
 
 
 def mask_cards(text: str) -> str:
-    """Truncate every card number found in free text, in digits of any script, plain or grouped in any way."""
-    return _RUN.sub(_mask_run, text)
+    """Truncate every card number found in free text, in digits of any script and form, plain or in groups.
 
-
-def _mask_run(found: re.Match[str]) -> str:
-    """Hide, in place, every digit that any card number in a run of digits hides.
-
-    A card number is made of whole groups; those of one run may overlap.
+    What stands between the groups may be anything but letters.
     """
-    run = found.group()
-    shown = list(run)
-    places: list[int] = []
-    gaps: list[str] = []
-    borders = [0]
-    start = 0
-    for gap in _GAPS.finditer(run):
-        places += range(start, gap.start())
-        gaps.append(gap.group())
-        borders.append(len(places))
-        start = gap.end()
-    places += range(start, len(run))
-    borders.append(len(places))
-    digits = fold_digits("".join(run[place] for place in places))
-    ends = {border: number for number, border in enumerate(borders)}
-    for first, start in enumerate(borders[:-1]):
-        if not _SCHEME.match(digits, start):
+    if len(text) < _LENGTHS.start:
+        return text
+    shown: list[str] | None = None
+    for run in _RUN.finditer(text if text.isascii() else text.translate(_DIGITS_OF_ANY_FORM)):
+        for place in _places_to_hide(run.group()):
+            shown = shown or list(text)
+            shown[run.start() + place] = "*"
+    return text if shown is None else "".join(shown)
+
+
+def _places_to_hide(run: str) -> Iterator[int]:
+    """Find the places of a run of digits that any card number in it hides.
+
+    A card number is made of whole groups; those of one run may overlap. Sums from the beginning of the run say of
+    any part of it what its digits sum up to, and what stands between them: each digit costs the same.
+    """
+    groups = _Groups(run)
+    hidden = bytearray(len(groups.digits))
+    for first, start in enumerate(groups.borders[:-1]):
+        if not _SCHEME.match(groups.digits, start):
             continue
-        for end in (start + length for length in _LENGTHS):
-            last = ends.get(end)
-            if last is None or not _luhn(digits[start:end]):
-                continue
-            if _is_one_number(
-                gaps[first : last - 1], [b - a for a, b in itertools.pairwise(borders[first : last + 1])]
-            ):
-                for place in places[start:end][6:-4]:
-                    shown[place] = "*"
-    return "".join(shown)
+        for last, end in groups.ends_of_numbers(start):
+            if groups.are_one_number(first, last):
+                hidden[start + 6 : end - 4] = b"*" * (end - start - 10)
+    return itertools.compress(groups.places, hidden)
 
 
-def _is_one_number(gaps: list[str], groups: list[int]) -> bool:
-    """Tell whether groups of digits may be one number, rather than the parts of a time or of a character's code.
+class _Groups:
+    """A run of digits as groups with gaps between them: group `n` begins at border `n`, gap `n` follows it."""
 
-    They stand apart in a common way, or are as long as a card's groups are.
-    """
-    return all(map(_COMMON.fullmatch, gaps)) or (
-        groups[-1] >= _LONG_END and all(group >= _LONG_GROUP for group in groups[:-1])
-    )
+    def __init__(self, run: str) -> None:
+        """Take it apart."""
+        self.places: list[int] = []
+        self.gaps: list[str] = []
+        self.borders = [0]
+        start = 0
+        for gap in _GAPS.finditer(run):
+            self.places += range(start, gap.start())
+            self.gaps.append(gap.group())
+            self.borders.append(len(self.places))
+            start = gap.end()
+        self.places += range(start, len(run))
+        self.borders.append(len(self.places))
+        self._ends = {border: number for number, border in enumerate(self.borders)}
+        self.digits = "".join(map(run.__getitem__, self.places))
+        lengths = self._lengths = [end - begin for begin, end in itertools.pairwise(self.borders)]
+        # Sums of what stands before a place: of the digits, every second one doubled, and of what is odd about groups.
+        plain, twice = self.digits.encode(), self.digits.translate(_TWICE).encode()
+        even, odd = bytearray(plain), bytearray(plain)
+        even[1::2], odd[::2] = twice[1::2], twice[::2]
+        self._luhn = _sums(each - ord("0") for each in odd), _sums(each - ord("0") for each in even)
+        self._uncommon = _sums(not _COMMON.fullmatch(gap) for gap in self.gaps)
+        self._short = _sums(length < _LONG_GROUP for length in lengths)
+        self._changing = _sums((0, *itertools.starmap(operator.ne, itertools.pairwise(self.gaps))))
+        self._uneven = _sums((0, *itertools.starmap(operator.ne, itertools.pairwise(lengths))))
+
+    def ends_of_numbers(self, start: int) -> Iterator[tuple[int, int]]:
+        """Find where digits from a border on may end, as borders and digits: the last is the others' check digit."""
+        for end in range(start + _LENGTHS.start, min(start + _LENGTHS.stop, len(self.digits) + 1)):
+            sums = self._luhn[end % 2]
+            if (sums[end] - sums[start]) % 10 == 0 and end in self._ends:
+                yield self._ends[end], end
+
+    def are_one_number(self, first: int, last: int) -> bool:
+        """Tell whether groups may be one number, rather than the parts of a time or of a character's code.
+
+        They stand apart in a common way, are as long as a card's groups are, or are all alike: single digits, or
+        thousands, with the same between them.
+        """
+        if self._uncommon[last - 1] == self._uncommon[first]:
+            return True
+        if self._lengths[last - 1] >= _LONG_END and self._short[last - 1] == self._short[first]:
+            return True
+        if self._changing[last - 1] != self._changing[first + 1] or self._uneven[last] != self._uneven[first + 2]:
+            return False
+        head, length = self._lengths[first], self._lengths[last - 1]
+        return head == length == 1 or (head <= length == _THOUSANDS and len(self.gaps[first]) == 1)
+
+
+def _sums(values: Iterable[int]) -> list[int]:
+    """Return the sums of the first none, one, two … values."""
+    return list(itertools.accumulate(values, initial=0))
 
 
 # Texts of no known shape.
@@ -210,6 +264,11 @@ def _is_one_number(gaps: list[str], groups: list[int]) -> bool:
 def printable(text: str) -> str:
     """Replace what does not print and could steer a terminal, line ends included."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Replace what does not print, but for the ends of lines."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def one_line(text: object) -> str:
@@ -221,13 +280,13 @@ _LONGEST_WORD = 256
 _NUMBERS = re.compile(rf"\d(?>{_GAP}\d)*+{_GAP}")
 
 
-def excerpt(text: str) -> str:
+def excerpt(text: str, longest: int = MAX_SHOWN) -> str:
     """Cut a text to what is shown of it, but not within a word or number: a part of one would not be recognised."""
-    if len(text) <= MAX_SHOWN:
+    if len(text) <= longest:
         return text
-    head = text[:MAX_SHOWN]
-    border = max(head.rfind(mark, MAX_SHOWN - _LONGEST_WORD) for mark in " \n\t\"'<>,;&")
-    head = head[: border if border > 0 else MAX_SHOWN]
+    head = text[:longest]
+    border = max(head.rfind(mark, max(longest - _LONGEST_WORD, 0)) for mark in " \n\t\"'<>,;&")
+    head = head[: border if border > 0 else longest]
     at_end = (number.start() for number in _NUMBERS.finditer(head) if number.end() == len(head))
     return head[: next(at_end, None)]
 
@@ -254,18 +313,22 @@ _NAMED = (
 # What stands between a name and its value: `=`, `": "`, `' => '`, the `>` of XML, or the border of two cells.
 _BETWEEN = r"""(?:["']?\s{0,3}(?:=>|[:=])\s{0,3}|>|</\w{1,8}>\s{0,9}<(?:td|dd|code|pre|span)\b[^<>]{0,80}>)"""
 _QUOTED = r"""(["'])(?:(?!\2)[^\n])*"""
-_PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----.*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", re.DOTALL), HIDDEN),
-    (re.compile(rf"((?:authorization|cookie){_BETWEEN})(?:{_QUOTED}|[^\n<]+)", re.IGNORECASE), _hide_value),
-    (re.compile(rf"({_NAMED}{_BETWEEN})(?:{_QUOTED}|[^\s\"'&,;<>]+)", re.IGNORECASE), _hide_value),
-    (re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}"), _hide_run),
-    (re.compile(rf"[\w.+-]{{1,64}}@{_DOMAIN.pattern}"), lambda found: mask_email(found.group())),
-    (_RUN, _mask_run),
-    (
-        re.compile(r"\+\d[\d ()-]{7,20}\d|\b[78] ?\(\d{3}\) ?\d{3}[ -]?\d\d[ -]?\d\d", re.ASCII),
+_HIDERS: tuple[Callable[[str], str], ...] = (
+    functools.partial(
+        re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----.*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", re.DOTALL).sub, HIDDEN
+    ),
+    functools.partial(
+        re.compile(rf"((?:authorization|cookie){_BETWEEN})(?:{_QUOTED}|[^\n<]+)", re.IGNORECASE).sub, _hide_value
+    ),
+    functools.partial(re.compile(rf"({_NAMED}{_BETWEEN})(?:{_QUOTED}|[^\s\"'&,;<>]+)", re.IGNORECASE).sub, _hide_value),
+    functools.partial(re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}").sub, _hide_run),
+    functools.partial(re.compile(rf"[\w.+-]{{1,64}}@{_DOMAIN.pattern}").sub, lambda found: mask_email(found.group())),
+    mask_cards,
+    functools.partial(
+        re.compile(r"\+\d[\d ()-]{7,20}\d|\b[78] ?\(\d{3}\) ?\d{3}[ -]?\d\d[ -]?\d\d", re.ASCII).sub,
         lambda found: mask_phone(found.group()),
     ),
-    (_NUMBER, _truncate_number),
+    functools.partial(_NUMBER.sub, _truncate_number),
 )
 
 _HARMLESS = re.compile(r"[A-Za-z ,.!?'()/-]{0,39}")
@@ -288,7 +351,7 @@ def mask_text(text: str) -> str:
     head = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], excerpt(text))
     head = unquote(_LINK.sub(lambda found: mask_link(found.group()), html.unescape(head)))
     head = fold_digits(_SPACE.sub(" ", head.replace("\0", "")))  # UTF-16 of Latin letters is full of NUL
-    head = "\n".join(map(printable, head.split("\n")))
-    for pattern, hide in _PATTERNS:
-        head = pattern.sub(hide, head)
+    head = printable_lines(head)
+    for hide in _HIDERS:
+        head = hide(head)
     return head if len(text) <= MAX_SHOWN else f"{head} [{len(text)} characters]"

@@ -21,7 +21,7 @@ from payhub.models import Order, Ref, Result
 from payhub.operations import OrderKind
 from payhub.plans.identity import facts_of
 from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Place, Steps, Timing, Undecided, drive
-from payhub.plans.rules import believe, check_capabilities, compare, unknown_result
+from payhub.plans.rules import believe, check_answer, check_capabilities, compare, unknown_result
 from payhub.plans.settle import answer_creator, result_of, settle, wait_for_sender, words_of
 
 OrderT = TypeVar("OrderT", bound=Order)
@@ -64,7 +64,7 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
         call = next(flow)  # a driver refuses an order here, before anything is written
     except StopIteration as done:  # the driver wants nothing sent
         answer: ResultT = done.value
-        return account.named(compare(kind, answer, Ref(order_id=order.order_id, amount=order.amount)))
+        return account.named(compare(kind, check_answer(answer), Ref(order_id=order.order_id, amount=order.amount)))
     facts = facts_of(kind.word, order, account.place, account.provider_name)
     timing = account.timing
     began = dt.datetime.now(dt.UTC)  # by this machine's clock, which says when it is too late to send

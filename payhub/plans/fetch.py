@@ -20,7 +20,7 @@ from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Phase, Ref, Result
 from payhub.operations import KINDS, OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
-from payhub.plans.rules import check_whole, compare, unsupported
+from payhub.plans.rules import check_answer, check_whole, compare, unsupported
 from payhub.plans.settle import clock, find, hand_over, judge_notifications, result_of, settle
 
 A = TypeVar("A")
@@ -48,12 +48,12 @@ def read(account: Account, operation: str, attempt: Attempt, **asked: Any) -> St
         NotFound: the provider does not know it.
     """
     try:
-        return (yield from drive(account.flow(operation, **asked), attempt))
+        return check_answer((yield from drive(account.flow(operation, **asked), attempt)))
     except NoAnswer as cause:
         phase = Phase.NOT_SENT if cause.why is Why.NOT_SENT else Phase.MAYBE_SENT
         raise Unavailable(cause.words or str(cause), phase=phase) from None
     except (Unreadable, Declined) as cause:
-        if not attempt.status:
+        if not attempt.status and isinstance(cause, PayhubError):
             raise
         raise Unavailable(str(cause), http_status=attempt.status) from cause
 

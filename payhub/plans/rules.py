@@ -4,23 +4,24 @@ import datetime as dt
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from payhub.driver import Creating, Offer, exact
+from payhub.driver import Creating, Offer, Unreadable, exact, find_half, unfit_link
 from payhub.errors import ConfigurationError, InvalidOrder, UnsupportedOperation
 from payhub.journal import Why
 from payhub.journal.reasons import explain
 from payhub.journal.rules import is_paid_otherwise
 from payhub.masking import mask_cards
-from payhub.models import LONGEST_ORDER_ID, Order, Period, Ref, Result, Status, Summary, plain_order_id
+from payhub.models import LONGEST_ORDER_ID, Order, Payment, Period, Ref, Result, Status, Summary, plain_order_id
 from payhub.money import InvalidMoney, Money, exponent
 from payhub.operations import OrderKind
 from payhub.plans.plan import Account, Undecided
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
+AnswerT = TypeVar("AnswerT")
 
 _FINAL = frozenset(status for status in Status if status.final)
 
@@ -90,7 +91,7 @@ def check_whole(field: str, text: str) -> None:
     Raises:
         InvalidOrder: it has.
     """
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if find_half(text) is not None:
         raise InvalidOrder(field, "has half a character in it")
 
 
@@ -162,8 +163,8 @@ def believe(result: object, status: int, unknown: ResultT, *, definite: bool, fi
     if not isinstance(result, type(unknown)):
         raise Undecided(Why.WRONG_RESULT, type(result).__name__, http_status=status)
     try:  # msgspec does not check a struct that is made in Python
-        result = msgspec.convert(msgspec.structs.asdict(result), type(result))
-    except msgspec.ValidationError:
+        result = check_answer(msgspec.convert(msgspec.structs.asdict(result), type(result)))
+    except (msgspec.ValidationError, Unreadable):
         raise Undecided(Why.MALFORMED_RESULT, type(result).__name__, http_status=status) from None
     unproven = result.status in _FINAL and status // 100 != 2  # noqa: PLR2004
     refused = definite and result.status in {Status.FAILED, Status.CANCELED}
@@ -173,6 +174,47 @@ def believe(result: object, status: int, unknown: ResultT, *, definite: bool, fi
     if result.status in _FINAL and not (final or refused):
         return msgspec.structs.replace(result, status=Status.PENDING)
     return result
+
+
+_LONGEST_REQUISITE = 255
+
+
+def check_answer(answer: AnswerT) -> AnswerT:
+    """Return a driver's answer without what nobody may be sent to, or shown, on an application's own page.
+
+    That is an address that is none, and requisites with characters that no account has; where a payment then lacks
+    what its payer needs, its `reason` says so.
+
+    Raises:
+        Unreadable: a text has half a character in it, which can be neither kept nor shown.
+    """
+    if (place := find_half(answer)) is not None:
+        raise Unreadable(f"{place or 'a text'} of the answer has half a character in it")
+    fit: Any = tuple(map(_fit, answer)) if isinstance(answer, tuple) else _fit(answer)
+    return cast("AnswerT", fit)
+
+
+def _fit(result: Any) -> Any:
+    if not isinstance(result, Payment):
+        return result
+    requisites = result.requisites
+    wrong = {}
+    if result.redirect_url and (problem := unfit_link(result.redirect_url)):
+        wrong["redirect_url"] = problem
+    if requisites is not None and not _is_shown(requisites.number):
+        wrong["requisites"] = "the number has characters of no account"
+    elif requisites is not None:
+        words = {name: getattr(requisites, name) for name in ("holder", "bank", "bic")}
+        unfit = {name: None for name, text in words.items() if text is not None and not _is_shown(text)}
+        result = msgspec.structs.replace(result, requisites=msgspec.structs.replace(requisites, **unfit))
+    if not wrong:
+        return result
+    listed = "; ".join(f"{name} of the answer: {problem}" for name, problem in wrong.items())
+    return msgspec.structs.replace(result, **dict.fromkeys(wrong), reason=result.reason or listed)
+
+
+def _is_shown(text: str) -> bool:
+    return len(text) <= _LONGEST_REQUISITE and text.isprintable() and not {"<", ">"} & set(text)
 
 
 def compare(kind: OrderKind[Any, ResultT], result: ResultT, ref: Ref) -> ResultT:

@@ -9,7 +9,7 @@ from payhub.masking import one_line, printable
 from payhub.models import Exchange, Phase
 from payhub.ticket import values
 from payhub.ticket.contents import Contents
-from payhub.ticket.markup import body, fenced, quoted
+from payhub.ticket.markup import body, fenced, plain_or_quoted, quoted
 from payhub.ticket.texts import TEXTS
 from payhub.ticket.values import clock
 
@@ -22,7 +22,7 @@ def markdown(ticket: Contents) -> str:
     parts += page.section(labels.exchanges, ticket.exchanges, page.exchange)
     parts += page.section(labels.notifications, ticket.notifications, page.notification)
     if ticket.internal:
-        parts += [f"## {labels.history}", "\n".join(printable(f"- {body(each)}") for each in values.history(ticket))]
+        parts += [f"## {labels.history}", "\n".join(f"- {quoted(body(each))}" for each in values.history(ticket))]
     parts += page.manifest()
     return "\n\n".join(parts) + "\n"
 
@@ -71,7 +71,7 @@ class _Page:
         manifest, labels = self.ticket.manifest, self.texts.labels
         yield f"## {labels.manifest}"
         shown = {label: self._value(name, getattr(manifest, name)) for name, label in self.texts.manifest.items()}
-        yield "\n".join(f"- {label}: {one_line(value)}" for label, value in shown.items() if value)
+        yield "\n".join(f"- {label}: {plain_or_quoted(value)}" for label, value in shown.items() if value)
         yield manifest.statement
         if manifest.masks:
             yield f"{labels.masks}:"

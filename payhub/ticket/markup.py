@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import msgspec
 
@@ -19,6 +20,16 @@ def quoted(text: object) -> str:
     fence = "`" * (_longest_run(line) + 1)
     space = " " if line.startswith(("`", " ")) or line.endswith(("`", " ")) else ""
     return f"{fence}{space}{line}{space}{fence}"
+
+
+# No link, image, tag or heading can be made of these; programs make links of addresses by themselves.
+_PLAIN = re.compile(r"(?!.*(?://|www\.))[\w .,:;()+/-]*", re.IGNORECASE)
+
+
+def plain_or_quoted(text: object) -> str:
+    """Return a text as it is where Markdown means nothing by it, else quoted."""
+    line = one_line(text)
+    return line if _PLAIN.fullmatch(line) else quoted(line)
 
 
 def fenced(text: str, language: str) -> str:

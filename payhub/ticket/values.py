@@ -1,5 +1,6 @@
 """A ticket as values, for programs; no I/O."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +14,10 @@ Values = dict[str, Any]
 
 
 def utc(time: dt.datetime) -> str:
-    """Write a time as programs read it: ISO 8601, UTC, milliseconds."""
-    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Write a time as programs read it: ISO 8601, UTC, milliseconds; at the ends of time, in its own zone."""
+    with contextlib.suppress(OverflowError):  # others may have said it
+        time = time.astimezone(dt.UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clock(time: dt.datetime) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from payhub.journal import Entry, StoredNotification, Verdict
 from payhub.masking import Mask, mask_value, one_line
 from payhub.models import Exchange, Phase
-from payhub.ticket.markup import body, quoted
+from payhub.ticket.markup import body, plain_or_quoted, quoted
 from payhub.ticket.situations import Situation, Story, is_contradiction
 from payhub.ticket.texts import TEXTS, Lang, Phrases, Texts
 from payhub.ticket.values import clock
@@ -62,7 +62,7 @@ class Wording:
     def text(self) -> str:
         """Return what happened to the order, first in a few lines and then one after another."""
         facts, labels = self._story.record.facts, self._labels
-        head = f"# {self._values['Kind']} {one_line(facts.order_id)}, {facts.amount}: {self.phrases.head}"
+        head = f"# {self._values['Kind']} {plain_or_quoted(facts.order_id)}, {facts.amount}: {self.phrases.head}"
         unwritten = self._story.only_begun and not self._story.asked
         timeline = list(self._timeline()) or [labels.nothing_yet if unwritten else labels.nothing_kept]
         return "\n\n".join([head, _listed(self._facts()), f"## {labels.timeline}", _listed(timeline)])

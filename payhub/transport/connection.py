@@ -16,6 +16,8 @@ from payhub.models import Phase
 from payhub.transport.settings import Transport
 
 MAX_BODY = 1024 * 1024
+MAX_VALUES = 20_000  # in the JSON of one answer: each costs all who read it time, and the event loop waits for them
+_MAX_HEADERS = 200
 _FIRST_BYTE = "http11.send_request_headers.started"  # after this event of httpcore a byte may have left
 
 # From the special to the general.
@@ -34,7 +36,7 @@ _parse_url = functools.lru_cache(maxsize=256)(httpx.URL)
 
 
 class _UnacceptableAnswer(Exception):
-    """An answer that is not read to its end: too large, or encoded although identity was asked for."""
+    """An answer that is not read: too large, of too many parts, or encoded although identity was asked for."""
 
 
 class _TooLate(Exception):
@@ -74,6 +76,8 @@ class CallTrace:
     def take_head(self, response: httpx.Response) -> None:
         """Keep status and headers, and refuse what must not be read: an encoded body or one announced as too large."""
         self.status = response.status_code
+        if len(response.headers.raw) > _MAX_HEADERS:
+            raise _UnacceptableAnswer(f"the answer has more than {_MAX_HEADERS} header lines")
         self.headers = {name.lower(): value for name, value in response.headers.items()}
         if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise _UnacceptableAnswer("the answer is encoded although identity was asked for")
@@ -86,7 +90,9 @@ class CallTrace:
         _check_size(len(self.body))
 
     def finish(self) -> Reply:
-        """Return the complete answer."""
+        """Return the complete answer; nothing may be concluded from one that would take long to read."""
+        if sum(map(self.body.count, (b",", b"[", b"{"))) > MAX_VALUES:  # no more values than these begin in JSON
+            raise _UnacceptableAnswer(f"the answer has more than {MAX_VALUES} values")
         self.phase = Phase.ANSWERED
         return Reply(phase=self.phase, response=self._response())
 

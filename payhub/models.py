@@ -39,7 +39,16 @@ def plain_order_id(order_id: Any) -> Any:
 
 LONGEST_ORDER_ID = 255
 
-OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ORDER_ID, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+OrderId = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=LONGEST_ORDER_ID,
+        pattern=r"^[^\x00-\x1f\x7f]+\Z",
+        description=f"a text of 1 to {LONGEST_ORDER_ID} characters, none of them a control character",
+    ),
+]
+Amount = Annotated[Money, msgspec.Meta(description='a Money, as Money("10.00", "RUB")')]
 
 
 class Status(enum.StrEnum):
@@ -170,7 +179,7 @@ class Order(MaskedStruct, frozen=True, kw_only=True):
     """
 
     order_id: Clear[OrderId]
-    amount: Clear[Money]
+    amount: Clear[Amount]
     extra: Any = None
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ from payhub.driver import DEFAULT_NAMESPACE, AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.files import write_private
+from payhub.forms import refusal
 from payhub.journal import Journal, KeyCheck
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
@@ -53,6 +54,9 @@ def duration(text: str) -> float:
     return float(text[:-1]) * _UNITS[text[-1]]
 
 
+Duration = Annotated[str, msgspec.Meta(pattern=rf"^({_DURATION})\Z", description="a duration, as 90s, 10m, 1h or 2d")]
+
+
 class JournalSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Say where orders are kept: `[journal]`.
 
@@ -67,7 +71,7 @@ class JournalSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fi
     prefix: Clear[str] = "payhub_"
     key: str | None = None
     lease: Clear[Annotated[float, msgspec.Meta(gt=0)] | None] = None
-    keep_exchanges: Clear[Annotated[str, msgspec.Meta(pattern=rf"^({_DURATION})\Z")] | None] = None
+    keep_exchanges: Clear[Duration | None] = None
 
     @property
     def keep_seconds(self) -> float | None:
@@ -268,7 +272,8 @@ def _convert(table: object, shape: type[C], where: str, base: Path) -> C:
     try:
         return msgspec.convert(values, shape)
     except msgspec.ValidationError as cause:
-        raise ConfigurationError(f"{where}{_without_value(str(cause))}") from None
+        key, words = refusal(cause, shape, values)
+        raise ConfigurationError(f"{'.'.join(filter(None, (where, key)))}: {words}") from None
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -313,12 +318,3 @@ def _text(path: Path, where: str) -> str:
         return path.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigurationError(f"{where}: {path} cannot be read: {type(cause).__name__}") from None
-
-
-def _without_value(message: str) -> str:
-    """Turn msgspec's message into `.key: what is wrong`, without the value it may quote."""
-    found = re.fullmatch(r"(?P<what>.*?)(?: - at `\$(?P<key>[^`]*)`)?", message, re.DOTALL)
-    what, key = (found["what"], found["key"] or "") if found else ("malformed", "")
-    if what.startswith("Invalid"):
-        what = "not one of the words allowed here"
-    return f"{key}: {what}"

@@ -9,7 +9,7 @@ from payhub.accounts.config import Settings, account_config, journal_key, namesp
 from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, UnknownAccount
-from payhub.journal import Key, State, forks
+from payhub.journal import Key, forks
 from payhub.journal.rules import LONGEST_JITTER
 from payhub.models import Order, Result
 from payhub.operations import OrderKind, kind_named
@@ -17,7 +17,7 @@ from payhub.plans.advance import Visit, give_up
 from payhub.plans.create import recall
 from payhub.plans.find import find_order
 from payhub.plans.plan import Place, Plan, Steps, Timing
-from payhub.plans.resolve import resolve
+from payhub.plans.resolve import Outcome, resolve
 from payhub.plans.rules import check_order_id
 
 T = TypeVar("T")
@@ -112,11 +112,11 @@ class Registry:
         """Plan to look up what became of an order, with whichever account it is or was."""
         return Plan(account="", provider="", steps=find_order(kind, check_order_id(order_id), namespace))
 
-    def resolve(self, key: Key, state: State, reason: str, by: str) -> Plan[Result]:
+    def resolve(self, key: Key, outcome: Outcome, reason: str, by: str) -> Plan[Result]:
         """Plan to write down what a person found out about an order; its account need not be configured any more."""
         kind = kind_named(key.kind)
         timing = self._timing_of(key.account)
-        return _unasked(key, resolve(key, kind, state, reason=reason, by=by, timing=timing))
+        return _unasked(key, resolve(key, kind, outcome, reason=reason, by=by, timing=timing))
 
     def give_up(self, key: Key, cause: Exception) -> Plan[Visit]:
         """Plan what becomes of an order that a sweep could not ask about."""

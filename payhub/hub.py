@@ -32,7 +32,6 @@ from payhub.models import (
     Ref,
     Result,
     ReturnedPayer,
-    plain_order_id,
 )
 from payhub.money import Money
 from payhub.operations import (
@@ -49,7 +48,7 @@ from payhub.operations import (
 from payhub.plans.advance import Visit
 from payhub.plans.plan import Plan
 from payhub.plans.resolve import Outcome
-from payhub.plans.rules import check_order, check_order_id, check_period
+from payhub.plans.rules import check_order, check_order_id, check_period, check_seconds
 from payhub.plans.sweep import Turns
 from payhub.ticket import Lang, Ticket
 from payhub.transport.runner import AsyncRunner, Runner
@@ -214,7 +213,7 @@ class Hub(_Hub):
             NotFound: the provider does not know it; this proves nothing about money.
             Unavailable: no usable answer; ask again later.
         """
-        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     def fetch_payout(
@@ -226,7 +225,7 @@ class Hub(_Hub):
             NotFound: the provider does not know it; this proves nothing about money.
             Unavailable: no usable answer; ask again later.
         """
-        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     def read_notification(self, account: str, delivery: Delivery) -> Notification:
@@ -344,6 +343,7 @@ class Hub(_Hub):
         for so many.
         """
         self._require_open()
+        check_seconds(overdue=overdue, waiting=waiting)
         return self.journal.health(overdue, waiting)
 
     def ticket(self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False) -> Ticket:
@@ -435,14 +435,14 @@ class AsyncHub(_Hub):
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payment:
         """Ask for a payment's status; see `Hub.fetch_payment`."""
-        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return await self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     async def fetch_payout(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payout:
         """Ask for a payout's status; see `Hub.fetch_payout`."""
-        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return await self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     async def read_notification(self, account: str, delivery: Delivery) -> Notification:
@@ -507,6 +507,7 @@ class AsyncHub(_Hub):
     async def health(self, *, overdue: float = OVERDUE, waiting: float = WAITING) -> Health:
         """Tell how the orders are, for a monitor; see `Hub.health`."""
         self._require_open()
+        check_seconds(overdue=overdue, waiting=waiting)
         return await anyio.to_thread.run_sync(self.journal.health, overdue, waiting)
 
     async def ticket(

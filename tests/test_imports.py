@@ -53,6 +53,7 @@ PUBLIC = {
     "payhub",
     "payhub.driver",
     "payhub.errors",
+    "payhub.files",
     "payhub.forms",
     "payhub.hookspecs",
     "payhub.masking",

@@ -9,7 +9,7 @@ from payhub.masking import mask_text
 from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.plan import Act, Steps, Timing
-from payhub.plans.rules import check_whole
+from payhub.plans.rules import check_words
 from payhub.plans.settle import result_of
 
 ResultT = TypeVar("ResultT", bound=Result)
@@ -31,11 +31,10 @@ def resolve(
     """
     if outcome not in get_args(Outcome):
         raise ConfigurationError(f"outcome: must be one of {', '.join(get_args(Outcome))}")
-    words: dict[str, object] = {"reason": reason, "by": by}
-    for name, text in words.items():
-        if not isinstance(text, str) or not text.strip():
+    check_words(reason=reason, by=by)
+    for name, text in (("reason", reason), ("by", by)):
+        if not text.strip():
             raise ConfigurationError(f"{name}: must say something: it is kept with the order")
-        check_whole(name, text)
     if (yield Act(lambda journal: journal.find(key))) is None:
         raise unknown_order(key)
     found = Evidence(source=Source.OPERATOR, state=State(outcome), reason=mask_text(reason))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payhub.errors import InvalidOrder
+from payhub.forms import expected, refusal, type_name
 from payhub.masking import Clear, Link, MaskedStruct
 from payhub.models import Presentation, Service
 
@@ -85,9 +86,6 @@ class Unreadable(Exception):
     """
 
 
-_AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?", re.DOTALL)
-
-
 def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     """Check a struct against its own annotations and return it with exact types.
 
@@ -96,12 +94,23 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     Raises:
         InvalidOrder: a field has the wrong type, length or form; its value is not quoted.
     """
+    strange: list[object] = []
+
+    def refuse(value: object) -> None:
+        strange.append(value)
+        raise TypeError
+
     try:
-        return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
+        return msgspec.json.decode(msgspec.json.encode(struct, enc_hook=refuse), type=type(struct))
+    except msgspec.ValidationError as cause:
+        field, words = refusal(cause, type(struct), struct)
     except UnicodeEncodeError:
-        raise _invalid(f"has half of a character - at `$.{find_half(struct)}`", names or {}) from None
-    except (msgspec.ValidationError, TypeError, ValueError) as cause:
-        raise _invalid(str(cause), names or {}) from None
+        field, words = find_half(struct) or "", "has half of a character"
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        field = _place(struct, lambda value: any(value is each for each in strange))
+        words = f"must be {expected(type(struct), field)}, not {type_name(strange[0])}" if strange else "is malformed"
+    known_as = f" ({field})" if field in (names or {}) else ""
+    raise InvalidOrder((names or {}).get(field, field) or "order", f"{words}{known_as}")
 
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -122,13 +131,14 @@ def find_half(value: object) -> str | None:
     return None
 
 
-def _invalid(message: str, names: Mapping[str, str]) -> InvalidOrder:
-    found = _AT.fullmatch(message)
-    what, field = (found["what"], found["field"] or "order") if found else ("malformed", "order")
-    if what.startswith("Invalid"):  # here msgspec quotes the value
-        what = "not one of the values allowed"
-    known_as = f" ({field})" if field in names else ""
-    return InvalidOrder(names.get(field, field), f"{what}{known_as}")
+def _place(value: object, wanted: Callable[[object], bool]) -> str:
+    """Return the path of the first field of a struct that is wanted; it is empty where none is."""
+    for name in getattr(value, "__struct_fields__", ()):
+        inner = getattr(value, name)
+        below = _place(inner, wanted)
+        if below or wanted(inner):
+            return f"{name}.{below}".rstrip(".")
+    return ""
 
 
 class Offer(MaskedStruct, frozen=True, kw_only=True):
@@ -191,6 +201,16 @@ class Capabilities(MaskedStruct, frozen=True, kw_only=True):
 
 DEFAULT_NAMESPACE = "default"
 
+Namespace = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+\Z",
+        description="a text of 1 to 255 ASCII characters, without blanks",
+    ),
+]
+
 
 class AccountConfig(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Begin a driver's configuration: one table `[accounts.NAME]` of payhub.toml.
@@ -206,9 +226,7 @@ class AccountConfig(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: Clear[str]
     provider: Clear[str]
-    namespace: Clear[Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+\Z")]] = (
-        DEFAULT_NAMESPACE
-    )
+    namespace: Clear[Namespace] = DEFAULT_NAMESPACE
     max_per_second: Clear[Annotated[float, msgspec.Meta(gt=0, le=1000)] | None] = None
 
     @property

@@ -23,6 +23,7 @@ of earlier calls; trying another account is safe all the same, because an order 
 sent is given to no other. An unknown outcome is not an error: it is returned, with `status=UNKNOWN`.
 """
 
+import shlex
 from collections.abc import Mapping
 
 from payhub.masking import mask_text
@@ -73,19 +74,21 @@ class InvalidOrder(PayhubError):
 class OrderConflict(PayhubError):
     """An order_id that already stands for another order of its kind; nothing was sent.
 
-    `account` has that order, and `field` is the first one that differs; no value is quoted.
+    `account` has that order, and `field` is the first one that differs; no other value is quoted.
     """
 
-    def __init__(self, account: str, field: str, kind: str) -> None:
-        """Name the account, the field and the kind."""
-        super().__init__(account, field, kind)
+    def __init__(self, account: str, order_id: str, field: str, kind: str) -> None:
+        """Name the account, the order, the field and the kind."""
+        super().__init__(account, order_id, field, kind)
         self.account = account
+        self.order_id = order_id
         self.field = field
         self.kind = kind
 
     def __str__(self) -> str:
-        """Show who has the other order, and what differs."""
-        return f"account {self.account!r}: this order_id already stands for another {self.kind}: {self.field} differs"
+        """Show who has the other order, what differs, and how to look at it."""
+        other = f"order_id {self.order_id!r} already stands for another {self.kind}: {self.field} differs"
+        return f"account {self.account!r}: {other}; see: payhub trace {shlex.quote(self.order_id)}"
 
 
 class UnknownOrder(PayhubError):

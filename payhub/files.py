@@ -1,12 +1,59 @@
-"""Files that only their owner may read, written whole or not at all."""
+"""Texts in the encodings that editors write, and files that only their owner may read, written whole or not at all."""
 
+import codecs
 import errno
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
 """What a file system says that knows no hard links, FAT for one."""
+
+
+_MARKS: Mapping[bytes, str] = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The encodings that a byte order mark names; Windows' editors and shells write them."""
+
+
+class NotText(ValueError):
+    """Bytes that are no text in an encoding that can be told."""
+
+
+def decode(content: bytes) -> str:
+    """Return a text: in UTF-8, or in what a byte order mark names; the mark is no part of it.
+
+    Raises:
+        NotText: it is in another encoding; no byte of it is quoted.
+    """
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        raise NotText(f"it is not in {encoding.upper().removesuffix('-SIG')}; save it in UTF-8") from None
+
+
+def in_utf8(content: bytes) -> bytes:
+    """Return the bytes of a text in UTF-8, without a byte order mark; those of no text that can be told stay."""
+    try:
+        return decode(content).encode()
+    except NotText:
+        return content
+
+
+def read_text(path: Path) -> str:
+    """Read a text; see `decode`.
+
+    Raises:
+        NotText: it is in another encoding.
+        OSError: it cannot be read.
+    """
+    return decode(path.read_bytes())
 
 
 def write_private(path: Path, content: bytes, *, force: bool = False) -> Path:

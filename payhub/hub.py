@@ -6,7 +6,7 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio.to_thread
 
@@ -14,7 +14,8 @@ from payhub.accounts import config
 from payhub.accounts.config import Settings
 from payhub.accounts.registry import Registry
 from payhub.driver import DEFAULT_NAMESPACE
-from payhub.journal import Health, Key, State
+from payhub.errors import ConfigurationError
+from payhub.journal import Health, Key
 from payhub.journal.rules import OVERDUE, WAITING
 from payhub.masking import HiddenFields
 from payhub.models import (
@@ -31,7 +32,6 @@ from payhub.models import (
     Ref,
     Result,
     ReturnedPayer,
-    plain_order_id,
 )
 from payhub.money import Money
 from payhub.operations import (
@@ -47,16 +47,14 @@ from payhub.operations import (
 )
 from payhub.plans.advance import Visit
 from payhub.plans.plan import Plan
-from payhub.plans.rules import check_order, check_order_id, check_period
+from payhub.plans.resolve import Outcome
+from payhub.plans.rules import check_order, check_order_id, check_period, check_seconds
 from payhub.plans.sweep import Turns
 from payhub.ticket import Lang, Ticket
 from payhub.transport.runner import AsyncRunner, Runner
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
-
-Outcome = Literal["succeeded", "failed", "reversed"]
-"""What a person can find out about an order: it was paid, it was not, or it was paid and came back."""
 
 
 def _in_threads(
@@ -95,8 +93,24 @@ class _Hub:
 
     def __init__(self, settings: Settings, plugins: Iterable[object] = ()) -> None:
         """Load the plugins and take the configuration; nothing is opened or connected yet."""
-        self.registry = Registry(settings, plugins)
+        self._registry = Registry(settings, plugins)
         self.journal = config.open_journal(settings, keyed=True)
+        self._closed = False
+
+    @property
+    def registry(self) -> Registry:
+        """Return the accounts.
+
+        Raises:
+            ConfigurationError: the hub is closed.
+        """
+        self._require_open()
+        return self._registry
+
+    def _require_open(self) -> None:
+        """Refuse to do anything more once the hub is closed; it would connect anew, and nobody would close that."""
+        if self._closed:
+            raise ConfigurationError("this hub is closed; make a new one")
 
     @classmethod
     def from_file(cls, path: str | Path | None = None, *, plugins: Iterable[object] = ()) -> Self:
@@ -138,7 +152,8 @@ class Hub(_Hub):
         self.close()
 
     def close(self) -> None:
-        """Close the connections and the journal."""
+        """Close the connections and the journal; whatever is asked of the hub from then on is refused."""
+        self._closed = True
         self._runner.close()
         self.journal.close()
 
@@ -198,7 +213,7 @@ class Hub(_Hub):
             NotFound: the provider does not know it; this proves nothing about money.
             Unavailable: no usable answer; ask again later.
         """
-        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     def fetch_payout(
@@ -210,7 +225,7 @@ class Hub(_Hub):
             NotFound: the provider does not know it; this proves nothing about money.
             Unavailable: no usable answer; ask again later.
         """
-        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     def read_notification(self, account: str, delivery: Delivery) -> Notification:
@@ -271,9 +286,8 @@ class Hub(_Hub):
                 Or another account has the order, and is named: this one keeps its state and is
                 contradicted, for it may have been paid twice.
         """
-        return self._runner.run(
-            self.registry.resolve(Key(account, kind, check_order_id(order_id)), State(outcome), reason, by)
-        )
+        key = Key(account, kind, check_order_id(order_id))
+        return self._runner.run(self.registry.resolve(key, outcome, reason, by))
 
     def sweep(self, limit: int = 100, *, account: str | None = None, concurrency: int = 1) -> tuple[Result, ...]:
         """Advance the orders that are due, `limit` at most, and return what is known of them then.
@@ -297,7 +311,7 @@ class Hub(_Hub):
         `None` stands for an order that could not be asked about; it is logged. Each is claimed just
         before it is asked about, so that others take the rest.
         """
-        due, longest = self.journal.now(), self.registry.longest
+        longest, due = self.registry.longest, self.journal.now()
         if account is not None:
             self.registry.provider(account)  # a mistyped name is not an account that has nothing due
         found = [account] if account is not None else self.journal.due_accounts(due, longest)
@@ -328,6 +342,8 @@ class Hub(_Hub):
         answer. One that is unknown, needs attention or is contradicted has been waiting if it has not changed
         for so many.
         """
+        self._require_open()
+        check_seconds(overdue=overdue, waiting=waiting)
         return self.journal.health(overdue, waiting)
 
     def ticket(self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False) -> Ticket:
@@ -338,8 +354,9 @@ class Hub(_Hub):
         Raises:
             UnknownOrder: the journal does not know the order.
         """
-        told = self.journal.story(order_id)
-        return Ticket.of(Key(account, kind, check_order_id(order_id)), *told, lang=lang, internal=internal)
+        self._require_open()
+        key = Key(account, kind, check_order_id(order_id))
+        return Ticket.of(key, *self.journal.story(key.order_id), lang=lang, internal=internal)
 
     def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance.
@@ -389,7 +406,8 @@ class AsyncHub(_Hub):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections and the journal."""
+        """Close the connections and the journal; see `Hub.close`."""
+        self._closed = True
         await self._runner.close()
         self.journal.close()
 
@@ -417,14 +435,14 @@ class AsyncHub(_Hub):
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payment:
         """Ask for a payment's status; see `Hub.fetch_payment`."""
-        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return await self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     async def fetch_payout(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payout:
         """Ask for a payout's status; see `Hub.fetch_payout`."""
-        ref = Ref(order_id=plain_order_id(order_id), provider_id=provider_id, amount=amount)
+        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
         return await self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     async def read_notification(self, account: str, delivery: Delivery) -> Notification:
@@ -448,9 +466,8 @@ class AsyncHub(_Hub):
         self, account: str, kind: str, order_id: str, outcome: Outcome, *, reason: str, by: str
     ) -> Result:
         """Settle an order by what a person found out; see `Hub.resolve`."""
-        return await self._runner.run(
-            self.registry.resolve(Key(account, kind, check_order_id(order_id)), State(outcome), reason, by)
-        )
+        key = Key(account, kind, check_order_id(order_id))
+        return await self._runner.run(self.registry.resolve(key, outcome, reason, by))
 
     async def sweep(self, limit: int = 100, *, account: str | None = None, concurrency: int = 1) -> tuple[Result, ...]:
         """Advance the orders that are due, up to `concurrency` at once, as tasks; see `Hub.sweep`."""
@@ -461,7 +478,7 @@ class AsyncHub(_Hub):
         self, limit: int = 100, *, account: str | None = None, concurrency: int = 1
     ) -> AsyncIterator[Result | None]:
         """Advance the orders that are due, as they are iterated over; see `Hub.sweeping`."""
-        due, longest = await anyio.to_thread.run_sync(self.journal.now), self.registry.longest
+        longest, due = self.registry.longest, await anyio.to_thread.run_sync(self.journal.now)
         if account is not None:
             self.registry.provider(account)
         due_accounts = functools.partial(self.journal.due_accounts, due, longest)
@@ -489,14 +506,18 @@ class AsyncHub(_Hub):
 
     async def health(self, *, overdue: float = OVERDUE, waiting: float = WAITING) -> Health:
         """Tell how the orders are, for a monitor; see `Hub.health`."""
+        self._require_open()
+        check_seconds(overdue=overdue, waiting=waiting)
         return await anyio.to_thread.run_sync(self.journal.health, overdue, waiting)
 
     async def ticket(
         self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False
     ) -> Ticket:
         """Make a ticket of an order; see `Hub.ticket`."""
-        told = await anyio.to_thread.run_sync(self.journal.story, order_id)
-        return Ticket.of(Key(account, kind, check_order_id(order_id)), *told, lang=lang, internal=internal)
+        self._require_open()
+        key = Key(account, kind, check_order_id(order_id))
+        told = await anyio.to_thread.run_sync(self.journal.story, key.order_id)
+        return Ticket.of(key, *told, lang=lang, internal=internal)
 
     async def fetch_balance(self, account: str) -> Balance:
         """Ask for the account's balance; see `Hub.fetch_balance`."""

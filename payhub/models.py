@@ -39,7 +39,16 @@ def plain_order_id(order_id: Any) -> Any:
 
 LONGEST_ORDER_ID = 255
 
-OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ORDER_ID, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+OrderId = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=LONGEST_ORDER_ID,
+        pattern=r"^[^\x00-\x1f\x7f]+\Z",
+        description=f"a text of 1 to {LONGEST_ORDER_ID} characters, none of them a control character",
+    ),
+]
+Amount = Annotated[Money, msgspec.Meta(description='a Money, as Money("10.00", "RUB")')]
 
 
 class Status(enum.StrEnum):
@@ -170,7 +179,7 @@ class Order(MaskedStruct, frozen=True, kw_only=True):
     """
 
     order_id: Clear[OrderId]
-    amount: Clear[Money]
+    amount: Clear[Amount]
     extra: Any = None
 
     def __post_init__(self) -> None:
@@ -216,12 +225,18 @@ class PayoutOrder(Order, frozen=True, kw_only=True):
 class Ref(MaskedStruct, frozen=True, kw_only=True):
     """Name an existing payment or payout: by your `order_id`, or by the provider's id.
 
-    With `amount`, the answer is compared with what was ordered.
+    With `amount`, the answer is compared with what was ordered. A UUID or a whole number is taken and kept as text.
     """
 
     order_id: Clear[str | None] = None
     provider_id: Clear[str | None] = None
-    amount: Clear[Money | None] = None
+    amount: Clear[Amount | None] = None
+
+    def __post_init__(self) -> None:
+        """Keep the ids as texts."""
+        msgspec.structs.force_setattr(self, "order_id", plain_order_id(self.order_id))
+        if not isinstance(self.provider_id, str):  # its text is the provider's, and stays as it is
+            msgspec.structs.force_setattr(self, "provider_id", plain_order_id(self.provider_id))
 
 
 class Period(MaskedStruct, frozen=True, kw_only=True):

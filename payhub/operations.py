@@ -92,9 +92,10 @@ def kind_named(word: str) -> OrderKind[Any, Any]:
     Raises:
         ConfigurationError: there is no such kind; the known ones are listed.
     """
-    if word not in KINDS:
-        raise ConfigurationError(f"kind: {' or '.join(KINDS)} is needed, not {word!r}")
-    return KINDS[word]
+    for known in KINDS.values():
+        if known.word == word:
+            return known
+    raise ConfigurationError(f"kind: {' or '.join(KINDS)} is needed, not {word!r}")
 
 
 def kind_of(result: Result) -> OrderKind[Any, Any]:

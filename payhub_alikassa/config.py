@@ -11,9 +11,24 @@ from payhub.masking import Clear, Link, MaskedStruct
 from payhub_alikassa.signing import Digest
 
 Uuid = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z")
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z",
+        description="a UUID, as 93d5df06-996c-48c3-9847-348d6b580b80",
+    ),
 ]
-Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+\Z")]
+Currency = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z", description="a currency in three capital letters, as RUB")
+]
+Code = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[\x21-\x7e]+\Z",
+        description="a service code of 1 to 100 characters, without blanks, as payment_card_rub",
+    ),
+]
 
 
 class PaymentServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +66,9 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
     """
 
     account: Clear[Uuid]
-    currency: Clear[Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]]
+    currency: Clear[
+        Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z", description="a currency in three capital letters, as RUB")]
+    ]
     base_url: Link[str] = "https://api-merchant.alikassa.com"
     payment_cert: Clear[Path | None] = None
     payment_password: str | None = None

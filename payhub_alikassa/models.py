@@ -29,6 +29,12 @@ def _text(max_length: int) -> Meta:
     return Meta(min_length=1, max_length=max_length)
 
 
+def _form(pattern: str, description: str, most: int | None = None) -> Meta:
+    if most is not None:
+        description = f"{description} of at most {most} characters"
+    return Meta(max_length=most, pattern=rf"^({pattern})\Z", description=description)
+
+
 Text8 = Annotated[str, _text(8)] | UnsetType
 Text20 = Annotated[str, _text(20)] | UnsetType
 Text50 = Annotated[str, _text(50)] | UnsetType
@@ -36,13 +42,16 @@ Text100 = Annotated[str, _text(100)] | UnsetType
 Text128 = Annotated[str, _text(128)] | UnsetType
 Text255 = Annotated[str, _text(255)] | UnsetType
 Text2000 = Annotated[str, _text(2000)] | UnsetType
-Email254 = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z")] | UnsetType
-Email50 = Annotated[str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z")] | UnsetType
-Phone15 = Annotated[str, Meta(pattern=r"^[0-9]{10,15}\Z")] | UnsetType
-Phone12 = Annotated[str, Meta(pattern=r"^[0-9]{10,12}\Z")] | UnsetType
+Email254 = Annotated[str, _form(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address", 254)] | UnsetType
+Email50 = Annotated[str, _form(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address", 50)] | UnsetType
+Phone15 = Annotated[str, _form(r"[0-9]{10,15}", "a phone number of 10 to 15 digits")] | UnsetType
+Phone12 = Annotated[str, _form(r"[0-9]{10,12}", "a phone number of 10 to 12 digits")] | UnsetType
+Country2 = Annotated[str, _form("[A-Z]{2}", "a country in two capital letters, as DE")] | UnsetType
+Country3 = Annotated[str, _form("[A-Z]{3}", "a country in three capital letters, as DEU")] | UnsetType
+Day = Annotated[str, _form(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "a date, as 1990-12-31")] | UnsetType
 Number = Annotated[int, Meta(ge=0, le=2**31 - 1)] | UnsetType
 
-Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?\Z")]
+Amount = Annotated[str, _form(r"[0-9]{1,9}(\.[0-9]{1,2})?", "at most 999999999.99, with two digits after the point")]
 OrderId = Annotated[str, _text(128)]
 ServiceCode = Annotated[str, _text(100)]
 
@@ -86,11 +95,11 @@ class PaymentRequest(MaskedStruct, frozen=True, kw_only=True):
 class CardExtra(MaskedStruct, frozen=True, kw_only=True):
     """The card and its holder, for payouts in EUR."""
 
-    card_exp_year: Annotated[str, Meta(pattern=r"^[0-9]{2}\Z")] | UnsetType = UNSET
-    card_exp_month: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])\Z")] | UnsetType = UNSET
+    card_exp_year: Annotated[str, _form("[0-9]{2}", "a year of two digits")] | UnsetType = UNSET
+    card_exp_month: Annotated[str, _form("0[1-9]|1[0-2]", "a month of two digits, 01 to 12")] | UnsetType = UNSET
     card_holder: Name[Text100] = UNSET
-    card_country: Clear[Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")] | UnsetType] = UNSET
-    card_recipient_birth_date: Birth[Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")] | UnsetType] = UNSET
+    card_country: Clear[Country2] = UNSET
+    card_recipient_birth_date: Birth[Day] = UNSET
 
 
 # https://doc-merchant.alikassa.com/payout/create and https://doc-merchant.alikassa.com/provider/ps4rub
@@ -110,7 +119,7 @@ class PayoutRequest(MaskedStruct, frozen=True, kw_only=True):
     bik_bank: Clear[Text100] = UNSET
     customer_first_name: Name[Text100] = UNSET
     customer_last_name: Name[Text100] = UNSET
-    customer_country: Clear[Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] | UnsetType] = UNSET
+    customer_country: Clear[Country3] = UNSET
     project_url: Link[Text255] = UNSET
 
 

@@ -8,6 +8,7 @@ https://doc-merchant.alikassa.com/payout/create.
 import base64
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from payhub import ConfigurationError
+from payhub.files import in_utf8
 from payhub.masking import HiddenBytes, hide
 
 Digest = Literal["sha1", "sha256"]
@@ -118,7 +120,7 @@ def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
     secret, file = HiddenBytes(), folder / "password.txt"
     if password is not None:
         secret = HiddenBytes(password.encode())
-    elif file.exists():
+    elif os.path.lexists(file):  # one that cannot be read is not left out
         secret = _read(file)
     key = _load_private_key(folder, HiddenBytes(secret.rstrip(b"\r\n")) or None)
     _check_length(key.key_size, folder / "private.pem")
@@ -130,7 +132,7 @@ def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
             f"{folder}: OpenSSL on this machine refuses to sign with {digest} "
             "(a system-wide crypto policy may forbid it)"
         ) from cause
-    if (folder / "public.pem").exists():
+    if os.path.lexists(folder / "public.pem"):
         try:
             load_verifier(folder / "public.pem", digest).verify(_PROBE, signature)
         except BadSignature as cause:
@@ -146,7 +148,7 @@ def load_verifier(path: Path, digest: Digest) -> Verifier:
             this machine does not verify with the digest.
     """
     try:
-        key = serialization.load_pem_public_key(_read(path))
+        key = serialization.load_pem_public_key(_read_pem(path))
     except (ValueError, UnsupportedAlgorithm) as cause:
         raise ConfigurationError(f"{path}: not a public key in PEM form") from cause
     if not isinstance(key, rsa.RSAPublicKey):
@@ -166,7 +168,7 @@ def load_verifier(path: Path, digest: Digest) -> Verifier:
 
 
 def _load_private_key(folder: Path, password: bytes | None) -> rsa.RSAPrivateKey:
-    pem = _read(folder / "private.pem")
+    pem = _read_pem(folder / "private.pem")
     try:
         try:
             key = serialization.load_pem_private_key(pem, password)
@@ -190,8 +192,15 @@ def _check_length(bits: int, path: Path) -> None:
         raise ConfigurationError(f"{path}: an RSA key of {bits} bits is too short; {_SHORTEST_KEY} are needed")
 
 
+def _read_pem(path: Path) -> HiddenBytes:
+    """Read a file in PEM form, whatever ends its lines, and whatever was put before them when it was pasted."""
+    return HiddenBytes(b"\n".join(line.strip() for line in _read(path).splitlines()))
+
+
 def _read(path: Path) -> HiddenBytes:
+    """Read a file; a text that has a byte order mark is taken to UTF-8, in which passwords are."""
     try:
-        return HiddenBytes(path.read_bytes())
-    except OSError as cause:
-        raise ConfigurationError(f"{path.parent}: {path.name} cannot be read: {cause.strerror}") from cause
+        return HiddenBytes(in_utf8(HiddenBytes(path.read_bytes())))
+    except (OSError, ValueError) as cause:
+        words = getattr(cause, "strerror", None) or "not a path"
+        raise ConfigurationError(f"{path.parent}: {path.name} cannot be read: {words}") from cause

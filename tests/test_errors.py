@@ -33,7 +33,7 @@ EXAMPLES: list[PayhubError] = [
     BrokenPlugin("x"),
     UnsupportedOperation("x"),
     InvalidOrder("payer.id", "is missing"),
-    OrderConflict("shop", "amount", "payout"),
+    OrderConflict("shop", "po-1", "amount", "payout"),
     UnknownOrder("x"),
     IllegalStep("x"),
     JournalFailed("x"),

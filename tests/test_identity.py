@@ -134,7 +134,8 @@ def test_a_conflict_names_the_account_and_the_field(other: Any, field: str) -> N
         require_same(facts("other-shop", "fake", order, b"k"), facts("shop", "fake", other, b"k"))
     assert ("other-shop", field) == (caught.value.account, caught.value.field)
     assert "4444" not in str(caught.value)
-    assert f"account 'other-shop': this order_id already stands for another {caught.value.kind}" in str(caught.value)
+    words = f"order_id {other.order_id!r} already stands for another {caught.value.kind}"
+    assert f"account 'other-shop': {words}" in str(caught.value)
 
 
 # The id

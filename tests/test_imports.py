@@ -11,6 +11,7 @@ import payhub
 PACKAGE = Path(payhub.__file__).parent
 ROOMS = (
     "files",
+    "forms",
     "masking",
     "money",
     "models",
@@ -52,6 +53,8 @@ PUBLIC = {
     "payhub",
     "payhub.driver",
     "payhub.errors",
+    "payhub.files",
+    "payhub.forms",
     "payhub.hookspecs",
     "payhub.masking",
     "payhub.models",

@@ -63,8 +63,9 @@ Fixed.datetime = Fixed  # type: ignore[attr-defined]
 
 def made(kind: type[Any], calls: Calls) -> Any:
     hub: Any = object.__new__(kind)
-    for name in ("registry", "journal", "_runner"):
-        setattr(hub, name, Spy(name, calls))
+    for attribute, path in {"_registry": "registry", "journal": "journal", "_runner": "_runner"}.items():
+        setattr(hub, attribute, Spy(path, calls))
+    hub._closed = False
     return hub
 
 

@@ -23,7 +23,8 @@ import msgspec
 from payhub.driver import DEFAULT_NAMESPACE, AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
-from payhub.files import write_private
+from payhub.files import NotText, in_utf8, read_text, write_private
+from payhub.forms import refusal, type_name
 from payhub.journal import Journal, KeyCheck
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
@@ -53,6 +54,9 @@ def duration(text: str) -> float:
     return float(text[:-1]) * _UNITS[text[-1]]
 
 
+Duration = Annotated[str, msgspec.Meta(pattern=rf"^({_DURATION})\Z", description="a duration, as 90s, 10m, 1h or 2d")]
+
+
 class JournalSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Say where orders are kept: `[journal]`.
 
@@ -67,7 +71,7 @@ class JournalSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fi
     prefix: Clear[str] = "payhub_"
     key: str | None = None
     lease: Clear[Annotated[float, msgspec.Meta(gt=0)] | None] = None
-    keep_exchanges: Clear[Annotated[str, msgspec.Meta(pattern=rf"^({_DURATION})\Z")] | None] = None
+    keep_exchanges: Clear[Duration | None] = None
 
     @property
     def keep_seconds(self) -> float | None:
@@ -95,21 +99,29 @@ class Settings(MaskedStruct, frozen=True, kw_only=True):
     notifications: Clear[NotificationSettings] = NotificationSettings()
 
 
+def _named_by_environment() -> str:
+    """Return the path that the environment gives; one that was read from a file ends in a line end."""
+    return os.environ.get(FILE_VARIABLE, "").rstrip("\r\n")
+
+
 def read_file(path: str | Path | None = None) -> Settings:
     """Read a configuration file: the one given, else `PAYHUB_CONFIG`, else `payhub.toml` here.
 
     Raises:
         ConfigurationError: the file is missing, is not TOML, or has an unknown key.
     """
-    chosen = Path(path or os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
     try:
-        tables = HiddenFields(tomllib.loads(chosen.read_text("utf-8")))
+        chosen = Path(path or _named_by_environment() or DEFAULT_FILE)
+    except TypeError:
+        raise ConfigurationError(f"the configuration: a path is needed, not {type_name(path)}") from None
+    try:
+        tables = HiddenFields(tomllib.loads(read_text(chosen)))
     except FileNotFoundError:
         raise ConfigurationError(
             f"{chosen}: no such file; write one, name it with --config or {FILE_VARIABLE}, "
             "or make one to play with: payhub sandbox alikassa --dir sandbox"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+    except (OSError, ValueError, RecursionError) as cause:  # TOML, encodings and paths have errors that are ValueErrors
         # Not chained: the frames of the parser, and an error of decoding, hold the whole file.
         raise ConfigurationError(f"{chosen}: cannot be read: {cause}") from None
     return read_mapping(tables, chosen.resolve().parent)
@@ -162,7 +174,7 @@ def journal_key(settings: Settings) -> bytes:
                 return HiddenBytes(secrets.token_bytes(32))  # with which no order is taken
             with contextlib.suppress(FileExistsError):
                 write_private(path, HiddenBytes(secrets.token_hex(32).encode()))
-        key = HiddenBytes(path.read_bytes().rstrip(b"\r\n"))
+        key = HiddenBytes(in_utf8(HiddenBytes(path.read_bytes())).rstrip(b"\r\n"))
     except OSError as cause:
         raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
     if not key.strip():
@@ -268,7 +280,8 @@ def _convert(table: object, shape: type[C], where: str, base: Path) -> C:
     try:
         return msgspec.convert(values, shape)
     except msgspec.ValidationError as cause:
-        raise ConfigurationError(f"{where}{_without_value(str(cause))}") from None
+        key, words = refusal(cause, shape, values)
+        raise ConfigurationError(f"{'.'.join(filter(None, (where, key)))}: {words}") from None
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -296,11 +309,13 @@ def _resolved(value: object, hint: Any, where: str, base: Path) -> object:
         case {"env": str(variable), **rest} if not rest:
             if variable not in os.environ:
                 raise ConfigurationError(f"{where}: the environment variable {variable} is not set")
-            value = HiddenText(os.environ[variable].rstrip("\r\n"))
+            value = HiddenText(os.environ[variable].removeprefix("\ufeff").rstrip("\r\n"))
         case {"file": str(path), **rest} if not rest:
             value = HiddenText(_text(base / path, where))
     if not isinstance(value, str):
         return value
+    if any("\ud800" <= character <= "\udfff" for character in value):  # so Python reads other bytes of the environment
+        raise ConfigurationError(f"{where}: is not in UTF-8")
     if Path not in (hint, *typing.get_args(hint)):
         return str(value)
     if not {"\0", "\r", "\n"}.isdisjoint(value):
@@ -310,15 +325,8 @@ def _resolved(value: object, hint: Any, where: str, base: Path) -> object:
 
 def _text(path: Path, where: str) -> str:
     try:
-        return path.read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as cause:
+        return read_text(path).rstrip("\r\n")
+    except NotText as cause:
+        raise ConfigurationError(f"{where}: {path} cannot be read: {cause}") from None
+    except (OSError, ValueError) as cause:
         raise ConfigurationError(f"{where}: {path} cannot be read: {type(cause).__name__}") from None
-
-
-def _without_value(message: str) -> str:
-    """Turn msgspec's message into `.key: what is wrong`, without the value it may quote."""
-    found = re.fullmatch(r"(?P<what>.*?)(?: - at `\$(?P<key>[^`]*)`)?", message, re.DOTALL)
-    what, key = (found["what"], found["key"] or "") if found else ("malformed", "")
-    if what.startswith("Invalid"):
-        what = "not one of the words allowed here"
-    return f"{key}: {what}"

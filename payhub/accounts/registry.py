@@ -9,7 +9,7 @@ from payhub.accounts.config import Settings, account_config, journal_key, namesp
 from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import Schedule
 from payhub.errors import ConfigurationError, UnknownAccount
-from payhub.journal import Key, State, forks
+from payhub.journal import Key, forks
 from payhub.journal.rules import LONGEST_JITTER
 from payhub.models import Order, Result
 from payhub.operations import OrderKind, kind_named
@@ -17,8 +17,8 @@ from payhub.plans.advance import Visit, give_up
 from payhub.plans.create import recall
 from payhub.plans.find import find_order
 from payhub.plans.plan import Place, Plan, Steps, Timing
-from payhub.plans.resolve import resolve
-from payhub.plans.rules import check_order_id
+from payhub.plans.resolve import Outcome, resolve
+from payhub.plans.rules import check_order_id, check_words
 
 T = TypeVar("T")
 OrderT = TypeVar("OrderT", bound=Order)
@@ -65,6 +65,7 @@ class Registry:
             ConfigurationError: its table, its driver or its keys cannot be used, or another name in another namespace
                 stands for it, too.
         """
+        check_words(account=name)
         with self._lock:
             if name not in self._open:
                 provider = self.provider(name)
@@ -95,6 +96,7 @@ class Registry:
 
     def provider(self, name: str) -> Provider:
         """Return the driver of an account without opening it."""
+        check_words(account=name)
         if name not in self.settings.accounts:
             known = ", ".join(self.names) or "none"
             raise UnknownAccount(f"no account {name!r} in the configuration; known: {known}")
@@ -105,18 +107,21 @@ class Registry:
 
     def recall(self, name: str, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Plan[ResultT | None]:
         """Plan to look whether an order is live already; no account is opened, and this one need not be usable."""
+        check_words(account=name)
         steps = recall(kind, order, self._place(name), self.settings.transport.deadline)
         return Plan(account=name, provider="", steps=steps)
 
     def find(self, kind: OrderKind[Any, ResultT], order_id: str, namespace: str) -> Plan[ResultT | None]:
         """Plan to look up what became of an order, with whichever account it is or was."""
+        check_words(namespace=namespace)
         return Plan(account="", provider="", steps=find_order(kind, check_order_id(order_id), namespace))
 
-    def resolve(self, key: Key, state: State, reason: str, by: str) -> Plan[Result]:
+    def resolve(self, key: Key, outcome: Outcome, reason: str, by: str) -> Plan[Result]:
         """Plan to write down what a person found out about an order; its account need not be configured any more."""
+        check_words(account=key.account)
         kind = kind_named(key.kind)
         timing = self._timing_of(key.account)
-        return _unasked(key, resolve(key, kind, state, reason=reason, by=by, timing=timing))
+        return _unasked(key, resolve(key, kind, outcome, reason=reason, by=by, timing=timing))
 
     def give_up(self, key: Key, cause: Exception) -> Plan[Visit]:
         """Plan what becomes of an order that a sweep could not ask about."""

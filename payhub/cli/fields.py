@@ -5,19 +5,17 @@ Every field has a path: `order_id`, `payer.email`, `to.holder`. An option gives 
 provider's own struct. No message quotes a value.
 """
 
-import datetime as dt
-import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from payhub.accounts.config import hint
-from payhub.cli.console import listed
 from payhub.cli.session import UsageError
 from payhub.driver import ProviderInfo
 from payhub.errors import InvalidOrder
+from payhub.forms import expected
 from payhub.masking.masks import struct_in
 from payhub.models import Destination, PaymentOrder, PayoutOrder
 from payhub.money import InvalidMoney, Money
@@ -128,9 +126,6 @@ def _paths(shape: type[msgspec.Struct], prefix: str = "", but: str = "") -> Iter
             yield from _paths(inner, f"{prefix}{field.name}.")
 
 
-_SIMPLE: Mapping[Any, str] = {int: "a whole number", bool: "true or false", dt.date: "a date, as 1990-12-31"}
-
-
 def _make(shape: type[S], given: Values, prefix: str = "", **ready: object) -> S:
     """Make a struct from values by path, its inner structs first; a text becomes what its field takes."""
     types = typing.get_type_hints(shape)
@@ -144,19 +139,12 @@ def _make(shape: type[S], given: Values, prefix: str = "", **ready: object) -> S
         value = given[name].value
         try:
             values[name] = msgspec.convert(value, types[name], strict=False) if isinstance(value, str) else value
-        except msgspec.ValidationError as cause:
-            raise InvalidOrder(f"{prefix}{name}", _expected(types[name], cause)) from None
+        except msgspec.ValidationError:
+            raise InvalidOrder(f"{prefix}{name}", f"must be {expected(types[name])}") from None
+    for field in msgspec.structs.fields(shape):
+        if field.required and field.name not in values:
+            raise InvalidOrder(f"{prefix}{field.name}", "is missing")
     try:
         return shape(**values)
     except (TypeError, ValueError) as cause:
         raise InvalidOrder(prefix.rstrip(".") or "order", str(cause)) from None
-
-
-def _expected(field: Any, cause: Exception) -> str:
-    """Say what a field takes; msgspec's own words would quote the value where words are to be chosen from."""
-    kinds = [field, *typing.get_args(field)]
-    words = [word for kind in kinds if typing.get_origin(kind) is Literal for word in typing.get_args(kind)]
-    if words:
-        return f"must be one of {listed(words)}"
-    simple = next((_SIMPLE[kind] for kind in kinds if kind in _SIMPLE), None)
-    return f"must be {simple}" if simple else re.sub(r", got .*| - at .*", "", str(cause))

@@ -15,11 +15,12 @@ from payhub.cli.lookup import find_record, own_entries, sender_deadline
 from payhub.cli.session import Session, UsageError
 from payhub.driver import Schedule
 from payhub.errors import IllegalStep
-from payhub.hub import Hub, Outcome
+from payhub.hub import Hub
 from payhub.journal import Evidence, Journal, Key, Record, Source, State, rules
 from payhub.journal.states import LIVE, NOTHING_MOVED, status_of
 from payhub.masking import one_line
 from payhub.money import Money
+from payhub.plans.resolve import Outcome
 from payhub.ticket.situations import is_contradiction
 from payhub.ticket.values import clock, jsonable
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
-import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -113,7 +112,7 @@ def _configure(running: Sandbox, settings: list[str]) -> None:
             values[name] = json.loads(text)
     try:
         running.configure(**values)
-    except msgspec.ValidationError as cause:
+    except ValueError as cause:
         raise ConfigurationError(f"--set: {cause}") from cause
 
 

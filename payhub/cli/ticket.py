@@ -68,11 +68,6 @@ def ticket(  # noqa: PLR0913 - one argument for each option
         sys.stdout.write(report.rendered(form).decode())
         sys.stdout.flush()
         return
-    try:
-        path = report.write(output, form, force=force)
-    except FileExistsError:
-        raise UsageError("the file exists already; --force writes over it") from None
-    except OSError as cause:
-        raise UsageError(f"the file cannot be written: {cause.strerror}") from cause
+    path = report.write(output, form, force=force)
     values = {"file": str(path), "format": form, "situation": report.situation, "internal": internal}
     session.answer(values | {"exchanges": len(report.exchanges)}, Text(f"written: {printable(str(path))}"))

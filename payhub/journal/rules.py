@@ -56,7 +56,7 @@ def require_same(known: Facts, asked: Facts) -> None:
     """Refuse an order whose id stands for another one; where the key is another one, nothing can be compared.
 
     Raises:
-        OrderConflict: names the account that has the other order, and the first field that differs; no value.
+        OrderConflict: names the account that has the other order, its id, and the first field that differs; no value.
     """
     if known.fingerprint in {asked.fingerprint, UNCOMPARED}:
         return
@@ -67,7 +67,8 @@ def require_same(known: Facts, asked: Facts) -> None:
         where: known.method != asked.method,
         f"{where}.number": True,
     }
-    raise OrderConflict(known.account, next(name for name, differs in fields.items() if differs), known.kind)
+    field = next(name for name, differs in fields.items() if differs)
+    raise OrderConflict(known.account, known.order_id, field, known.kind)
 
 
 def is_same_account(facts: Facts, provider: str, identity: str | None) -> bool:

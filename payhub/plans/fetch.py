@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from payhub.driver import Unreadable
+from payhub.driver import Unreadable, exact
 from payhub.errors import ConfigurationError, Declined, JournalFailed, NotFound, PayhubError, Unavailable
 from payhub.exchanges.events import Event, log
 from payhub.journal import Evidence, Key, Record, Source, State, Why
@@ -20,7 +20,7 @@ from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Phase, Ref, Result
 from payhub.operations import KINDS, OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
-from payhub.plans.rules import check_answer, check_whole, compare, unsupported
+from payhub.plans.rules import check_answer, compare, unsupported
 from payhub.plans.settle import clock, find, hand_over, judge_notifications, result_of, settle
 
 A = TypeVar("A")
@@ -73,16 +73,16 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
 
     Raises:
         ConfigurationError: both ids are given, or none; or the order is open, and the account is another one now.
-        InvalidOrder: an id has half a character in it, which no request can hold.
+        InvalidOrder: an id or the amount is of another type, or has half a character in it, which no request can hold.
         UnsupportedOperation: the provider cannot be asked, or not by this id.
         NotFound: the provider does not know the order.
         Unavailable: no usable answer came.
     """
+    ref = exact(ref)
     if bool(ref.order_id) == bool(ref.provider_id):
         raise ConfigurationError("give order_id or provider_id, one of them")
     query = account.capabilities.fetch.get(kind.word)
     by = "order_id" if ref.order_id else "provider_id"
-    check_whole(by, getattr(ref, by))
     if query is None or by not in query.by:
         raise unsupported(account, f"{kind.fetch} by {by}" if query else kind.fetch)
     attempt = Attempt()

@@ -10,6 +10,7 @@ import msgspec
 
 from payhub.driver import Creating, Offer, Unreadable, exact, find_half, unfit_link
 from payhub.errors import ConfigurationError, InvalidOrder, UnsupportedOperation
+from payhub.forms import type_name
 from payhub.journal import Why
 from payhub.journal.reasons import explain
 from payhub.journal.rules import is_paid_otherwise
@@ -85,14 +86,32 @@ def check_period(first: dt.date, last: dt.date) -> Period:
     return Period(first=first, last=last)
 
 
-def check_whole(field: str, text: str) -> None:
-    """Refuse a text that no request can hold, because it has half a character in it.
+def check_words(**texts: object) -> None:
+    """Refuse what is no text, or has half a character in it, which no journal can hold.
 
     Raises:
-        InvalidOrder: it has.
+        ConfigurationError: one is; it is named.
     """
-    if find_half(text) is not None:
-        raise InvalidOrder(field, "has half a character in it")
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise ConfigurationError(f"{name}: must be a text, not {type_name(text)}")
+        if find_half(text) is not None:
+            raise ConfigurationError(f"{name}: has half of a character")
+
+
+_LONGEST_WAIT = 100 * 366 * 86400
+"""Seconds: a hundred years, which any clock can count back."""
+
+
+def check_seconds(**waits: object) -> None:
+    """Refuse what is no number of seconds.
+
+    Raises:
+        ConfigurationError: one is none; it is named.
+    """
+    for name, seconds in waits.items():
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_WAIT:
+            raise ConfigurationError(f"{name}: must be a number of seconds, 0 or more")
 
 
 def check_digits(amount: Money, exponents: Mapping[str, int]) -> None:

@@ -21,8 +21,11 @@ class Turns:
         `limit` is the most orders to ask about, `concurrency` the most at once.
 
         Raises:
-            ConfigurationError: not even one may be asked about at once.
+            ConfigurationError: they are no whole numbers, or not even one may be asked about at once.
         """
+        for name, number in {"limit": limit, "concurrency": concurrency}.items():
+            if not isinstance(number, int):
+                raise ConfigurationError(f"{name}: must be a whole number")
         if concurrency < 1:
             raise ConfigurationError("concurrency: one at least")
         self._most = concurrency

@@ -113,15 +113,20 @@ class Ticket(Contents, frozen=True, kw_only=True):
 
         Raises:
             TicketRefused: it would show what must not be shown; nothing is written.
-            FileExistsError: there is a file of this name, and `force` was not given.
-            ConfigurationError: the suffix is none of the known ones.
-            OSError: it cannot be written there.
+            ConfigurationError: the suffix is none of the known ones; there is a file of this name, and `force` was
+                not given; or it cannot be written there.
         """
         path = Path(path)
         content = self.rendered(form or form_of(path))
         if self.internal and _MARK not in path.stem:
             path = path.with_name(f"{path.stem}-{_MARK}{path.suffix}")
-        return write_private(path, content, force=force)
+        try:
+            return write_private(path, content, force=force)
+        except FileExistsError:
+            raise ConfigurationError("the file exists already; with force it is written over") from None
+        except (OSError, ValueError) as cause:
+            words = getattr(cause, "strerror", None) or "it is no path"
+            raise ConfigurationError(f"the file cannot be written: {words}") from cause
 
 
 def form_of(path: Path) -> Format:

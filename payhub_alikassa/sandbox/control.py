@@ -1,12 +1,14 @@
 """Let a test or a person decide what happens: `/sandbox/…`, in JSON, without a signature."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from payhub.forms import refusal
 from payhub_alikassa.sandbox.api import json_response
 from payhub_alikassa.sandbox.books import AlreadyFinal, Books
 from payhub_alikassa.sandbox.courier import Courier
@@ -17,6 +19,19 @@ from payhub_alikassa.sandbox.server import LocalServer
 
 Options = Mapping[str, object]
 Command = Callable[[Options], Awaitable[None]]
+
+
+def _read(options: Options, shape: Any) -> Any:
+    """Read options into what they are for.
+
+    Raises:
+        ValueError: one is missing, unknown, or of another form; it is named.
+    """
+    try:  # the keys of JSON are texts, also those of `notification_endpoints`
+        return msgspec.convert(options, shape, str_keys=True)
+    except msgspec.ValidationError as cause:
+        name, words = refusal(cause, shape, options)
+        raise ValueError(f"{name}: {words}") from None
 
 
 class UnknownOrder(LookupError):
@@ -67,7 +82,7 @@ class Control:
 
     async def settle(self, options: Options) -> None:
         """Give the newest order with this `order_id` its outcome."""
-        wanted = msgspec.convert(options, Settlement)
+        wanted = _read(options, Settlement)
         amount = None if wanted.amount is None else amount_of(wanted.amount)
         if wanted.amount is not None and (amount is None or wanted.outcome != "paid"):
             message = "`amount` is a positive sum with at most 2 decimals, and only of a paid order"
@@ -77,12 +92,12 @@ class Control:
 
     async def notify(self, options: Options) -> None:
         """Send a notification of the status that the newest order with this `order_id` has now."""
-        wanted = msgspec.convert(options, Reminder)
+        wanted = _read(options, Reminder)
         self._courier.notify(self._find(wanted.kind, wanted.order_id), wanted.to, wanted.transport)
 
     async def arm(self, options: Options) -> None:
         """Arm a fault for the next requests or notifications it meets; `refuse` begins at once."""
-        fault = msgspec.convert(options, AnyFault)
+        fault = _read(options, AnyFault)
         if isinstance(fault, Refuse):
             await self._server.refuse(fault.seconds)
         else:
@@ -96,8 +111,7 @@ class Control:
     async def configure(self, options: Options) -> None:
         """Change settings; those not named stay."""
         known = msgspec.to_builtins(self._books.settings)
-        # The keys of JSON are texts, also those of `notification_endpoints`.
-        self._books.settings = msgspec.convert({**known, **options}, Settings, str_keys=True)
+        self._books.settings = _read({**known, **options}, Settings)
 
     async def reset(self, options: Options) -> None:
         """Forget orders, counts, notifications and faults; settings stay."""
@@ -126,7 +140,9 @@ def _route(path: str, method: str, command: Command) -> Route:
     async def endpoint(request: Request) -> Response:
         try:
             await command(msgspec.json.decode(await request.body() or b"{}", type=dict[str, object]))
-        except (msgspec.MsgspecError, ValueError) as problem:
+        except msgspec.DecodeError:
+            return json_response(400, {"message": "The body is not a JSON object."})
+        except ValueError as problem:
             return json_response(400, {"message": str(problem)})
         except UnknownOrder as problem:
             return json_response(404, {"message": str(problem)})

@@ -77,6 +77,40 @@ def test_the_password_files_line_end_is_stripped(archive: Archive, ending: bytes
     assert load_signer(folder, None, "sha1").verifier.fingerprint
 
 
+def rewritten(path: Path, encoding: str = "utf-8", line: str = "{}\n") -> None:
+    """Write a file anew, as another editor does."""
+    path.write_bytes("".join(line.format(each) for each in path.read_text().splitlines()).encode(encoding))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("form", ["pkcs8", "legacy", "plain"])
+def test_keys_and_passwords_of_other_editors(archive: Archive, form: str, encoding: str) -> None:
+    """A byte order mark, or the encoding that it names, is no part of a key or a password."""
+    folder = archive(form)
+    for path in folder.iterdir():
+        rewritten(path, encoding)
+    assert load_signer(folder, None, "sha1").verifier.fingerprint
+
+
+@pytest.mark.parametrize("line", ["{}\r\n", "{}\r", "  {}\n", "\t{} \r\n"])
+def test_lines_of_other_editors(archive: Archive, line: str) -> None:
+    """A key's lines may end anyhow, and may have been indented when they were pasted."""
+    folder = archive("legacy")
+    for name in ("private.pem", "public.pem"):
+        rewritten(folder / name, line=line)
+    assert load_signer(folder, None, "sha1").verifier.fingerprint
+
+
+def test_a_password_in_another_encoding_is_its_bytes(archive: Archive, rsa_key: Path) -> None:
+    """A password is bytes: what no mark names is taken as it is."""
+    folder = archive("plain", None)
+    source = folder / "password.txt"
+    source.write_bytes("пароль".encode("cp1251"))
+    done = openssl("rsa", "-in", rsa_key, "-aes256", "-passout", f"file:{source}", "-out", folder / "private.pem")
+    assert done.returncode == 0, done.stderr
+    assert load_signer(folder, None, "sha1").verifier.fingerprint
+
+
 def test_a_given_password_wins_over_the_file(archive: Archive) -> None:
     """A password from the configuration is used even where a stale file lies."""
     folder = archive()

@@ -71,7 +71,8 @@ def test_another_order_under_the_same_name_is_a_conflict(journal: Journal, state
     record = brought(journal, state)
     with pytest.raises(OrderConflict) as caught:
         journal.open(facts(fingerprint="0" * 64), 60.0)
-    assert "account 'shop': this order_id already stands for another payout: to.number differs" == str(caught.value)
+    words = "order_id 'po-1' already stands for another payout: to.number differs; see: payhub trace po-1"
+    assert f"account 'shop': {words}" == str(caught.value)
     assert record == journal.find(key())
 
 

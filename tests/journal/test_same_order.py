@@ -83,7 +83,8 @@ def test_another_order_under_the_same_order_id_is_a_conflict(open_shop: OpenShop
     with pytest.raises(OrderConflict) as caught:
         shop.hub.create_payout("shop", other)
     field = "amount" if other.amount != PAYOUT.amount else "to.number"
-    assert f"account 'shop': this order_id already stands for another payout: {field} differs" == str(caught.value)
+    words = f"order_id 'po-1' already stands for another payout: {field} differs; see: payhub trace po-1"
+    assert f"account 'shop': {words}" == str(caught.value)
     assert ["payouts"] == shop.sent
 
 

@@ -3,7 +3,9 @@
 Amounts are read as they were written: no list of currencies is asked, for a currency may have left it since.
 """
 
+import contextlib
 import datetime as dt
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -103,6 +105,30 @@ def changed(before: Record, after: Record) -> dict[str, Any]:
     return found
 
 
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+
+
+def _damaged(what: str, key: Key, cause: Exception) -> Damaged:
+    order = f"{key.kind} {mask_cards(str(key.order_id))!r} of account {key.account!r}"
+    kind = type(cause).__name__
+    return Damaged(
+        f"the journal failed: {what} of {order} cannot be read ({kind}): it was changed by hand, or is damaged"
+    )
+
+
+@contextlib.contextmanager
+def _named(what: str, key: Key) -> Iterator[None]:
+    """Name the order of which something cannot be read.
+
+    Raises:
+        Damaged: somebody has changed it by hand, or the file is damaged.
+    """
+    try:
+        yield
+    except _UNREADABLE as cause:
+        raise _damaged(what, key, cause) from cause
+
+
 def record(row: Any) -> Record:
     """Read an order.
 
@@ -111,12 +137,8 @@ def record(row: Any) -> Record:
     """
     try:
         return _record(row)
-    except (ValueError, TypeError, ArithmeticError) as cause:
-        order = f"{row.kind} {mask_cards(row.order_id)!r} of account {row.account!r}"
-        raise Damaged(
-            f"the journal failed: the row of {order} cannot be read ({type(cause).__name__}): it was changed by "
-            "hand, or is damaged"
-        ) from cause
+    except _UNREADABLE as cause:
+        raise _damaged("the row", Key(row.account, row.kind, row.order_id), cause) from cause
 
 
 def readable(found: Iterable[Any], damaged: Callable[[Key, str], object]) -> Iterator[Record]:
@@ -160,8 +182,8 @@ def _record(row: Any) -> Record:
         contradicted=bool(row.contradicted),
         resolved=bool(row.resolved),
         overruled=bool(row.overruled),
-        attempts=row.attempts,
-        checks=row.checks,
+        attempts=operator.index(row.attempts),  # SQLite keeps anything in a column of numbers
+        checks=operator.index(row.checks),
         sent_at=_moment_or_none(row.sent_at),
         lease_until=_moment_or_none(row.lease_until),
         due_at=_moment_or_none(row.due_at),
@@ -204,41 +226,46 @@ def read_evidence(body: str) -> Evidence:
 def attempt(key: Key, row: Any) -> Entry:
     """Read that an order was taken for sending."""
     found = Evidence(source=Source.PLAN, state=State.SENDING)
-    return Entry(at=moment(row.at), what="evidence", key=key, evidence=found)
+    with _named("an attempt", key):
+        return Entry(at=moment(row.at), what="evidence", key=key, evidence=found)
 
 
 def exchange(key: Key, row: Any) -> Entry:
     """Read an exchange."""
-    found = msgspec.json.decode(row.body, type=Exchange)
-    return Entry(at=moment(row.at), what="exchange", key=key, exchange=found)
+    with _named("an exchange", key):
+        found = msgspec.json.decode(row.body, type=Exchange)
+        return Entry(at=moment(row.at), what="exchange", key=key, exchange=found)
 
 
 def evidence(key: Key, row: Any) -> Entry:
     """Read a piece of evidence."""
-    return Entry(
-        at=moment(row.at),
-        what="evidence",
-        key=key,
-        evidence=read_evidence(row.body),
-        contradicts=bool(row.contradicts),
-        times=row.times,
-        last_at=moment(row.last_at) if row.times > 1 else None,
-    )
+    with _named("a piece of evidence", key):
+        return Entry(
+            at=moment(row.at),
+            what="evidence",
+            key=key,
+            evidence=read_evidence(row.body),
+            contradicts=bool(row.contradicts),
+            times=row.times,
+            last_at=moment(row.last_at) if row.times > 1 else None,
+        )
 
 
 def act(key: Key, row: Any) -> Entry:
     """Read an operator's act."""
-    found, contradicts = read_evidence(row.body), bool(row.contradicts)
-    return Entry(at=moment(row.at), what="act", key=key, evidence=found, contradicts=contradicts, by=row.by)
+    with _named("an act", key):
+        found, contradicts = read_evidence(row.body), bool(row.contradicts)
+        return Entry(at=moment(row.at), what="act", key=key, evidence=found, contradicts=contradicts, by=row.by)
 
 
 def notification(row: Any) -> StoredNotification:
     """Read a notification."""
-    return StoredNotification(
-        id=row.id,
-        content=read_content(row.body),
-        verdict=Verdict(row.verdict),
-        times=row.times,
-        at=moment(row.at),
-        last_at=moment(row.last_at),
-    )
+    with _named("a notification", Key(row.account, row.kind, row.order_id)):
+        return StoredNotification(
+            id=row.id,
+            content=read_content(row.body),
+            verdict=Verdict(row.verdict),
+            times=row.times,
+            at=moment(row.at),
+            last_at=moment(row.last_at),
+        )

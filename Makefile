@@ -3,13 +3,17 @@
 #   make demo         a tour on this machine, against the sandbox
 #   make test         the tests, with coverage
 #   make test-wheel   the tests against the built wheel, away from the sources
+#   make quick        the tests that differ between Pythons, in two minutes: make quick PYTHON=python3.13 VENV=build/3.13
 #   make lint         ruff and mypy
 #   make format       ruff's fixes and its formatting
 #   make docs         the documentation, into site/
 #   make measure      figures of the code beside their targets; ARGS=--list names the places
 #   make bench        the promised rates; fails if one is not reached
 #   make torture      kills, freezes, wrong answers, full disks: the long version, which writes docs/reliability.md
+#   make sbom         the bill of materials of what a user installs, into build/sbom.json
+#   make lock         the versions and hashes in requirements/, anew from pyproject.toml
 #
+# Everything is installed from requirements/*.txt, where each file that may be downloaded has its hash.
 # PYTHON is the interpreter, VENV the directory of the environment; ARGS is passed on, for example to pytest.
 # The tests run side by side in WORKERS processes, two for each processor, because half of the time they wait;
 # ARGS=-n0 runs them one after another.
@@ -20,6 +24,12 @@ VENV ?= .venv
 WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 BIN := $(VENV)/bin
 WHEEL := build/wheel
+SBOM := build/sbom
+
+# Exactly these files, or nothing; what a package index offers besides is not looked at.
+LOCKED := install -qq --require-hashes
+# payhub itself has no hash, and all that it needs is there already, hatchling too.
+ITSELF := install -qq --no-deps --no-build-isolation --check-build-dependencies
 
 # Uninstalled before payhub is installed: the name payhub on PyPI is another company's, and was this project's own once.
 # Left in an environment, it would be a second distribution with the same command and the same driver.
@@ -31,7 +41,15 @@ export NO_MKDOCS_2_WARNING = 1
 # The tests start hundreds of processes; none need compile the sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-wheel lint format docs measure bench torture venv clean
+# Where Pythons differ: text, numbers, types, threads, event loops, TLS, SQLite, forks, entry points, and the inside of
+# libraries.
+QUICK := $(addprefix tests/,receivers testing \
+	$(addprefix test_,$(addsuffix .py,config connections context driver errors exchanges files hiding hub masking \
+	masking_text models money odd_texts plan plugins private_parts quiet registry runner)) \
+	$(addprefix journal/test_,$(addsuffix .py,database forks journal)) \
+	$(addprefix alikassa/test_,$(addsuffix .py,plugin signing wire)))
+
+.PHONY: demo test quick test-wheel lint format docs measure bench torture sbom lock venv clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -39,6 +57,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
+
+quick: $(VENV)/.installed-dev
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(QUICK) $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -67,15 +88,37 @@ torture: $(VENV)/.installed-dev
 test-wheel: $(VENV)/.installed-dev
 	@rm -rf $(WHEEL) && mkdir -p $(WHEEL)/copy
 	@echo "Building the wheel ..."
-	@$(BIN)/python -m build --quiet --outdir $(WHEEL)/dist
+	@$(BIN)/python -m build --quiet --no-isolation --outdir $(WHEEL)/dist
 	@$(PYTHON) -m venv $(WHEEL)/venv
-	@$(WHEEL)/venv/bin/pip install -qq "$$(ls $(CURDIR)/$(WHEEL)/dist/*.whl)[dev]"
-	@for path in tests bench cassettes docs README.md CHANGELOG.md LICENSE Makefile mkdocs.yml pyproject.toml; do \
+	@$(WHEEL)/venv/bin/pip $(LOCKED) -r requirements/dev.txt
+	@$(WHEEL)/venv/bin/pip install -qq --no-deps $(WHEEL)/dist/*.whl
+	@for path in .ci tests bench cassettes docs requirements README.md CHANGELOG.md LICENSE SECURITY.md Makefile \
+		mkdocs.yml pyproject.toml; do \
 		if [ -e $$path ]; then cp -r $$path $(WHEEL)/copy/; fi; done
 	@if [ -d ../shared ]; then ln -sfn $(abspath ../shared) $(WHEEL)/shared; fi
 	@cd $(WHEEL)/copy && ../venv/bin/python -Pc 'import payhub, payhub_alikassa as a; \
 		assert all("site-packages" in m.__file__ for m in (payhub, a)), payhub.__file__; print("Testing", payhub.__file__)'
 	cd $(WHEEL)/copy && ../venv/bin/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+sbom: | $(VENV)/bin/python
+	@rm -rf $(SBOM) && mkdir -p $(SBOM)
+	@$(VENV)/bin/python -m venv $(SBOM)/tool && $(SBOM)/tool/bin/pip $(LOCKED) -r requirements/sbom.txt
+	@$(VENV)/bin/python -m venv --without-pip $(SBOM)/user
+	@$(SBOM)/tool/bin/pip --python $(SBOM)/user $(LOCKED) -r requirements/run.txt
+	@$(SBOM)/tool/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+		--output-file build/sbom.json $(SBOM)/user
+	@echo "The bill of materials is in build/sbom.json (CycloneDX)"
+
+lock:
+	@[ -x build/lock/bin/uv ] || { $(PYTHON) -m venv build/lock && build/lock/bin/pip install -qq uv; }
+	@for each in \
+		"build --group pyproject.toml:build" \
+		"run pyproject.toml --extra cli --extra server --extra sql" \
+		"dev pyproject.toml --all-extras --group build -c requirements/build.txt -c requirements/run.txt" \
+		"sbom --group pyproject.toml:sbom"; do \
+		set -- $$each; file=requirements/$$1.txt; shift; \
+		build/lock/bin/uv pip compile "$$@" $(ARGS) --universal --python-version 3.11 --generate-hashes --quiet \
+			--no-annotate --custom-compile-command "make lock" --output-file $$file || exit 1; done
 
 venv: $(VENV)/.installed-dev
 
@@ -88,14 +131,16 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 2; }
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml requirements/build.txt requirements/run.txt | $(VENV)/bin/python
 	@echo "Installing payhub and what it needs ..."
 	@$(BIN)/pip uninstall -qq --yes $(OTHER)
-	@$(BIN)/pip install -qq --editable '.[cli,server,sql]'
+	@$(BIN)/pip $(LOCKED) -r requirements/build.txt -r requirements/run.txt
+	@$(BIN)/pip $(ITSELF) --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-dev: pyproject.toml requirements/dev.txt | $(VENV)/bin/python
 	@echo "Installing payhub and what its development needs ..."
 	@$(BIN)/pip uninstall -qq --yes $(OTHER)
-	@$(BIN)/pip install -qq --editable '.[dev]'
+	@$(BIN)/pip $(LOCKED) -r requirements/dev.txt
+	@$(BIN)/pip $(ITSELF) --editable .
 	@touch $(VENV)/.installed $@

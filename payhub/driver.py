@@ -338,3 +338,8 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def leads_here(url: str) -> bool:
+    """Return whether a URL leads to this machine, as that of a sandbox does."""
+    return _is_loopback(urlsplit(url).hostname or "")

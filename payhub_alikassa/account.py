@@ -6,11 +6,11 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from payhub import ConfigurationError, Service
-from payhub.driver import Call
+from payhub.driver import Call, leads_here
 from payhub.masking import MaskedStruct, hide
 from payhub_alikassa import wire
 from payhub_alikassa.config import AliKassaConfig
-from payhub_alikassa.signing import Digest, Signer, Verifier, load_signer, load_verifier
+from payhub_alikassa.signing import Signer, Verifier, load_signer, load_verifier
 
 Answer = TypeVar("Answer", bound=MaskedStruct)
 
@@ -27,8 +27,8 @@ class Endpoint(msgspec.Struct, Generic[Answer], frozen=True):
     moves_money: bool = False
 
 
-def _signer(folder: Path | None, password: str | None, digest: Digest) -> Signer | None:
-    return load_signer(folder, password, digest) if folder else None
+def _signer(config: AliKassaConfig, folder: Path | None, password: str | None) -> Signer | None:
+    return load_signer(folder, password, config.digest, real=not leads_here(config.base_url)) if folder else None
 
 
 class AliKassaAccount:
@@ -44,8 +44,8 @@ class AliKassaAccount:
         if problem := config.problem():
             raise ConfigurationError(f"accounts.{config.name}: {problem}")
         self._signers = {
-            "payment_cert": _signer(config.payment_cert, hide(config.payment_password), config.digest),
-            "payout_cert": _signer(config.payout_cert, hide(config.payout_password), config.digest),
+            "payment_cert": _signer(config, config.payment_cert, hide(config.payment_password)),
+            "payout_cert": _signer(config, config.payout_cert, hide(config.payout_password)),
         }
         verifiers: list[Verifier] = []
         for number, path in enumerate(config.notification_key):

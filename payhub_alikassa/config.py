@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from payhub.driver import AccountConfig, insecure
+from payhub.driver import AccountConfig, insecure, leads_here
 from payhub.masking import Clear, Link, MaskedStruct
 from payhub_alikassa.signing import Digest
 
@@ -29,6 +29,12 @@ Code = Annotated[
         description="a service code of 1 to 100 characters, without blanks, as payment_card_rub",
     ),
 ]
+
+SAMPLE_ACCOUNT = "93d5df06-996c-48c3-9847-348d6b580b80"
+"""The account of the provider's documents, of payhub's, and of the sandbox; nobody has it."""
+
+_SANDBOX_KEY = Path("sandbox", "notification-private.pem")
+"""What stands beside the folder cert of a sandbox, and of nobody else: the provider keeps its half to itself."""
 
 
 class PaymentServices(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,4 +99,17 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
             return "base_url: give scheme and host only, as https://api-merchant.alikassa.com"
         if self.payment_cert is None and self.payout_cert is None:
             return "give payment_cert or payout_cert, the folders of the unpacked certificates"
+        return None if leads_here(self.base_url) else self._only_for_a_sandbox()
+
+    def _only_for_a_sandbox(self) -> str | None:
+        if self.account.lower() == SAMPLE_ACCOUNT:
+            return "account: the one of the documents and of the sandbox; give your own uuid, from the cabinet"
+        for key in ("payment_cert", "payout_cert", "notification_key"):
+            paths = getattr(self, key) or ()
+            for path in (paths,) if isinstance(paths, Path) else paths:
+                if any((above / _SANDBOX_KEY).exists() for above in path.resolve().parents[:3]):
+                    return (
+                        f"{key}: a sandbox's key, which must not be used with a real host; "
+                        "unpack the certificates of the cabinet into a folder of their own"
+                    )
         return None

@@ -30,6 +30,8 @@ _DIGESTS: dict[Digest, tuple[hashes.HashAlgorithm, Callable[[bytes], Any]]] = {
 _PADDING = padding.PKCS1v15()
 _SHORTEST_KEY = 2048  # bits
 _PROBE = b"payhub"
+_SANDBOX_PASSWORD = b"sandbox-"
+"""How the passwords of a sandbox's private keys begin, so that a copy of one is known wherever it lies."""
 
 
 class BadSignature(Exception):
@@ -107,11 +109,12 @@ class Signer:
         return base64.b64encode(self._key.sign(data, _PADDING, self._algorithm)).decode("ascii")
 
 
-def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
+def load_signer(folder: Path, password: str | None, digest: Digest, *, real: bool = False) -> Signer:
     """Load `private.pem` of an unpacked certificate archive, and prove that it can sign.
 
     The password is the one given, else the content of `password.txt`; ends of line are stripped.
-    Where `public.pem` is there too, a signature of the one must verify with the other.
+    Where `public.pem` is there too, a signature of the one must verify with the other. For a `real`
+    host a sandbox's key is refused.
 
     Raises:
         ConfigurationError: the folder is named, and what is wrong with it.
@@ -122,6 +125,8 @@ def load_signer(folder: Path, password: str | None, digest: Digest) -> Signer:
         secret = HiddenBytes(password.encode())
     elif os.path.lexists(file):  # one that cannot be read is not left out
         secret = _read(file)
+    if real and secret.startswith(_SANDBOX_PASSWORD):
+        raise ConfigurationError(f"{folder}: a sandbox's key, which must not be used with a real host")
     key = _load_private_key(folder, HiddenBytes(secret.rstrip(b"\r\n")) or None)
     _check_length(key.key_size, folder / "private.pem")
     signer = Signer(key, digest)

@@ -82,7 +82,8 @@ def _write_certificate(directory: Path, form: PrivateFormat) -> None:
     names = ("private.pem", "public.pem", "password.txt")
     private, public, password = (directory / name for name in names)
     if _are_missing(private, public, password):
-        secret = secrets.token_urlsafe(18).encode()
+        # Its beginning tells the driver that the key is not the provider's, also when the folder is copied.
+        secret = f"sandbox-{secrets.token_urlsafe(18)}".encode()
         _write_pair(private, public, form, BestAvailableEncryption(secret))
         # No newline at the end: the provider's PHP sample does not strip one.
         _write(password, secret)

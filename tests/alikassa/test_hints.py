@@ -6,17 +6,18 @@ import pytest
 
 from payhub import Delivery, Received
 from payhub.journal import Key, Record, State, StoredNotification, Verdict
+from payhub_alikassa.config import SAMPLE_ACCOUNT
 from payhub_alikassa.sandbox import Sandbox
 from payhub_alikassa.sandbox.notifications import add_signature
 from payhub_alikassa.sandbox.php import php_json
 from payhub_alikassa.sandbox.signatures import load_signer
 from tests.alikassa.conftest import ACCOUNT
-from tests.alikassa.orders import UUID, payment
+from tests.alikassa.orders import payment
 
 PAID: dict[str, Any] = {
     "type": "payment", "order_id": "in-1", "payment_status": "paid", "amount": "3000.00", "payment_amount": "3000.00",
-    "commission_amount": "90.00", "is_partial_payment": "0", "account": UUID, "service": "payment_card_rub_hpp",
-    "desc": "Order 1/2",
+    "commission_amount": "90.00", "is_partial_payment": "0", "account": SAMPLE_ACCOUNT,
+    "service": "payment_card_rub_hpp", "desc": "Order 1/2",
 }  # fmt: skip
 
 

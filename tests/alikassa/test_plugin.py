@@ -29,6 +29,7 @@ from payhub.driver import Call, Response
 from payhub.models import Period, Ref
 from payhub_alikassa import AliKassaPayment, AliKassaPayout, models, plugin
 from payhub_alikassa.account import AliKassaAccount
+from payhub_alikassa.config import SAMPLE_ACCOUNT
 from payhub_alikassa.sandbox import Sandbox
 from tests.alikassa.conftest import ACCOUNT, open_hub, openssl
 from tests.alikassa.orders import (
@@ -38,7 +39,6 @@ from tests.alikassa.orders import (
     TO_CARD,
     TO_PHONE,
     TO_WALLET,
-    UUID,
     config,
     payment,
     payout,
@@ -440,7 +440,8 @@ RETURN = Delivery(method="POST", body=PHP_MADE["redirects"][0]["form"].encode())
 def notified(request: pytest.FixtureRequest, archive: Callable[..., Path]) -> Iterator[Any]:
     """Open a hub whose account has the public key of the vectors, in both modes."""
     key, new = (str(VECTORS / "cert" / name / "public.pem") for name in ("notification", "payment"))
-    table = {"provider": "alikassa", "account": UUID, "currency": "RUB", "payout_cert": str(archive())}
+    table = {"provider": "alikassa", "account": SAMPLE_ACCOUNT, "base_url": "http://127.0.0.1:9", "currency": "RUB"}
+    table["payout_cert"] = str(archive())
     keys: dict[str, Any] = {"ak": key, "before": key, "meanwhile": [new, key], "after": new, "keyless": []}
     accounts = {name: {**table, "notification_key": each} for name, each in keys.items()}
     with in_mode(request.param, lambda hub: hub.from_mapping({"accounts": accounts})) as opened:

@@ -5,6 +5,8 @@ import errno
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,9 +160,44 @@ def test_a_file_that_is_deleted_under_a_process_is_noticed(
     shop = begun(journal={"key": given})
     shop.hub.create_payout("shop", PAYOUT)
     gone(place)
-    refused(shop, "its file was deleted or replaced while it was in use", PO_2)
+    refused(shop, "its file, or the log beside it, was deleted or replaced while it was in use", PO_2)
     refused(shop, "it was begun, and is gone", PO_2, PAYOUT)
     assert [] == files(place)
+
+
+@only_sqlite
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_a_log_that_is_replaced_under_a_process_is_noticed(begun: Callable[..., Shop], place: Place, end: str) -> None:
+    """A process writes into no log that nobody else can see: one call is refused, and the next opens what is there."""
+    shop = begun()
+    shop.hub.create_payout("shop", PAYOUT)
+    log = Path(f"{place.url.removeprefix('sqlite:///')}{end}")
+    shutil.copy(log, f"{log}.copy")
+    Path(f"{log}.copy").replace(log)
+    refused(shop, "the log beside it, was deleted or replaced", PO_2)
+    assert [Status.PENDING] * 2 == [shop.hub.create_payout("shop", order).status for order in (PAYOUT, PO_2)]
+
+
+ANOTHER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+connection.close()
+"""
+
+
+@only_sqlite
+def test_a_program_that_reads_its_own_file_writes_into_no_deleted_log(begun: Callable[..., Shop], place: Place) -> None:
+    """Whoever closes the file takes this process's locks along, and the next one to close it deletes the log."""
+    shop = begun()
+    shop.hub.create_payout("shop", PAYOUT)
+    path = Path(place.url.removeprefix("sqlite:///"))
+    path.read_bytes()  # a backup, a checksum, an upload
+    subprocess.run([sys.executable, "-c", ANOTHER, str(path)], check=True)
+    assert [path] == files(place)
+    refused(shop, "the log beside it, was deleted or replaced", PO_2)
+    assert [Status.PENDING] * 2 == [shop.hub.create_payout("shop", order).status for order in (PO_2, PAYOUT)]
+    assert ["po-1", "po-2"] == [msgspec.json.decode(body)["order_id"] for body in shop.server.bodies]  # type: ignore[union-attr]
 
 
 @only_sqlite
@@ -174,7 +211,7 @@ def test_an_older_copy_under_a_process_is_noticed(
     copied(place, tmp_path / "copy.db")
     shop.hub.create_payout("shop", PO_2)
     put_back(place, tmp_path / "copy.db")
-    refused(shop, "its file was deleted or replaced while it was in use", PO_3)
+    refused(shop, "its file, or the log beside it, was deleted or replaced while it was in use", PO_3)
     refused(
         shop, "it is older than it was: its newest order has the number 1, and there was one with the number 2", PO_2
     )

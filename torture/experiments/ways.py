@@ -26,6 +26,7 @@ from payhub import (
 from payhub.driver import Flow, Schedule
 from payhub.journal import Evidence, Key, KeyCheck, NotificationContent, Source, State
 from payhub.journal.rules import LONGEST_JITTER
+from payhub.journal.sql.engine import Files
 from payhub.journal.sql.note import Mark, Note
 from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
@@ -376,7 +377,7 @@ def _noted(name: str | None = None, ahead: int = 0) -> Callable[[Hubs, str, Judg
 
 def _replaced(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
     """Let another file be where the journal's is looked for."""
-    mock.patch("payhub.journal.sql.database.file_id", return_value=(0, 0)).start()
+    mock.patch("payhub.journal.sql.database.files_at", return_value=Files((0, 0), None, None)).start()
 
 
 def _other_key(hubs: Hubs, _order_id: str, _judge: Judge) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from payhub.errors import JournalFailed
 from payhub.journal import forks
-from payhub.journal.sql.engine import BEGIN, FILE, READS, FileId, file_id, open_engine
-from payhub.journal.sql.migrate import check, is_current, upgrade, version
+from payhub.journal.sql.engine import BEGIN, FILES, READS, FileId, Files, files_at, open_engine
+from payhub.journal.sql.migrate import check, is_current, refuse_dropped, upgrade, version
 from payhub.journal.sql.note import Mark, Note, compare
 from payhub.journal.sql.postgresql import take_time
 from payhub.journal.sql.statements import Statements
@@ -31,7 +31,7 @@ _NOTED = "payhub_noted"  # in the info of a connection: it leads to the journal 
 
 
 class _FileReplaced(Exception):
-    """SQLite's file is not the one that was opened."""
+    """SQLite's file, or one of those beside it, is not the one that was opened."""
 
 
 class Database:
@@ -68,7 +68,7 @@ class Database:
         self._lock = threading.Lock()
         self._kept: sa.PoolProxiedConnection | None = None  # SQLite's, for whoever has its turn: a pool takes longer
         self._ready = False
-        self._file: FileId | None = None  # that the journal was found in
+        self._file: FileId = None  # that the journal was found in
         self._process: int | None = None  # that the connections belong to
         if self.is_sqlite:
             forks.register(self)
@@ -95,6 +95,8 @@ class Database:
                     connection.info[_NOTED] = True
                 yield cursor
                 connection.commit()
+                if noted:  # what is committed to a log that was just deleted nobody else ever sees
+                    self._require_same_file(connection.info)
                 cursor.close()  # or it keeps what it read from locked
                 if self.is_sqlite:
                     self._kept = connection
@@ -130,17 +132,25 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def as_it_is(self) -> Iterator[tuple[sa.Connection, Mark]]:
+    def as_it_is(self) -> Iterator[tuple[sa.Connection, Mark, JournalFailed | None]]:
         """Open a transaction in the journal that is there, whatever was noted, and make its tables where it has none.
+
+        It is given with its mark, and with what is said of tables that were dropped.
 
         Raises:
             JournalFailed: nothing was changed.
         """
         try:
             with self._turn():
-                upgrade(self.engine, self.prefix)
+                dropped = None
+                try:
+                    with self.engine.connect() as connection:
+                        refuse_dropped(connection, self.prefix)
+                except JournalFailed as cause:
+                    dropped = cause
+                upgrade(self.engine, self.prefix, anew=True)
                 with self.engine.begin() as connection:
-                    yield connection, self.mark(connection.connection.cursor())
+                    yield connection, self.mark(connection.connection.cursor()), dropped
         except self.errors as cause:
             raise JournalFailed(f"the journal failed: {_complaint(cause)}") from cause
 
@@ -165,7 +175,7 @@ class Database:
             if self._process != os.getpid():
                 self._enter_process()
             if not self._ready:
-                if self.is_sqlite and self._file_now() is None:
+                if self.is_sqlite and self._files_now().main is None:
                     compare(self.note.read(), None)  # before SQLite makes a file
                 with self.connection_as_it_is() as connection:  # a file of this version may be read-only
                     current = is_current(connection, self.prefix)
@@ -175,7 +185,7 @@ class Database:
                         compare(noted, None)  # tables that were begun are not made anew
                     with self._turn():
                         (upgrade if self.is_sqlite else check)(self.engine, self.prefix)
-                self._file = self._file_now()
+                self._file = self._files_now().main
                 self._ready = True
                 with self.cursor(reads_only=True) as cursor:
                     self.note.see(self.mark(cursor))
@@ -184,7 +194,8 @@ class Database:
             self._ready = False
             self.engine.dispose()
             raise JournalFailed(
-                "the journal failed: its file was deleted or replaced while it was in use; nothing was sent"
+                "the journal failed: its file, or the log beside it, was deleted or replaced while it was in use; "
+                "nothing was sent"
             ) from cause
         except self.errors as cause:
             if _sqlstate(cause) == _READ_ONLY:  # a standby by now: where the address leads today is looked up anew
@@ -199,18 +210,23 @@ class Database:
         """Return which journal this is, and how far it has come."""
         return Mark(*self._statements.mark.run(cursor, {}).fetchone())
 
-    def _file_now(self) -> FileId | None:
-        """Return which file SQLite's path leads to now."""
-        return file_id(self.engine.url.database) if self.is_sqlite else None
+    def _files_now(self) -> Files:
+        """Return which files SQLite's path leads to now."""
+        return files_at(self.engine.url.database if self.is_sqlite else None)
 
     def _require_same_file(self, connected_to: Mapping[Any, Any]) -> None:
-        """Refuse to go on in a file that is not, or not any more, where others look for it.
+        """Refuse to go on in files that are not, or not any more, where others look for them.
+
+        When this process has closed the file elsewhere, its locks are gone (POSIX), and whoever is done with the
+        file next deletes the log, into which this connection would go on writing.
 
         Raises:
-            _FileReplaced: it was deleted, or another one has its place.
+            _FileReplaced: one was deleted, or another one has its place.
         """
-        if self.is_sqlite and not connected_to.get(FILE) == self._file == self._file_now():
-            raise _FileReplaced
+        if self.is_sqlite:
+            opened: Files = connected_to[FILES]
+            if opened.main != self._file or opened != self._files_now():
+                raise _FileReplaced
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 import tenacity
@@ -40,17 +40,29 @@ def placed(url: str, base: Path) -> str:
     return HiddenText(absolute.render_as_string(hide_password=False))
 
 
-FILE = "payhub_file"
-"""Where the info of a connection to SQLite has the file that it is open on."""
+FILES = "payhub_files"
+"""Where the info of a connection to SQLite has the files that it is open on."""
 
-FileId = tuple[int, int]
-"""A file whatever it is called: its device and its number there."""
+FileId = tuple[int, int] | None
+"""A file whatever it is called: its device and its number there; nothing where a path leads nowhere."""
 
 
-def file_id(path: str | None) -> FileId | None:
-    """Return which file a path leads to, or nothing if it leads nowhere."""
+class Files(NamedTuple):
+    """The file of SQLite's that holds a database, and the two beside it that hold what was written last."""
+
+    main: FileId
+    log: FileId
+    shared: FileId
+
+
+def files_at(path: str | None) -> Files:
+    """Return which files a database's path leads to."""
+    return Files(*(_file_id(f"{path or ''}{end}") for end in ("", "-wal", "-shm")))
+
+
+def _file_id(path: str) -> FileId:
     try:
-        found = os.stat(path or "")  # noqa: PTH116 - before every transaction: a Path takes longer
+        found = os.stat(path)  # noqa: PTH116 - before every transaction: a Path takes longer
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -58,11 +70,12 @@ def file_id(path: str | None) -> FileId | None:
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:
     """Let a connection wait for the disk, for other writers, and overwrite what it deletes."""
-    record.info[FILE] = file_id(connection.execute("PRAGMA database_list").fetchone()[2])
     connection.isolation_level = None  # the driver must not begin transactions of its own
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     _write_ahead(connection)
+    connection.execute("SELECT count(*) FROM sqlite_master")  # opens the files beside it
+    record.info[FILES] = files_at(connection.execute("PRAGMA database_list").fetchone()[2])
 
 
 @tenacity.retry(

@@ -465,8 +465,10 @@ class SqlJournal:
         Raises:
             JournalFailed: nothing was changed.
         """
-        with self.database.as_it_is() as (connection, mark):
+        with self.database.as_it_is() as (connection, mark, dropped):
             try:
+                if dropped is not None:
+                    raise dropped
                 compare(self.database.note.read(), mark)
             except JournalFailed as cause:
                 settings, identity = self._tables.settings, secrets.token_hex(16)

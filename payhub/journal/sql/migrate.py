@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from payhub.errors import JournalFailed
+from payhub.journal.sql.note import AGREE
 from payhub.journal.sql.postgresql import take_time
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ _alembic = threading.Lock()
 def version_table(prefix: str) -> str:
     """Return the table in which Alembic keeps the version."""
     return f"{prefix}version"
+
+
+def begun_view(prefix: str) -> str:
+    """Return the view that says that the tables were made here.
+
+    It outlives them where somebody else's migrations drop tables that they do not know: those leave views alone.
+    """
+    return f"{prefix}begun"
 
 
 def version(connection: sa.Connection, prefix: str) -> str | None:
@@ -49,13 +58,14 @@ def configuration(connection: sa.Connection, prefix: str) -> "Config":
     return made
 
 
-def upgrade(engine: sa.Engine, prefix: str) -> bool:
+def upgrade(engine: sa.Engine, prefix: str, *, anew: bool = False) -> bool:
     """Bring the tables to the newest version; return whether anything had to be done.
 
-    Everything happens in one transaction, of one process at a time: it is done whole, or not at all.
+    Everything happens in one transaction, of one process at a time: it is done whole, or not at all. Tables that are
+    gone where they once were are made `anew` only if a person has agreed.
 
     Raises:
-        JournalFailed: the tables have a version that this payhub does not know.
+        JournalFailed: the tables have a version that this payhub does not know, or are gone.
     """
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
@@ -64,12 +74,27 @@ def upgrade(engine: sa.Engine, prefix: str) -> bool:
         found = version(connection, prefix)
         if found == HEAD:
             return False
+        if not anew:
+            refuse_dropped(connection, prefix)
         _refuse_newer(connection, prefix, found)
         from alembic import command  # noqa: PLC0415 - slow to import, and rarely needed
 
         with _alembic:  # it runs migrations through module globals
             command.upgrade(configuration(connection, prefix), "head")
         return True
+
+
+def refuse_dropped(connection: sa.Connection, prefix: str) -> None:
+    """Refuse to go on without tables where there were some: whoever makes them anew forgets what was sent.
+
+    Raises:
+        JournalFailed: they were dropped.
+    """
+    if version(connection, prefix) is None and sa.inspect(connection).has_table(begun_view(prefix)):
+        raise JournalFailed(
+            f"the journal failed: its tables were dropped, perhaps by a migration of the application's; nothing is "
+            f"sent: {AGREE}"
+        )
 
 
 def _refuse_newer(connection: sa.Connection, prefix: str, found: str | None) -> None:
@@ -96,6 +121,7 @@ def check(engine: sa.Engine, prefix: str) -> None:
     """
     with engine.connect() as connection:
         found = version(connection, prefix)
+        refuse_dropped(connection, prefix)
         if found is None:
             raise JournalFailed("the journal failed: it has no tables; make them: payhub journal init")
         if found == HEAD:

@@ -16,7 +16,8 @@ from payhub.files import write_private
 _PAUSE = 60.0
 """Seconds between two writes of the file: what an older copy lacks from less than that is not known to be missing."""
 
-_AGREE = "bring it back; if this is the journal to go on with, a person has to agree: payhub journal accept"
+AGREE = "bring it back; if this is the journal to go on with, a person has to agree: payhub journal accept"
+"""What to do about a journal that is not the one that was begun."""
 
 _OWN = "; a second configuration with a journal of its own needs a directory of its own, or a [journal] key"
 
@@ -60,7 +61,7 @@ class Note:
             return None
         except (OSError, msgspec.DecodeError) as cause:
             raise JournalFailed(
-                f"the journal failed: {self.path}, which notes that it was begun, cannot be read: {_AGREE}"
+                f"the journal failed: {self.path}, which notes that it was begun, cannot be read: {AGREE}"
             ) from cause
 
     def see(self, found: Mark) -> None:
@@ -111,13 +112,13 @@ def compare(noted: Mark | None, found: Mark | None) -> None:
     if noted is None:
         return
     if found is None:
-        raise JournalFailed(f"the journal failed: it was begun, and is gone; nothing is sent: {_AGREE}{_OWN}")
+        raise JournalFailed(f"the journal failed: it was begun, and is gone; nothing is sent: {AGREE}{_OWN}")
     if found.journal != noted.journal:
         raise JournalFailed(
-            f"the journal failed: it is another one than was begun here; nothing is sent: {_AGREE}{_OWN}"
+            f"the journal failed: it is another one than was begun here; nothing is sent: {AGREE}{_OWN}"
         )
     if found.newest < noted.newest:
         raise JournalFailed(
             f"the journal failed: it is older than it was: its newest order has the number {found.newest}, and there "
-            f"was one with the number {noted.newest}; nothing is sent: {_AGREE}"
+            f"was one with the number {noted.newest}; nothing is sent: {AGREE}"
         )

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
+from payhub.journal.sql.migrate import begun_view
 from payhub.journal.sql.triggers import replace_triggers
 
 revision = "0001"
@@ -143,3 +144,5 @@ def upgrade() -> None:
     )
     op.bulk_insert(made, [{"name": "identity", "value": secrets.token_hex(16)}])
     replace_triggers(op.get_bind(), prefix, _STEPS)
+    there = "VIEW IF NOT EXISTS" if op.get_bind().dialect.name == "sqlite" else "OR REPLACE VIEW"
+    op.execute(f"CREATE {there} {begun_view(prefix)} AS SELECT 1 AS begun")

@@ -279,8 +279,9 @@ class ProviderInfo(MaskedStruct, frozen=True, kw_only=True):
     """A provider as its driver introduces it: its name, its configuration, what it can do.
 
     `extras` has, by the kind of order, the struct that an order's `extra` takes. `connect` loads the
-    keys, once, and raises `ConfigurationError` if they cannot be used. `sandbox(directory, port)`
-    makes a local simulation, if the driver ships one.
+    keys, once, and raises `ConfigurationError` if they cannot be used. `receive` does it for an account
+    that only verifies what is delivered, without the keys that sign; where there is none, `connect` does.
+    `sandbox(directory, port)` makes a local simulation, if the driver ships one.
     """
 
     name: Clear[str]
@@ -288,6 +289,7 @@ class ProviderInfo(MaskedStruct, frozen=True, kw_only=True):
     config: Clear[type[AccountConfig]]
     capabilities: Clear[Capabilities]
     connect: Clear[Callable[[Any], Account]]
+    receive: Clear[Callable[[Any], Account] | None] = None
     api_version: Clear[str] = ""
     documentation: Clear[str] = ""
     extras: Clear[Mapping[str, type[msgspec.Struct]]] = msgspec.field(default_factory=dict)

@@ -237,7 +237,7 @@ class Hub(_Hub):
         Raises:
             BadNotification: not authentic, or not readable.
         """
-        return self.registry.account(account).verify(NOTIFICATION, delivery)
+        return self.registry.receiver(account).verify(NOTIFICATION, delivery)
 
     def read_return(self, account: str, delivery: Delivery) -> ReturnedPayer:
         """Verify with what a payer's browser came back to the success page, and return who it is.
@@ -247,7 +247,7 @@ class Hub(_Hub):
         Raises:
             BadNotification: not authentic, or not readable.
         """
-        return self.registry.account(account).verify(RETURN, delivery)
+        return self.registry.receiver(account).verify(RETURN, delivery)
 
     def receive(self, account: str, delivery: Delivery, *, ask: bool = True) -> Received:
         """Verify a provider's notification and keep it; answer it when this has returned.
@@ -260,7 +260,7 @@ class Hub(_Hub):
             BadNotification: not authentic, or not readable; nothing is kept. Answer 400.
             JournalFailed: it could not be kept. Answer 503, and the provider sends it again.
         """
-        return self._runner.run(self.registry.account(account).receive(delivery, ask=ask))
+        return self._runner.run(self.registry.receiver(account).receive(delivery, ask=ask))
 
     def advance(self, account: str, kind: str, order_id: str) -> Result:
         """Take an order as far as it can go now: ask the provider about it, never send it again.
@@ -447,15 +447,15 @@ class AsyncHub(_Hub):
 
     async def read_notification(self, account: str, delivery: Delivery) -> Notification:
         """Verify a provider's notification; see `Hub.read_notification`."""
-        return self.registry.account(account).verify(NOTIFICATION, delivery)
+        return self.registry.receiver(account).verify(NOTIFICATION, delivery)
 
     async def read_return(self, account: str, delivery: Delivery) -> ReturnedPayer:
         """Verify with what a payer's browser came back; see `Hub.read_return`."""
-        return self.registry.account(account).verify(RETURN, delivery)
+        return self.registry.receiver(account).verify(RETURN, delivery)
 
     async def receive(self, account: str, delivery: Delivery, *, ask: bool = True) -> Received:
         """Verify a provider's notification and keep it; see `Hub.receive`."""
-        return await self._runner.run(self.registry.account(account).receive(delivery, ask=ask))
+        return await self._runner.run(self.registry.receiver(account).receive(delivery, ask=ask))
 
     async def advance(self, account: str, kind: str, order_id: str) -> Result:
         """Take an order as far as it can go now; see `Hub.advance`."""

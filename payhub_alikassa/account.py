@@ -31,22 +31,16 @@ def _signer(config: AliKassaConfig, folder: Path | None, password: str | None) -
     return load_signer(folder, password, config.digest, real=not leads_here(config.base_url)) if folder else None
 
 
-class AliKassaAccount:
-    """One account: its keys, and the calls that they sign."""
+class AliKassaReceiver:
+    """One account that verifies what is delivered: it has the provider's public keys, and none of ours."""
 
     def __init__(self, config: AliKassaConfig) -> None:
-        """Load the keys and try them.
+        """Load the public keys.
 
         Raises:
-            ConfigurationError: a folder or file is named, and what is wrong with it.
+            ConfigurationError: a file is named, and what is wrong with it.
         """
         self.config = config
-        if problem := config.problem():
-            raise ConfigurationError(f"accounts.{config.name}: {problem}")
-        self._signers = {
-            "payment_cert": _signer(config, config.payment_cert, hide(config.payment_password)),
-            "payout_cert": _signer(config, config.payout_cert, hide(config.payout_password)),
-        }
         verifiers: list[Verifier] = []
         for number, path in enumerate(config.notification_key):
             try:
@@ -57,7 +51,7 @@ class AliKassaAccount:
 
     def __repr__(self) -> str:
         """Show the account's name only."""
-        return f"AliKassaAccount({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
 
     @property
     def name(self) -> str:
@@ -83,6 +77,24 @@ class AliKassaAccount:
             *(Service(kind="payment", code=code, currency=currency, active=True) for code in payments if code),
             *(Service(kind="payout", code=code, currency=currency, active=True) for code in payouts if code),
         )
+
+
+class AliKassaAccount(AliKassaReceiver):
+    """One account: its keys, and the calls that they sign."""
+
+    def __init__(self, config: AliKassaConfig) -> None:
+        """Load the keys and try them.
+
+        Raises:
+            ConfigurationError: a folder or file is named, and what is wrong with it.
+        """
+        if problem := config.problem():
+            raise ConfigurationError(f"accounts.{config.name}: {problem}")
+        self._signers = {
+            "payment_cert": _signer(config, config.payment_cert, hide(config.payment_password)),
+            "payout_cert": _signer(config, config.payout_cert, hide(config.payout_password)),
+        }
+        super().__init__(config)
 
     def call(
         self,

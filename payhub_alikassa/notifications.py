@@ -24,12 +24,14 @@ import msgspec
 from payhub import BadNotification, Status
 from payhub.driver import Unreadable
 from payhub.masking import HiddenBytes, HiddenFields
-from payhub.models import LONGEST_DELIVERY, Delivery, Notification, ReturnedPayer
+from payhub.models import Delivery, Notification, ReturnedPayer
 from payhub_alikassa import mapping, php, wire
 from payhub_alikassa.models import NotificationFields
 from payhub_alikassa.signing import BadSignature, Verifier
 
 _MAX_FIELDS = 64
+_MAX_DELIVERY = 16 * 1024  # bytes of a query or a body: four times what is signed, for what encodings add to it
+_MAX_TEXT = 4 * 1024  # bytes that are signed: what the documents allow in the longest fields takes less than half
 _MAX_HEADERS = 1024  # bytes of a part's headers, or of a content type: the standard library is slow with long ones
 _WORD = re.compile(r"[a-z_-]{1,32}")
 _read_headers = BytesHeaderParser().parsebytes
@@ -77,7 +79,8 @@ def read(delivery: Delivery, verifiers: Sequence[Verifier], *, account: str, cur
     try:
         fields = HiddenFields(_fields(delivery))
         signature = _signature(fields.pop("sign"))
-        return _notification(_find_signed(partial(_candidates, fields), signature, verifiers), account, currency)
+        signable = _signable(fields)
+        return _notification(_find_signed(partial(_candidates, signable), signature, verifiers), account, currency)
     except _UNREADABLE:
         raise BadNotification(_REFUSAL) from None
 
@@ -93,6 +96,8 @@ def read_return(delivery: Delivery, verifiers: Sequence[Verifier]) -> ReturnedPa
         fields = HiddenFields(_form(delivery.body if delivery.method == "POST" else b""))
         signature = _signature(fields["sign"])
         payer: dict[str, php.Value] = {name: fields[name] for name in ("order_id", "uuid")}
+        if not _is_short(payer):
+            raise ValueError("too long")
         texts = [php.write(payer, style) for style in php.STYLES]
         signed = _read_json(_find_signed(lambda: texts, signature, verifiers))
         return ReturnedPayer(
@@ -180,7 +185,7 @@ def _parts(delivery: Delivery) -> dict[str, php.Value]:
 
 
 def _check_length(delivery: Delivery) -> None:
-    if len(delivery.query) > LONGEST_DELIVERY or len(delivery.body) > LONGEST_DELIVERY:
+    if len(delivery.query) > _MAX_DELIVERY or len(delivery.body) > _MAX_DELIVERY:
         raise ValueError("too long")
 
 
@@ -189,6 +194,8 @@ def _form(raw: bytes) -> dict[str, php.Value]:
 
     The same twice is the same: an address that a shop gave may have its own `order_id` already.
     """
+    if raw.count(b"&") > _MAX_FIELDS:
+        raise ValueError("too many fields")
     texts = raw.decode().replace("+", " ").split("&")
     pairs = [_pair(text) if "%" in text else text.partition("=")[::2] for text in texts if text]
     fields: dict[str, php.Value] = dict(pairs)
@@ -228,20 +235,38 @@ def _find_signed(texts: Callable[[], Iterable[bytes]], signature: bytes, verifie
     raise BadSignature("none of the keys signed any of these texts")
 
 
-def _candidates(fields: Mapping[str, php.Value]) -> Iterator[bytes]:
+def _signable(fields: Mapping[str, php.Value]) -> Sequence[Mapping[str, php.Value]]:
+    """Return the lists of fields that may have been signed: as they arrived, and the known ones that are complete.
+
+    Whoever has seen one signature can have the texts of all of them written, so none of them is long.
+
+    Raises:
+        ValueError: there are none.
+    """
+    known = (names for names in _FIELD_LISTS if all(name in fields or name in _NULLABLE for name in names))
+    found = [fields, *({name: fields.get(name) for name in names} for names in known)]
+    if not (short := [each for each in found if _is_short(each)]):
+        raise ValueError("too long")
+    return short
+
+
+def _is_short(fields: Mapping[str, php.Value]) -> bool:
+    return len(php.write(fields, php.STYLES[0])) <= _MAX_TEXT
+
+
+def _candidates(signable: Sequence[Mapping[str, php.Value]]) -> Iterator[bytes]:
     """Yield the texts that may have been signed, the documented form first, each text once.
 
-    At most 208: 4 styles by 4 lists of fields (as they arrived, and the known ones), and for each of these 3 kinds of
-    emptiness by 4 of truth with a whole `id`, and 1 with every value as it arrived.
+    At most 208: 4 styles by 4 lists of fields, and for each of these 3 kinds of emptiness by 4 of truth with a whole
+    `id`, and 1 with every value as it arrived.
     """
     tried: set[bytes] = set()
-    for style, names in itertools.product(php.STYLES, (None, *_FIELD_LISTS)):
-        if names is None or all(name in fields or name in _NULLABLE for name in names):
-            for typed in _retyped({name: fields.get(name) for name in names} if names else fields):
-                text = php.write(typed, style)
-                if text not in tried:
-                    tried.add(text)
-                    yield text
+    for style, fields in itertools.product(php.STYLES, signable):
+        for typed in _retyped(fields):
+            text = php.write(typed, style)
+            if text not in tried:
+                tried.add(text)
+                yield text
 
 
 def _retyped(fields: Mapping[str, php.Value]) -> Iterator[Mapping[str, php.Value]]:

@@ -20,7 +20,7 @@ from payhub import (
 from payhub.driver import Call, Capabilities, Creating, Flow, ProviderInfo, Sandbox, StatusQuery, Unreadable
 from payhub.models import Period, Ref
 from payhub_alikassa import mapping, models, notifications, wire
-from payhub_alikassa.account import AliKassaAccount, Endpoint
+from payhub_alikassa.account import AliKassaAccount, AliKassaReceiver, Endpoint
 from payhub_alikassa.config import AliKassaConfig
 
 _PAGE_SIZE = 50
@@ -45,6 +45,7 @@ def payhub_provider() -> ProviderInfo:
         config=AliKassaConfig,
         capabilities=CAPABILITIES,
         connect=AliKassaAccount,
+        receive=AliKassaReceiver,
         api_version="v1",
         documentation="https://doc-merchant.alikassa.com",
         extras={"payment": mapping.AliKassaPayment, "payout": mapping.AliKassaPayout},
@@ -144,14 +145,14 @@ def payhub_fetch_account_info(account: AliKassaAccount) -> Flow[AccountInfo]:
 
 
 @hookimpl
-def payhub_read_notification(account: AliKassaAccount, delivery: Delivery) -> Notification:
+def payhub_read_notification(account: AliKassaReceiver, delivery: Delivery) -> Notification:
     """Verify a notification: https://doc-merchant.alikassa.com/api/sign."""
     config = account.config
     return notifications.read(delivery, account.verifiers(), account=config.account, currency=config.currency)
 
 
 @hookimpl
-def payhub_read_return(account: AliKassaAccount, delivery: Delivery) -> ReturnedPayer:
+def payhub_read_return(account: AliKassaReceiver, delivery: Delivery) -> ReturnedPayer:
     """Verify the form of a payer who came back: https://doc-merchant.alikassa.com/payment/check/sign.
 
     The form does not name the account: what is signed for one is good for all that have the key.

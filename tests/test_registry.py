@@ -1,11 +1,13 @@
 import datetime as dt
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from payhub import (
+    BrokenPlugin,
     ConfigurationError,
     InvalidOrder,
     Money,
@@ -18,6 +20,7 @@ from payhub import (
     UnsupportedOperation,
     hookimpl,
 )
+from payhub.accounts import registry as module
 from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import read_mapping
 from payhub.accounts.registry import Registry
@@ -99,6 +102,77 @@ def test_an_account_is_opened_once() -> None:
     for thread in threads:
         thread.join()
     assert opened == ["shop"]
+
+
+class Broken:
+    """A driver whose accounts cannot be opened while their folder is gone, and that says how often it was tried."""
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+        self.open: Any = fake.connect
+        self.receive: Any = None
+
+    def connect(self, config: Any) -> Any:
+        self.opened.append(config.name)
+        return self.open(config)
+
+    @hookimpl
+    def payhub_provider(self) -> ProviderInfo:
+        info = fake.payhub_provider()
+        return msgspec.structs.replace(info, name="broken", connect=self.connect, receive=self.receive)
+
+
+def gone(_: Any) -> Any:
+    raise BrokenPlugin("the key is gone")
+
+
+def test_that_an_account_cannot_be_opened_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For some seconds it is not tried again, so nobody can have keys loaded all the time; then it is."""
+    clock = SimpleNamespace(monotonic=lambda: 1000.0)
+    monkeypatch.setattr(module, "time", clock)
+    broken = Broken()
+    broken.open = gone
+    accounts, causes = registry(broken, shop={**SHOP, "provider": "broken"}), []
+    for _ in range(3):
+        with pytest.raises(BrokenPlugin, match="the key is gone") as caught:
+            accounts.account("shop")
+        causes.append(caught.value)
+    assert (["shop"], 3) == (broken.opened, len({*map(id, causes)}))
+    broken.open = fake.connect
+    clock.monotonic = lambda: 1000.0 + module.REMEMBERED
+    assert "shop" == accounts.account("shop").name
+    assert ["shop", "shop"] == broken.opened
+
+
+def test_an_account_that_is_being_opened_holds_up_no_other() -> None:
+    """Keys that take long to load, or do not come, are one account's matter."""
+    broken, begun, go = Broken(), threading.Event(), threading.Event()
+
+    def slow(config: Any) -> Any:
+        if config.name == "slow":
+            begun.set()
+            go.wait(60)
+        return fake.connect(config)
+
+    broken.open = slow
+    accounts = registry(broken, slow={**SHOP, "provider": "broken"}, shop={**SHOP, "provider": "broken"})
+    opening = threading.Thread(target=accounts.account, args=("slow",))
+    opening.start()
+    assert begun.wait(60)
+    assert "shop" == accounts.account("shop").name
+    assert opening.is_alive()
+    go.set()
+    opening.join()
+
+
+def test_to_receive_an_account_need_not_sign() -> None:
+    """Where a driver opens accounts for receiving, its `connect` is not called for that; a whole account will do."""
+    broken = Broken()
+    broken.receive = fake.connect
+    accounts = registry(broken, shop={**SHOP, "provider": "broken"})
+    receiver = accounts.receiver("shop")
+    assert (receiver, []) == (accounts.receiver("shop"), broken.opened)
+    assert (accounts.account("shop"), ["shop"]) == (accounts.receiver("shop"), broken.opened)
 
 
 def test_names_are_sorted() -> None:

@@ -31,10 +31,17 @@ class OpenAccount:
     """An account with its keys loaded: it holds its own driver and the wrappers, no other driver."""
 
     def __init__(
-        self, provider: Provider, config: AccountConfig, plugins: Plugins, timing: Timing, place: Place
+        self,
+        provider: Provider,
+        config: AccountConfig,
+        plugins: Plugins,
+        timing: Timing,
+        place: Place,
+        *,
+        receives: bool = False,
     ) -> None:
-        """Load the keys and make the caller of each operation, once."""
-        self.driver = provider.info.connect(config)
+        """Load the keys and make the caller of each operation, once; an account that `receives` need not sign."""
+        self.driver = ((receives and provider.info.receive) or provider.info.connect)(config)
         self.name = self.driver.name
         self.provider = provider
         self.provider_name = provider.info.name

@@ -1,6 +1,8 @@
 """Open accounts: a driver, its configuration, and who is asked for each operation."""
 
 import contextlib
+import copy
+import time
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -8,7 +10,7 @@ from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import Settings, account_config, journal_key, namespace_of
 from payhub.accounts.plugins import Plugins, Provider
 from payhub.driver import Schedule
-from payhub.errors import ConfigurationError, UnknownAccount
+from payhub.errors import ConfigurationError, PayhubError, UnknownAccount
 from payhub.journal import Key, forks
 from payhub.journal.rules import LONGEST_JITTER
 from payhub.models import Order, Result
@@ -26,6 +28,9 @@ ResultT = TypeVar("ResultT", bound=Result)
 
 _REPORTING = 30.0  # seconds that a sender has to report, beyond the deadline of its call
 
+REMEMBERED = 5.0
+"""Seconds for which an account that could not be opened is not tried again."""
+
 
 class Registry:
     """The accounts of a configuration, each opened once, when it is first needed."""
@@ -35,8 +40,10 @@ class Registry:
         self.settings = settings
         self.plugins = Plugins(extra)
         self._key = journal_key(settings)
-        self._open: dict[str, OpenAccount] = {}
-        self._lock = forks.new_lock()
+        # An account's own lock: who loads keys that do not come, or are slow to decrypt, holds up no other account.
+        self._locks = {name: forks.new_lock() for name in settings.accounts}
+        self._open: dict[tuple[str, bool], OpenAccount] = {}
+        self._failed: dict[tuple[str, bool], tuple[float, PayhubError]] = {}
 
     @property
     def lease(self) -> float:
@@ -58,7 +65,7 @@ class Registry:
         return tuple(sorted(self.settings.accounts))
 
     def account(self, name: str) -> OpenAccount:
-        """Return an account, opened.
+        """Return an account, opened. One that could not be opened is not tried again for some seconds.
 
         Raises:
             UnknownAccount: the configuration has no such account; the known ones are listed.
@@ -66,20 +73,38 @@ class Registry:
                 stands for it, too.
         """
         check_words(account=name)
-        with self._lock:
-            if name not in self._open:
-                provider = self.provider(name)
-                config = account_config(self.settings, name, provider.info.config)
-                timing = self._timing(provider.info.capabilities.schedule)
-                opened = OpenAccount(provider, config, self.plugins, timing, self._place(name))
-                for twin in self.twins(name):
-                    if namespace_of(self.settings, twin) != opened.place.namespace:
-                        raise ConfigurationError(
-                            f"accounts.{name}: is the same account with its provider as {twin!r}, in another "
-                            "namespace: one order_id would stand for two orders there; give both one namespace"
-                        )
-                self._open[name] = opened
-            return self._open[name]
+        return self._once(name, receives=False)
+
+    def receiver(self, name: str) -> OpenAccount:
+        """Return an account that verifies what is delivered, opened without the keys that sign; see `account`."""
+        return self._open.get((name, False)) or self._once(name, receives=True)
+
+    def _once(self, name: str, *, receives: bool) -> OpenAccount:
+        provider, place = self.provider(name), (name, receives)
+        with self._locks[name]:
+            if place not in self._open:
+                until, cause = self._failed.get(place, (0.0, None))
+                if cause and time.monotonic() < until:
+                    raise copy.copy(cause)
+                try:
+                    self._open[place] = self._opened(name, provider, receives=receives)
+                except PayhubError as failure:
+                    # The copy has no traceback, and so none of the secrets that one holds on to.
+                    self._failed[place] = time.monotonic() + REMEMBERED, copy.copy(failure)
+                    raise
+            return self._open[place]
+
+    def _opened(self, name: str, provider: Provider, *, receives: bool) -> OpenAccount:
+        config = account_config(self.settings, name, provider.info.config)
+        timing = self._timing(provider.info.capabilities.schedule)
+        opened = OpenAccount(provider, config, self.plugins, timing, self._place(name), receives=receives)
+        for twin in self.twins(name):
+            if namespace_of(self.settings, twin) != opened.place.namespace:
+                raise ConfigurationError(
+                    f"accounts.{name}: is the same account with its provider as {twin!r}, in another "
+                    "namespace: one order_id would stand for two orders there; give both one namespace"
+                )
+        return opened
 
     def twins(self, name: str) -> tuple[str, ...]:
         """Return the other names that stand for the same account with its provider; what cannot be read has none."""

@@ -31,9 +31,10 @@ class Event(enum.Enum):
     EXCHANGE = "payhub.exchange", "info", _EXCHANGE
     NOTIFICATION = "payhub.notification", "info", (*_ORDER, *_NOTIFICATION)
     # What anybody may send who is no provider is no news; but a key, or the address that was given, may be wrong.
-    DELIVERY_REFUSED = "payhub.notification_refused", "info", ("account", "status", "error")
-    NOTIFICATION_REFUSED = "payhub.notification_refused", "warning", ("account", "status", "error")
-    NOTIFICATION_FAILED = "payhub.notification_failed", "error", ("account", "status", "error", "reason")
+    DELIVERY_REFUSED = "payhub.notification_refused", "info", ("account", "status", "error", "times")
+    NOTIFICATION_REFUSED = "payhub.notification_refused", "warning", ("account", "status", "error", "times")
+    NOTIFICATION_FAILED = "payhub.notification_failed", "error", ("account", "status", "error", "reason", "times")
+    SERVER_FAILED = "payhub.server_failed", "error", ("error", "reason", "times")
     QUESTION_FAILED = "payhub.question_failed", "error", ("account", "kind", "error", "reason")
     CONTRADICTED = "payhub.contradicted", "warning", _ORDER
     JOURNAL_IN_MEMORY = "payhub.journal_in_memory", "warning", ("hint",)

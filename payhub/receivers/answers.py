@@ -6,6 +6,7 @@ signature that is wrong are answered alike.
 
 import contextlib
 import threading
+import time
 import traceback
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
@@ -16,6 +17,15 @@ from payhub.masking import mask_cards
 from payhub.models import LONGEST_DELIVERY, Notification, Received
 
 METHODS = ("GET", "POST")
+
+MOST_HEADERS = 100
+"""The header lines that a request may have."""
+
+LONGEST_HEADERS = 16 * 1024
+"""The bytes that all names and values of a request's headers may have."""
+
+LOG_PAUSE = 60.0
+"""Seconds between two lines of the log about the same."""
 
 _NOT_ALLOWED = 405
 _DIGITS = 19  # of a length; Python would take long to read much more
@@ -42,6 +52,7 @@ class Answer(NamedTuple):
 
 TAKEN = Answer(200, "OK")
 REFUSED = Answer(400, "not a notification that is accepted here")
+BROKEN = Answer(400, REFUSED.text, unread=True)
 NOT_ALLOWED = Answer(_NOT_ALLOWED, "GET or POST", unread=True)
 TOO_SLOW = Answer(408, "the body did not come in time", unread=True)
 TOO_LARGE = Answer(413, "the body is too large", unread=True)
@@ -63,18 +74,36 @@ def account_at(path: str) -> str:
     return path.strip("/")
 
 
-def check_head(method: str, query: bytes, length: str | None) -> None:
-    """Refuse by the head what need not be read; `length` is what it announces of the body.
+def check_head(method: str, query: bytes, headers: Mapping[str, str]) -> None:
+    """Refuse by the head what need not be read.
 
     Raises:
-        Refusal: not a method of notifications, or too large.
+        Refusal: not a method of notifications, too large, or of two lengths: what is the next request then, two
+            servers in a row may see differently (RFC 9112, 6.3).
     """
     if method not in METHODS:
         raise Refusal(NOT_ALLOWED)
     if len(query) > LONGEST_DELIVERY:
         raise Refusal(TOO_LONG)
+    length = headers.get("content-length")
+    if length and "transfer-encoding" in headers:
+        raise Refusal(BROKEN)
     if announced_length(length) > LONGEST_DELIVERY:
         raise Refusal(TOO_LARGE)
+
+
+def read_headers(lines: Collection[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by their names in lower case; one that comes several times has all its values, with commas.
+
+    Raises:
+        Refusal: too many, or too long.
+    """
+    if len(lines) > MOST_HEADERS or sum(len(name) + len(value) for name, value in lines) > LONGEST_HEADERS:
+        raise Refusal(BROKEN)
+    headers: dict[str, str] = {}
+    for name, value in lines:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def announced_length(length: str | None) -> int:
@@ -83,23 +112,70 @@ def announced_length(length: str | None) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else LONGEST_DELIVERY + 1
 
 
-def answer_failure(account: str, known: Collection[str], cause: Exception) -> Answer:
-    """Log why no notification was kept, and return what the sender is answered.
+class _Line:
+    """A line of the log that is written once in a pause, and stands for all of its kind since the last one."""
 
-    A name that is not configured is the sender's own words, so it is not logged. That there is none is a warning all
-    the same: the provider may have been given a wrong address, and then every notification is lost.
-    """
-    name = account if account in known else None
-    kind = type(cause).__name__
-    match cause:
-        case Refusal(answer=answer):
-            log(Event.DELIVERY_REFUSED, account=name, status=answer.status)
-            return answer
-        case BadNotification() | UnknownAccount() | UnsupportedOperation():
-            log(Event.NOTIFICATION_REFUSED, account=name, status=REFUSED.status, error=kind)
-            return REFUSED
-    log(Event.NOTIFICATION_FAILED, account=name, status=AGAIN.status, error=kind, reason=_reason(cause))
-    return AGAIN
+    def __init__(self) -> None:
+        self.due = 0.0
+        self.times = 0
+        self.fields: Mapping[str, object] = {}
+
+    def take(self, now: float) -> Mapping[str, object]:
+        """Return what to write; the count begins anew."""
+        taken = {**self.fields, "times": self.times}
+        self.due, self.times = now + LOG_PAUSE, 0
+        return taken
+
+
+class SparingLog:
+    """A log of what strangers can cause, which no flood of it fills: one line a minute, with a count."""
+
+    def __init__(self) -> None:
+        """Begin with nothing written."""
+        self._lock = threading.Lock()
+        self._lines: dict[tuple[Event, object, object, object], _Line] = {}
+
+    def write(self, event: Event, **fields: object) -> None:
+        """Write at once what is new; what comes again is counted, and written when the pause is over.
+
+        The same is what has the same event, account, status and error; `reason` is the last one's.
+        """
+        same = event, fields.get("account"), fields.get("status"), fields.get("error")
+        now = time.monotonic()
+        with self._lock:
+            line = self._lines.setdefault(same, _Line())
+            line.times, line.fields = line.times + 1, fields
+            due = [(key, each.take(now)) for key, each in self._lines.items() if each.times and each.due <= now]
+        for (found, *_), taken in due:
+            log(found, None, **taken)
+
+
+class Refusals:
+    """What senders are answered whose deliveries are not kept, and what the log says of it."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        """Take the names of the accounts that are configured."""
+        self._known = known
+        self._log = SparingLog()
+
+    def answer(self, account: str, cause: Exception) -> Answer:
+        """Log why no notification was kept, and return what the sender is answered.
+
+        A name that is not configured is the sender's own words, so it is not logged. That there is none is a warning
+        all the same: the provider may have been given a wrong address, and then every notification is lost.
+        """
+        name = account if account in self._known else None
+        kind = type(cause).__name__
+        match cause:
+            case Refusal(answer=answer):
+                self._log.write(Event.DELIVERY_REFUSED, account=name, status=answer.status)
+                return answer
+            case BadNotification() | UnknownAccount() | UnsupportedOperation():
+                self._log.write(Event.NOTIFICATION_REFUSED, account=name, status=REFUSED.status, error=kind)
+                return REFUSED
+        reason = _reason(cause)
+        self._log.write(Event.NOTIFICATION_FAILED, account=name, status=AGAIN.status, error=kind, reason=reason)
+        return AGAIN
 
 
 def _reason(cause: Exception) -> str:
@@ -115,6 +191,7 @@ class Questions:
 
     def __init__(self, most: int) -> None:
         """Begin with nothing asked."""
+        self.most = most
         self._room = threading.BoundedSemaphore(most)
 
     @contextlib.contextmanager

@@ -10,8 +10,9 @@ import anyio
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from payhub.models import LONGEST_DELIVERY, Delivery, Received
 from payhub.receivers.answers import (
@@ -20,9 +21,10 @@ from payhub.receivers.answers import (
     TOO_SLOW,
     Questions,
     Refusal,
+    Refusals,
     account_at,
-    answer_failure,
     check_head,
+    read_headers,
 )
 
 if TYPE_CHECKING:
@@ -32,33 +34,42 @@ _KEPT_AT_ONCE = 4  # more would wait for the database in no order, some of them 
 
 
 def application(hub: "AsyncHub | Hub", questions: Questions, body_timeout: float, *, ask: bool) -> ASGIApp:
-    """Make the application; the router answers lifespan and websockets."""
-    receiver = _Receiver(hub, questions, body_timeout, ask=ask)
-    return Router([Route("/{account:path}", receiver)], redirect_slashes=False)
+    """Make the application; the router, which has no routes, answers lifespan.
+
+    A route would not match every path (one with a line end, `*`), and what it does not match it answers otherwise.
+    """
+    return Router(redirect_slashes=False, default=_Receiver(hub, questions, body_timeout, ask=ask))
 
 
 class _Receiver:
     """An ASGI application for one request after another: keep the notification, answer it, ask the provider."""
 
     def __init__(self, hub: "AsyncHub | Hub", questions: Questions, body_timeout: float, *, ask: bool) -> None:
-        self._known = frozenset(hub.accounts)
-        self._keep = _awaitable(functools.partial(hub.receive, ask=ask))
-        self._advance = _awaitable(hub.advance)
+        # As many threads as are needed at once, and none that slow endpoints of the application could keep.
+        threads = anyio.CapacityLimiter(_KEPT_AT_ONCE + questions.most)
+        self._keep = _awaitable(functools.partial(hub.receive, ask=ask), threads)
+        self._advance = _awaitable(hub.advance, threads)
         self._turns = anyio.Semaphore(_KEPT_AT_ONCE)
         self._questions = questions
+        self._refusals = Refusals(frozenset(hub.accounts))
         self._body_timeout = body_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await WebSocketClose()(scope, receive, send)
+            return
         request = Request(scope, receive)
-        account = account_at(request.path_params["account"])
+        account = account_at(scope["path"].removeprefix(scope.get("root_path", "")))
         received: Received | None = None
         try:
-            check_head(request.method, scope["query_string"], request.headers.get("content-length"))
+            lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+            headers = read_headers(lines)
+            check_head(request.method, scope["query_string"], headers)
             delivery = Delivery(
                 method=request.method,
                 path=scope["path"],
                 query=scope["query_string"],
-                headers={name: ", ".join(request.headers.getlist(name)) for name in request.headers},
+                headers=headers,
                 body=await self._read_body(request),
             )
             async with self._turns:
@@ -67,7 +78,7 @@ class _Receiver:
         except ClientDisconnect:
             return
         except Exception as cause:  # noqa: BLE001 - whatever it is, the sender must send again
-            answer = answer_failure(account, self._known, cause)
+            answer = self._refusals.answer(account, cause)
         # HTTP/1 would take the rest of an unread body for the next request.
         close = {"Connection": "close"} if answer.unread and scope["http_version"].startswith("1") else {}
         response = Response(answer.body, answer.status, {**answer.headers, **close})
@@ -91,6 +102,8 @@ class _Receiver:
         return bytes(body)
 
 
-def _awaitable(method: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+def _awaitable(method: Callable[..., Any], threads: anyio.CapacityLimiter) -> Callable[..., Awaitable[Any]]:
     """Return a method that can be awaited: one that blocks is run in a thread."""
-    return method if inspect.iscoroutinefunction(method) else functools.partial(anyio.to_thread.run_sync, method)
+    if inspect.iscoroutinefunction(method):
+        return method
+    return functools.partial(anyio.to_thread.run_sync, method, limiter=threads)

@@ -4,11 +4,20 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from payhub.exchanges.events import Event
+from payhub.models import LONGEST_DELIVERY
+from payhub.receivers.answers import BROKEN, LONGEST_HEADERS, MOST_HEADERS, SparingLog
+
+if sys.platform != "win32":
+    import resource
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,8 +25,13 @@ if TYPE_CHECKING:
 HEAD_TIMEOUT = 10.0
 """Seconds in which the head of a request has to come."""
 
-_CONNECTIONS = 500
-_LONGEST_HEAD = 96 * 1024  # bytes; a query of the longest kind has room in it
+MOST_CONNECTIONS = 500
+"""The connections that are kept at once, if the process may open twice as many files."""
+
+_ACCEPTED_AT_ONCE = 128  # they are there before any of them is counted
+_LONGEST_HEAD = LONGEST_DELIVERY + LONGEST_HEADERS + 4096  # bytes: a query of the longest kind has room in it
+_LENGTHS = {b"content-length", b"transfer-encoding"}
+_MOST_PIECES = 256  # of a body: each costs as much as a packet, and a byte may be one
 
 
 class _Head:
@@ -37,8 +51,38 @@ class _Head:
             self._timer.cancel()
 
 
+class _Room:
+    """The connections that there are, and how many there may be: half of the files that the process may open.
+
+    The other half is the journal's and the providers'. Where there is no room, the connection ends that has let us
+    wait longest, for a head or for a body. So whoever holds connections and sends nothing keeps nobody out.
+    """
+
+    def __init__(self) -> None:
+        self.most = MOST_CONNECTIONS
+        if sys.platform != "win32":
+            files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            self.most = self.most if files == resource.RLIM_INFINITY else min(self.most, files // 2)
+        self._inside: dict[_Connection, None] = {}  # in the order in which they began to wait
+
+    def enter(self, new: "_Connection") -> None:
+        self._inside[new] = None
+        if len(self._inside) > self.most:
+            waiting = next((each for each in self._inside if each.waits), new)
+            self._inside.pop(waiting)
+            waiting.transport.abort()
+
+    def stay(self, connection: "_Connection") -> None:
+        """Take note that a connection has been answered, and begins to wait anew."""
+        if connection in self._inside:
+            self._inside[connection] = self._inside.pop(connection)
+
+    def leave(self, connection: "_Connection") -> None:
+        self._inside.pop(connection, None)
+
+
 class _Connection(H11Protocol):
-    """A connection that is given up when no head of a request comes: uvicorn itself waits without a limit.
+    """A connection that is given up when no head of a request comes, or too much of one, or when there is no room.
 
     What `state` holds is handed to the application with each request, which thereby stops the timer.
     """
@@ -46,15 +90,64 @@ class _Connection(H11Protocol):
     def __init__(self, *, app_state: dict[str, Any], **options: Any) -> None:
         self._head = _Head()
         super().__init__(app_state={**app_state, "head": self._head}, **options)
+        self.conn = _Requests()
+        self._room: _Room = self.config.room  # type: ignore[attr-defined]
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether it is the sender's turn."""
+        return self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head.transport = transport
         self._head.expect()
+        self._room.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._room.leave(self)
         self._head.stop_timer()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        self._room.stay(self)
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
+        super().send_400_response(BROKEN.text)
+
+
+class _Requests(h11.Connection):
+    """What h11 reads of a connection, with limits of its lines and pieces that hold when all has come at once."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, _LONGEST_HEAD)
+        self._pieces = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
+        if self.their_state is h11.IDLE:
+            self._pieces = 0
+            received = self.trailing_data[0]
+            ends = [end for blank in (b"\n\r\n", b"\n\n") if (end := received.find(blank)) >= 0]
+            head = received[: min(ends, default=len(received))]
+            if len(head) > _LONGEST_HEAD or head.count(b"\n") > MOST_HEADERS:
+                raise h11.RemoteProtocolError("the head is too long")
+        event = super().next_event()
+        # A proxy may have taken the one length, and h11 takes the other: what is the next request then? RFC 9112, 6.3.
+        if isinstance(event, h11.Request) and {name for name, _ in event.headers} >= _LENGTHS:
+            raise h11.RemoteProtocolError("the body has two lengths")
+        self._pieces += isinstance(event, h11.Data)
+        if self._pieces > _MOST_PIECES:
+            raise h11.RemoteProtocolError("the body comes in too many pieces")
+        return event
+
+
+class _Config(uvicorn.Config):
+    """A configuration that has room for the server's connections."""
+
+    def __init__(self, app: "ASGIApp", room: _Room, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.room = room
 
 
 def _timed(app: "ASGIApp") -> "ASGIApp":
@@ -85,9 +178,11 @@ class Server:
         """
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a stranger's bad request is no news
         self._listening = _listening(host, port)
+        room = _Room()
         self._server = uvicorn.Server(
-            uvicorn.Config(
+            _Config(
                 _timed(app),
+                room,
                 http=_Connection,
                 loop="asyncio",
                 ws="none",
@@ -95,11 +190,10 @@ class Server:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=_CONNECTIONS,
-                h11_max_incomplete_event_size=_LONGEST_HEAD,
+                backlog=min(_ACCEPTED_AT_ONCE, room.most),
             )
         )
-        self._thread = threading.Thread(target=self._server.run, args=([self._listening],), daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     @property
     def url(self) -> str:
@@ -123,6 +217,16 @@ class Server:
         self._thread.join()
         self._listening.close()
 
+    async def _serve(self) -> None:
+        failures = SparingLog()
+
+        def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            kind = type(context.get("exception")).__name__
+            failures.write(Event.SERVER_FAILED, error=kind, reason=context["message"])
+
+        asyncio.get_running_loop().set_exception_handler(failed)
+        await self._server.serve([self._listening])
+
     def stop(self) -> None:
         """Accept no more connections; return at once."""
         self._server.should_exit = True
@@ -136,6 +240,6 @@ def _listening(host: str, port: int) -> socket.socket:
         if port:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(_CONNECTIONS)
+        listening.listen(_ACCEPTED_AT_ONCE)
         stack.pop_all()
     return listening

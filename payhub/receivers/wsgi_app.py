@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from payhub.models import LONGEST_DELIVERY, Delivery, Received
 from payhub.receivers.answers import (
+    BROKEN,
     TAKEN,
     TOO_LARGE,
     TOO_SLOW,
     Questions,
     Refusal,
+    Refusals,
     account_at,
     announced_length,
-    answer_failure,
     check_head,
+    read_headers,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class _Body:
 
 def application(hub: "Hub", questions: Questions, *, ask: bool) -> "WSGIApplication":
     """Make the application."""
-    known = frozenset(hub.accounts)
+    refusals = Refusals(frozenset(hub.accounts))
 
     def receiver(environ: "WSGIEnvironment", start_response: "StartResponse") -> _Body:
         account = account_at(_bytes(environ.get("PATH_INFO", "")).decode("utf-8", "replace"))
@@ -55,7 +57,7 @@ def application(hub: "Hub", questions: Questions, *, ask: bool) -> "WSGIApplicat
             received = hub.receive(account, _read_delivery(environ), ask=ask)
             answer = TAKEN
         except Exception as cause:  # noqa: BLE001 - whatever it is, the sender must send again
-            answer = answer_failure(account, known, cause)
+            answer = refusals.answer(account, cause)
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", [*answer.headers.items()])
         return _Body(b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body, hub, received, questions)
 
@@ -63,30 +65,39 @@ def application(hub: "Hub", questions: Questions, *, ask: bool) -> "WSGIApplicat
 
 
 def _read_delivery(environ: "WSGIEnvironment") -> Delivery:
-    query, length = _bytes(environ.get("QUERY_STRING", "")), environ.get("CONTENT_LENGTH")
-    check_head(environ["REQUEST_METHOD"], query, length)
-    # A body without a length is read only where the server says that the input ends by itself.
-    most = LONGEST_DELIVERY + 1 if environ.get("wsgi.input_terminated") else announced_length(length)
-    body = bytearray()
-    try:
-        while len(body) < most and (chunk := environ["wsgi.input"].read(most - len(body))):
-            body += chunk
-    except OSError:  # the sender has left, or the server does not wait any longer
-        raise Refusal(TOO_SLOW) from None
-    if len(body) > LONGEST_DELIVERY:
-        raise Refusal(TOO_LARGE)
-    headers = {
-        key.removeprefix("HTTP_").replace("_", "-").lower(): value
-        for key, value in environ.items()
-        if key.startswith("HTTP_") or key in _BARE
-    }
+    query = _bytes(environ.get("QUERY_STRING", ""))
+    headers = read_headers(
+        [
+            (key.removeprefix("HTTP_").replace("_", "-").lower(), value)
+            for key, value in environ.items()
+            if key.startswith("HTTP_") or key in _BARE
+        ]
+    )
+    check_head(environ["REQUEST_METHOD"], query, headers)
     return Delivery(
         method=environ["REQUEST_METHOD"],
         path=_bytes(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).decode("utf-8", "replace"),
         query=query,
         headers=headers,
-        body=bytes(body),
+        body=_read_body(environ),
     )
+
+
+def _read_body(environ: "WSGIEnvironment") -> bytes:
+    """Return the body; one without a length is read only where the server says that the input ends by itself."""
+    ends = environ.get("wsgi.input_terminated")
+    most = LONGEST_DELIVERY + 1 if ends else announced_length(environ.get("CONTENT_LENGTH"))
+    body = bytearray()
+    try:
+        while len(body) < most and (chunk := environ["wsgi.input"].read(most - len(body))):
+            body += chunk
+    except (TimeoutError, ConnectionError):  # the server does not wait any longer, or the sender has left
+        raise Refusal(TOO_SLOW) from None
+    except Exception:  # noqa: BLE001 - a chunk that is none, for one: each server has its own errors for that
+        raise Refusal(BROKEN) from None
+    if len(body) > LONGEST_DELIVERY:
+        raise Refusal(TOO_LARGE)
+    return bytes(body)
 
 
 def _bytes(text: str) -> bytes:

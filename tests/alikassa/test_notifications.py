@@ -601,7 +601,7 @@ def test_a_forged_message_costs_a_bounded_number_of_texts() -> None:
 def test_what_is_not_read_is_not_long_either(method: str) -> None:
     """A body beside a query that is read, or the other way round, has the same bound."""
     results = []
-    for length in (64 * 1024, 64 * 1024 + 1):
+    for length in (16 * 1024, 16 * 1024 + 1):
         sent, beside = DOCUMENTED["query"].encode(), b"x" * length
         query, body = (sent, beside) if method == "GET" else (beside, sent)
         results.append(outcome(Delivery(method=method, query=query, body=body), key()) is not None)
@@ -610,12 +610,45 @@ def test_what_is_not_read_is_not_long_either(method: str) -> None:
 
 @pytest.mark.parametrize("form", ["query", "form", "json"])
 @pytest.mark.parametrize(("spare", "accepted"), [(0, True), (1, False)])
-def test_64_kib_are_read_and_not_one_byte_more(form: str, spare: int, accepted: bool) -> None:
+def test_16_kib_are_read_and_not_one_byte_more(form: str, spare: int, accepted: bool) -> None:
     """What is too long is refused before it is looked at."""
-    room = 64 * 1024 + spare - len(DOCUMENTED[form])
+    room = 16 * 1024 + spare - len(DOCUMENTED[form])
     filled = f"&x={'x' * (room - 3)}" if form != "json" else " " * room
     delivery = got if form == "query" else posted
     assert (outcome(delivery(DOCUMENTED[form] + filled), key()) is not None) == accepted
+
+
+LONGEST = 4 * 1024  # bytes of a text that is signed, as PHP writes it by default
+
+
+@pytest.mark.parametrize("letter", [*'a/"ж漢😀\u2028', "\uffff"])
+@pytest.mark.parametrize(("spare", "accepted"), [(0, True), (1, False)])
+def test_no_long_text_is_signed(sender: Sender, letter: str, spare: int, accepted: bool) -> None:
+    """Whoever has one signature can have all texts of a message written and compared: 4 KiB each, and no byte more."""
+    each = len(php.write({"desc": letter}, php.STYLES[0])) - len(php.write({"desc": ""}, php.STYLES[0]))
+    room = LONGEST - len(php.write({**MESSAGE, "desc": ""}, php.STYLES[0]))
+    filled = {**MESSAGE, "desc": letter * (room // each) + "x" * (room % each + spare)}
+    delivery = posted(json.dumps(sender.signed(filled), ensure_ascii=False))
+    assert (outcome(delivery, sender.verifier) is not None) == accepted
+
+
+def test_a_long_text_costs_no_rsa_operation(sender: Sender) -> None:
+    """It is refused before the digest is recovered."""
+    recovered = CountedKey(sender.verifier)
+    delivery = posted(json.dumps(sender.signed({**MESSAGE, "desc": "x" * LONGEST})))
+    assert (None, 0) == (outcome(delivery, Verifier(recovered, "sha1")), recovered.operations)  # type: ignore[arg-type]
+
+
+def test_what_is_long_and_not_signed_does_no_harm(sender: Sender) -> None:
+    """A parameter of the shop's own in the address may have any length that a delivery has."""
+    query = urlencode({**sender.signed(MESSAGE), "own": "x" * LONGEST})
+    assert outcome(got(query), sender.verifier) is not None
+
+
+def test_no_long_return_is_signed(sender: Sender) -> None:
+    """Neither in the form of a payer who comes back."""
+    forms = [urlencode(sender.signed({"order_id": "1" * count, "uuid": "2"})) for count in (100, LONGEST)]
+    assert [False, True] == [payer(posted(form), sender.verifier) is None for form in forms]
 
 
 @pytest.mark.parametrize(("others", "accepted"), [(64 - 12, True), (64 - 11, False)])

@@ -502,6 +502,22 @@ def test_a_forged_return_is_refused_through_the_hub(notified: Any, body: bytes) 
         notified.read_return("ak", Delivery(method="POST", body=body))
 
 
+def test_to_receive_no_private_key_is_needed(tmp_path: Path) -> None:
+    """A host that only receives has the provider's public key; what is not there is missed where it would sign."""
+    table = {"provider": "alikassa", "account": SAMPLE_ACCOUNT, "base_url": "http://127.0.0.1:9", "currency": "RUB"}
+    table["notification_key"] = str(VECTORS / "cert" / "notification" / "public.pem")
+    accounts = {"without": table, "gone": {**table, "payout_cert": "gone"}}
+    query = Delivery(method="GET", query=NOTIFICATIONS[0]["query"].encode())
+    with Hub.from_mapping({"accounts": accounts}, base=tmp_path) as hub:
+        for name in accounts:
+            assert ("1700000000", "1700000000") == (
+                hub.receive(name, query).notification.order_id, hub.read_return(name, RETURN).order_id
+            )  # fmt: skip
+        for name, missing in (("without", "give payment_cert or payout_cert"), ("gone", "private.pem cannot be read")):
+            with pytest.raises(ConfigurationError, match=missing):
+                hub.advance(name, "payment", "1700000000")
+
+
 def test_a_return_needs_the_key(notified: Any) -> None:
     """It is verified with the key of the notifications; the missing key is named."""
     with pytest.raises(ConfigurationError, match="need notification_key"):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -135,6 +136,23 @@ async def test_a_query_that_is_too_long_is_refused(hub: AsyncHub) -> None:
     """414, whatever the server in front allows."""
     delivery = Delivery(method="GET", query=b"x" * (LONGEST_DELIVERY + 1))
     assert 414 == (await called(asgi(hub), scope(delivery), []))[0]["status"]
+
+
+async def test_no_path_has_an_answer_of_its_own(hub: AsyncHub) -> None:
+    """Whatever a server makes a path of: an absolute address, a `*`, a line end."""
+    delivery = genuine()
+    paths = ["http://elsewhere/shop", "*", "/shop\r\nX: y", "\n", "", "shop/../shop"]
+    found = [await called(asgi(hub), scope(delivery, path), whole(delivery)) for path in ["/nobody", *paths]]
+    assert 400 == found[0][0]["status"]
+    assert [found[0]] * len(paths) == found[1:]
+
+
+async def test_two_lengths_are_refused(hub: AsyncHub) -> None:
+    """400, and the connection is closed: a proxy may have seen another request behind this one than the server."""
+    delivery = genuine()
+    headers = {**delivery.headers, "content-length": str(len(delivery.body)), "transfer-encoding": "chunked"}
+    start, _ = await called(asgi(hub), scope(msgspec.structs.replace(delivery, headers=headers)), whole(delivery))
+    assert (400, b"close") == (start["status"], dict(start["headers"])[b"connection"])
 
 
 async def test_a_sender_who_leaves_in_the_middle_is_not_answered(hub: AsyncHub) -> None:

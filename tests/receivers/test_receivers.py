@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from payhub.errors import JournalFailed
 from payhub.journal import State
 from payhub.journal.sql import SqlJournal
 from payhub.models import LONGEST_DELIVERY
+from payhub.receivers import answers
 from payhub.testing import fake
 
 from .conftest import PATIENCE, SECRET, Answered, Receiver, Serve, created, done, eventually, genuine
@@ -123,11 +125,12 @@ def test_get_and_post(serve: Serve) -> None:
 def test_refusals_are_alike(serve: Serve) -> None:
     """A wrong signature, an account that there is not, none at all, and one without notifications: one answer."""
     receiver = serve()
-    answers = [receiver.send(forged())]
-    answers += [receiver.send(genuine(), account) for account in ("elsewhere", "", "deaf", "shop/x", "Shop")]
-    answers += [receiver.send(Delivery(method="POST", body=body)) for body in (b"", b"{}", b"\xff")]
-    same = [(each.status, each.body, {**each.headers, "date": ""}) for each in answers]
-    assert 400 == answers[0].status
+    refused = [receiver.send(forged())]
+    others = ("elsewhere", "", "deaf", "shop/x", "Shop", "shop%00", "%ff", "shop;x", "*", "a" * 9000)
+    refused += [receiver.send(genuine(), account) for account in others]
+    refused += [receiver.send(Delivery(method="POST", body=body)) for body in (b"", b"{}", b"\xff")]
+    same = [(each.status, each.body, {**each.headers, "date": ""}) for each in refused]
+    assert 400 == refused[0].status
     assert [] == [each for each in same if each != same[0]]
     assert () == receiver.kept()
 
@@ -169,6 +172,21 @@ def test_a_longer_body_is_refused_by_its_announcement(serve: Serve) -> None:
     receiver = serve()
     assert 413 == raw(receiver.connect(), request).status
     assert [] == receiver.seen.deliveries
+
+
+@pytest.mark.parametrize("lines", [[b"X-%d: y" % n for n in range(answers.MOST_HEADERS)], [b"x: " + b"y" * 16300]])
+def test_too_many_headers_are_refused(serve: Serve, lines: list[bytes]) -> None:
+    """More than a hundred lines, or 16 KiB of them, are refused whatever they say, and in all servers alike."""
+    receiver = serve()
+    whole = genuine()
+    head = b"POST /in/shop HTTP/1.1\r\nHost: shop.example\r\nX-Signature: %b\r\nContent-Length: %d\r\n%b\r\n\r\n"
+    signature = whole.headers["x-signature"].encode()
+    sent = [
+        head % (signature, len(whole.body), b"\r\n".join(each)) for each in (lines, [each[:90] for each in lines[:90]])
+    ]
+    answered = [raw(receiver.connect(), each + whole.body).status for each in sent]
+    assert ([True, False], 200) == ([each in {400, 431} for each in answered], answered[1])
+    assert 1 == len(receiver.seen.deliveries)
 
 
 # Failing
@@ -219,10 +237,27 @@ def test_refusals_are_logged(serve: Serve) -> None:
         receiver.send(Delivery(method="PUT"))
     event = {"event": "payhub.notification_refused"}
     assert [
-        {**event, "log_level": "warning", "account": "shop", "status": 400, "error": "BadNotification"},
-        {**event, "log_level": "warning", "account": None, "status": 400, "error": "UnknownAccount"},
-        {**event, "log_level": "info", "account": "shop", "status": 405},
+        {**event, "log_level": "warning", "account": "shop", "status": 400, "error": "BadNotification", "times": 1},
+        {**event, "log_level": "warning", "account": None, "status": 400, "error": "UnknownAccount", "times": 1},
+        {**event, "log_level": "info", "account": "shop", "status": 405, "times": 1},
     ] == logs
+
+
+def test_a_flood_does_not_fill_the_log(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line a minute for an account and a reason, with a count; what was counted is written with what comes next."""
+    clock = SimpleNamespace(monotonic=lambda: 1000.0)
+    monkeypatch.setattr(answers, "time", clock)
+    receiver = serve()
+    with capture_logs() as logs:
+        for _ in range(10):
+            receiver.send(forged())
+            receiver.send(genuine(), CARD)
+            receiver.send(genuine(), "keyless")
+        clock.monotonic = lambda: 1000.0 + answers.LOG_PAUSE
+        receiver.send(forged())
+    said = [(each["event"].rpartition("_")[2], each["account"], each["times"]) for each in logs]
+    first = [("refused", "shop", 1), ("refused", None, 1), ("failed", "keyless", 1)]
+    assert [*first, ("refused", "shop", 10), ("refused", None, 9), ("failed", "keyless", 9)] == said
 
 
 # Asking

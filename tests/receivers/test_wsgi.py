@@ -108,6 +108,23 @@ def test_an_input_that_breaks_is_given_up(call: Called) -> None:
     assert 408 == call(**{"wsgi.input": Broken()})[0]
 
 
+def test_an_input_that_is_none_is_refused(call: Called) -> None:
+    """400: each server has its own error for chunks that are none, and it is no reason to send the same again."""
+
+    class Malformed(io.BytesIO):
+        def read(self, _: int | None = -1, /) -> bytes:
+            raise OSError("Invalid chunk size")
+
+    assert 400 == call(**{"wsgi.input": Malformed()})[0]
+
+
+@pytest.mark.parametrize(("length", "status"), [("1", 400), ("", 200)])
+def test_two_lengths_are_refused(call: Called, length: str, status: int) -> None:
+    """400, where a server lets them through; an empty one, which servers give, is none."""
+    given = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "CONTENT_LENGTH": length}
+    assert status == call(**given)[0]
+
+
 def test_a_query_that_is_too_long_is_refused(call: Called) -> None:
     """414, whatever the server in front allows."""
     assert 414 == call(QUERY_STRING="x" * (LONGEST_DELIVERY + 1))[0]
@@ -165,6 +182,7 @@ def test_behind_gunicorn(gunicorn: int, provider: RawServer, tmp_path: Path) -> 
                 receiver.connect(), CHUNKED + b"%x\r\n" % (LONGEST_DELIVERY + 1) + bytes(LONGEST_DELIVERY + 1)
             ).status
         )
+        assert 400 == raw(receiver.connect(), CHUNKED + b"0x0\r\n\r\n").status
         assert [405, 400] == [receiver.send(each).status for each in (Delivery(method="PUT"), Delivery(method="GET"))]
         assert 200 == receiver.send(genuine()).status
         stall.wait()

@@ -1,0 +1,161 @@
+"""The server of `payhub serve` keeps what strangers can take of it within bounds: time, connections, files, the log."""
+
+import contextlib
+import re
+import resource
+import socket
+from asyncio import constants
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from payhub.receivers import server as serving
+
+from .conftest import PATIENCE, eventually
+from .test_receivers import answer_on
+
+HEAD = b"POST /shop HTTP/1.1\r\nHost: here\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+REQUEST = HEAD + b"Content-Length: 1\r\n\r\nx"
+HIDDEN = b"PUT /hidden HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n"
+
+
+class Application:
+    """An application that reads each request to its end and answers it with 204; it knows how many there were."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Callable[[], Any], send: Callable[..., Any]) -> None:
+        self.paths.append(scope["path"])
+        more = True
+        while more:
+            more = (await receive()).get("more_body")
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+
+@pytest.fixture
+def app() -> Application:
+    return Application()
+
+
+@pytest.fixture
+def port(app: Application, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Serve it with room for four connections; give the port."""
+    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 4)
+    with serving.Server(app, "127.0.0.1", 0) as running:
+        yield int(running.url.rpartition(":")[2])
+
+
+@pytest.fixture
+def connect(port: int) -> Iterator[Callable[..., socket.socket]]:
+    """Connect, and send bytes; all is closed in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def connected(sent: bytes = b"") -> socket.socket:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+            connection.sendall(sent)
+            return connection
+
+        yield connected
+
+
+Connect = Callable[..., socket.socket]
+
+
+def ended(connection: socket.socket) -> bytes:
+    """Read until the other side has closed."""
+    read = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := connection.recv(65536):
+            read += chunk
+    return read
+
+
+def statuses(connection: socket.socket) -> list[bytes]:
+    return re.findall(rb"HTTP/1\.1 (\d+)", ended(connection))
+
+
+@pytest.mark.parametrize("head", [b"a:\r\n" * 101, b"%b", b"X: " + b"y" * 90_000 + b"\r\n", b"a:\n" * 60_000])
+def test_a_head_is_not_read_when_it_is_too_long(app: Application, connect: Connect, head: bytes) -> None:
+    """400 and the end, also where all of it comes in one read; the application does not hear of it."""
+    names = b"".join(b"%x:\r\n" % number for number in range(16_000))
+    connection = connect()
+    with contextlib.suppress(OSError):  # it is closed when enough has come
+        connection.sendall(HEAD + head.replace(b"%b", names) + b"\r\n" + REQUEST)
+    assert statuses(connection) in ([b"400"], [])  # a reset overtakes what was not read yet
+    assert [] == app.paths
+
+
+def test_a_hundred_lines_are_read(app: Application, connect: Connect) -> None:
+    """The line of the request not counted, and that of the next request neither."""
+    head = HEAD + b"a:\r\n" * 98 + b"Content-Length: 0\r\n\r\n"
+    connection = connect(head * 2)
+    assert [204, 204] == [answer_on(connection).status for _ in range(2)]
+
+
+@pytest.mark.parametrize("times", [256, 257])
+def test_a_body_in_too_many_pieces_is_given_up(connect: Connect, times: int) -> None:
+    """A piece costs as much as a packet, however short it is, and thousands may come in one."""
+    connection = connect(CHUNKED + b"1\r\na\r\n" * times + b"0\r\n\r\n")
+    assert (204 if times == 256 else 400) == answer_on(connection).status
+
+
+@pytest.mark.parametrize("line", [b"Transfer-Encoding: chunked", b"Transfer-Encoding:\tchunked"])
+def test_two_lengths_hide_no_request(app: Application, connect: Connect, line: bytes) -> None:
+    """One answer, the connection is closed, and what stood behind it was not taken for a request."""
+    both = HEAD + b"Content-Length: %d\r\n%b\r\n\r\n" % (5 + len(HIDDEN), line)
+    assert [b"400"] == statuses(connect(both + b"0\r\n\r\n" + HIDDEN))
+    assert [] == app.paths
+
+
+def test_who_sends_nothing_keeps_nobody_out(connect: Connect) -> None:
+    """Where there is no room for one more, the connection ends that has let us wait longest."""
+    idle = [connect(), connect(HEAD), connect(CHUNKED + b"5\r\n"), connect(REQUEST)]
+    assert 204 == answer_on(idle[3]).status
+    for first in idle:
+        assert (204, b"") == (answer_on(connect(REQUEST)).status, ended(first))
+
+
+def test_a_connection_that_is_answered_begins_to_wait_anew(connect: Connect) -> None:
+    """A sender that keeps its connection and uses it is not the first to go."""
+    used = connect(REQUEST)
+    assert 204 == answer_on(used).status
+    idle = [connect(REQUEST) for _ in range(3)]
+    assert [204] * 3 == [answer_on(each).status for each in idle]
+    used.sendall(REQUEST)
+    assert 204 == answer_on(used).status
+    assert 204 == answer_on(connect(REQUEST)).status
+    assert b"" == ended(idle[0])
+    used.sendall(REQUEST)
+    assert 204 == answer_on(used).status
+
+
+@pytest.mark.parametrize(("files", "most"), [(256, 128), (1024, 500), (resource.RLIM_INFINITY, 500)])
+def test_there_is_room_for_half_of_the_files(monkeypatch: pytest.MonkeyPatch, files: int, most: int) -> None:
+    """The other half is for the journal and the providers: never is the process out of files by strangers."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    assert most == serving._Room().most
+
+
+def test_what_the_event_loop_complains_of_does_not_fill_the_log(
+    port: int, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line where a process is out of files all the same, and it serves again when it is not."""
+    monkeypatch.setattr(constants, "ACCEPT_RETRY_DELAY", 0.05)
+    calls = []
+
+    def fails(listening: socket.socket) -> Any:
+        calls.append(listening)
+        raise OSError(24, "Too many open files")
+
+    with capture_logs() as logs:
+        with monkeypatch.context() as patched:
+            patched.setattr(socket.socket, "accept", fails)
+            waiting = connect(REQUEST)
+            eventually(lambda: bool(calls))
+        assert 204 == answer_on(waiting).status
+    assert [("payhub.server_failed", "OSError")] == [(each["event"], each["error"]) for each in logs]

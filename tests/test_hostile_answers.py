@@ -40,7 +40,7 @@ class Shape(MaskedStruct, frozen=True):
     status: Clear[Any] = None
     message: Words[Any] = None
     errors: Words[Any] = None
-    data: Clear[list[Item]] = []
+    data: Clear[tuple[Item, ...]] = ()
 
 
 NAMES = ["".join(each) for each in itertools.islice(itertools.product(string.ascii_letters, repeat=3), 100_000)]

@@ -182,7 +182,8 @@ def _ends() -> Mapping[str, bytes]:
         "1 MiB and more": b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (1 << 21),
         "a chunk of 16 digits": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n"
         + b"a" * 99,
-        "interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
+        "interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000,
+        "chunks of a byte": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 100_000,
         "a changed protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
     }
 

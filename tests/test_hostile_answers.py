@@ -118,7 +118,7 @@ def test_an_answer_of_too_many_parts_is_none(
     hub = open_hub(serve(sent).url)
     payout = hub.create_payout("shop", PAYOUT)
     assert (Status.UNKNOWN, True) == (payout.status, bool(re.search("more than|too many", payout.reason)))
-    with pytest.raises(Unavailable, match="more than|too many"):
+    with pytest.raises(Unavailable, match=r"more than|too many"):
         hub.fetch_balance("shop")
     assert all(len(msgspec.json.encode(each)) < 3 * MAX_KEPT for each in observer.exchanges)
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import json
+import re
 import string
 import sys
 from collections.abc import Callable
@@ -40,7 +41,7 @@ class Shape(MaskedStruct, frozen=True):
     status: Clear[Any] = None
     message: Words[Any] = None
     errors: Words[Any] = None
-    data: Clear[list[Item]] = []
+    data: Clear[tuple[Item, ...]] = ()
 
 
 NAMES = ["".join(each) for each in itertools.islice(itertools.product(string.ascii_letters, repeat=3), 100_000)]
@@ -103,7 +104,8 @@ TOO_MUCH: dict[str, bytes] = {
     "values": answer(b"[" + b"1," * MAX_VALUES + b"1]"),
     "lists": answer(b"[" + b"[]," * (MAX_VALUES // 2 + 1) + b"[]]"),
     "names": answer(dict.fromkeys(NAMES, 1)),
-    "header lines": answer({}, **{f"X_{number}": "y" for number in range(201)}),
+    "header lines": answer({}).replace(b"\r\n\r\n", b"\r\nX: y" * 201 + b"\r\n\r\n"),
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n1\r\n" * 2000 + b"0\r\n\r\n",
     "one header": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000 + b"Content-Length: 2\r\n\r\n{}",
 }
 
@@ -115,8 +117,8 @@ def test_an_answer_of_too_many_parts_is_none(
     """An answer that takes long to read is not read: the outcome is unknown, and the record is small."""
     hub = open_hub(serve(sent).url)
     payout = hub.create_payout("shop", PAYOUT)
-    assert (Status.UNKNOWN, True) == (payout.status, "more than" in payout.reason)
-    with pytest.raises(Unavailable, match="more than"):
+    assert (Status.UNKNOWN, True) == (payout.status, bool(re.search("more than|too many", payout.reason)))
+    with pytest.raises(Unavailable, match=r"more than|too many"):
         hub.fetch_balance("shop")
     assert all(len(msgspec.json.encode(each)) < 3 * MAX_KEPT for each in observer.exchanges)
 

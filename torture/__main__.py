@@ -23,6 +23,7 @@ from torture.experiments import (
     deliveries,
     disks,
     evidence,
+    hostile,
     kills,
     race,
     sequences,
@@ -66,6 +67,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         "Killed between keeping a notification and answering it", deliveries.kill_receivers, 6, 300, "{} deaths"
     ),
     "replays": Experiment("One notification, very often", deliveries.replay_messages, 200, 10_000, "{} times each"),
+    "hostile": Experiment("Hostile answers", hostile.hostile_answers, 0, 100_000, "{} altered ones"),
     "builds": Experiment("Broken on purpose", builds.break_rules, 0, 1, "each build {} time(s)"),
 }
 """Every experiment; 0 stands for a sample of an experiment that cannot be made smaller by repeating less."""

@@ -18,6 +18,7 @@ from payhub.transport.settings import Transport
 MAX_BODY = 1024 * 1024
 MAX_VALUES = 20_000  # in the JSON of one answer: each costs all who read it time, and the event loop waits for them
 _MAX_HEADERS = 200
+_MAX_SMALL_CHUNKS, _CHUNK = 1000, 1024  # so many of any size, and one for so many bytes
 _FIRST_BYTE = "http11.send_request_headers.started"  # after this event of httpcore a byte may have left
 
 # From the special to the general.
@@ -53,6 +54,7 @@ class CallTrace:
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.body = bytearray()
+        self._chunks = 0
         self.started_at = dt.datetime.now(dt.UTC)
         self._start = time.monotonic()
 
@@ -85,9 +87,12 @@ class CallTrace:
         _check_size(int(announced) if announced.isdigit() else 0)
 
     def take_chunk(self, chunk: bytes) -> None:
-        """Keep a part of the body, and refuse what makes it too large."""
+        """Keep a part of the body, and refuse what makes it too large, or too many parts: each costs as much."""
         self.body += chunk
+        self._chunks += 1
         _check_size(len(self.body))
+        if self._chunks > _MAX_SMALL_CHUNKS + len(self.body) // _CHUNK:
+            raise _UnacceptableAnswer("the answer comes in too many small parts")
 
     def finish(self) -> Reply:
         """Return the complete answer; nothing may be concluded from one that would take long to read."""

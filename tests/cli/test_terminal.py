@@ -1,6 +1,7 @@
 """What differs on a terminal: colours, the log's form, and a prompt without an echo."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,39 @@ def test_log_for_a_person(payhub: Command, sandbox: Sandbox) -> None:
     assert "411111******1111" in text
     assert CARD not in text
     assert '"event"' not in text
+
+
+EVIL = "7\x1b[31m\x1b]0;x\x07\x9b2J\x9d0;x\x9c\u202ed\u2028e\u2029f\x85g\x08\x7f\u200b\ufeff\U000e0041"
+SAID = {"id": EVIL, "payment_status": EVIL, "payment_error_message": EVIL, "service_code": EVIL, "bank": EVIL}
+
+
+def steering(text: str) -> list[str]:
+    """List what is neither printable, nor the end of a line, nor a colour of our own."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text).replace("\r\n", "\n")
+    return [each for each in plain if not each.isprintable() and each != "\n"]
+
+
+def test_a_terminal_obeys_nobody_else(payhub: Command, sandbox: Sandbox) -> None:
+    """Whatever the provider puts into its texts and ids, `-v` shows it to a person, and the terminal does not act."""
+    sandbox.arm("body", body=SAID)
+    payhub(*PAYOUT, "--to-card", CARD)
+    with terminal("status", ACCOUNT, "payout", "--order-id", "po-1", "-v") as process:
+        shown, _ = process.communicate(timeout=30)
+    assert "payhub.exchange" in shown.decode()
+    assert ([], False) == (steering(shown.decode()), "\x1b[31m7" in shown.decode() or "7\x1b[31m" in shown.decode())
+
+
+def test_one_line_of_json_is_one_line(payhub: Command, sandbox: Sandbox) -> None:
+    """For whatever ends a line elsewhere, an answer or an event in JSON is one line; a program reads what was said."""
+    sandbox.arm("body", body=SAID)
+    payhub(*PAYOUT, "--to-card", CARD)
+    done = [payhub(*each, "--json", "-v") for each in (
+        ("check", ACCOUNT, "payout", "po-1"), ("status", ACCOUNT, "payout", "--order-id", "po-1"), ("trace", "po-1"),
+        ("logs",), ("unknown",), ("find", "--last4", "1111"))]  # fmt: skip
+    for each in done:
+        assert ([], len(each.out.splitlines())) == (steering(each.out), each.out.count("\n"))
+        assert ([], len(each.err.splitlines())) == (steering(each.err), each.err.count("\n"))
+    assert EVIL == done[2].json["orders"][0]["provider_id"]
 
 
 @pytest.mark.parametrize(("columns", "widest"), [(None, 100), ("60", 60)])

@@ -1,6 +1,7 @@
 """A ticket shows what support needs, hides what is not its business, and is refused if it would show a secret."""
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -21,7 +22,7 @@ import msgspec
 import pytest
 import structlog
 
-from payhub import AsyncHub, ConfigurationError, Hub, TicketRefused, UnknownOrder
+from payhub import AsyncHub, ConfigurationError, Hub, PayhubError, TicketRefused, UnknownOrder
 from payhub.journal import Source, State
 from payhub.journal.memory import MemoryJournal
 from payhub.masking.leaks import find_leaks
@@ -173,6 +174,33 @@ def test_others_words_stay_words(text: str) -> None:
     plain = showing().rendered().decode()
     assert [line for line in plain.splitlines() if line.startswith("#")] == headings(page)
     assert [] == [character for character in page if not character.isprintable() and character != "\n"]
+
+
+ACTIVE = ["<img src=x onerror=alert(1)>", "![p](http://evil.example/t.png)", "[click](javascript:alert(1))", "<!--",
+          "<script>alert(1)</script>", "<http://evil.example>", "http://evil.example/x", "www.evil.example",
+          "</pre><h1>x",
+          "[[x]]", "&lt;b&gt;"]  # fmt: skip
+
+
+@pytest.mark.parametrize("internal", [False, True])
+@pytest.mark.parametrize("ticks", ["", "`` ` ``"])
+def test_others_words_make_no_link_and_no_image(sandbox: Sandbox, ticks: str, internal: bool) -> None:
+    """Wherever an order's id and the provider's words stand in a ticket, Markdown makes nothing of them."""
+    text = " ".join([ticks, *ACTIVE]).strip()
+    order_id = f"po {text}"[:125].strip()
+    with Hub.from_file(sandbox.config) as hub:
+        sandbox.arm("body", body={"payment_status": text, "id": text, "payment_error_message": text})
+        hub.create_payout(ACCOUNT, msgspec.structs.replace(PAYOUT, order_id=order_id))
+        with contextlib.suppress(PayhubError):
+            hub.fetch_payout(ACCOUNT, order_id=order_id)
+        page = hub.ticket(ACCOUNT, "payout", order_id, internal=internal).rendered().decode()
+    assert ACTIVE[-1] in page
+    assert [] == [each for each in ACTIVE if each in outside_of_quotes(page)]
+
+
+def outside_of_quotes(page: str) -> str:
+    """Return what Markdown reads as such: neither in a fence nor between backticks."""
+    return re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "", re.sub(r"(?ms)^(`{3,})\w*\n.*?^\1$", "", page))
 
 
 def headings(page: str) -> list[str]:

@@ -34,6 +34,9 @@ FILE_VARIABLE = "PAYHUB_CONFIG"
 KEY_FILE = "payhub.key"
 NOTE_FILE = "payhub.note"
 """Where it is noted, beside the key, which journal was begun."""
+SHORTEST_KEY = 32
+"""The fewest characters of the secret of the fingerprints: with a short one, card numbers can be guessed from them."""
+MAKE_KEY = "openssl rand -hex 32"
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -133,6 +136,8 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
     for name in ("url", "key"):
         if getattr(journal, name) is not None and not getattr(journal, name).strip():
             raise ConfigurationError(f"journal.{name}: is empty; give one, or leave the key out")
+    if journal.key is not None and len(journal.key.strip()) < SHORTEST_KEY:
+        raise ConfigurationError(f"journal.key: has fewer than {SHORTEST_KEY} characters; make one with: {MAKE_KEY}")
     if journal.lease is not None and journal.lease <= transport.deadline:
         raise ConfigurationError(
             f"journal.lease: must be longer than transport.deadline, which is {transport.deadline:g} s: "
@@ -149,7 +154,7 @@ def journal_key(settings: Settings) -> bytes:
     look like the one to bring back.
 
     Raises:
-        ConfigurationError: the file cannot be made or read, or is empty.
+        ConfigurationError: the file cannot be made or read, is empty, or too short.
     """
     if settings.journal.key:
         return HiddenBytes(settings.journal.key.encode())
@@ -167,6 +172,11 @@ def journal_key(settings: Settings) -> bytes:
         raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
     if not key.strip():
         raise ConfigurationError(f"journal.key: {path} is empty; bring back what was in it")
+    if len(key.strip()) < SHORTEST_KEY:
+        raise ConfigurationError(
+            f"journal.key: {path} has fewer than {SHORTEST_KEY} characters; bring back what was in it, "
+            f"or make one with: {MAKE_KEY}"
+        )
     return key
 
 

@@ -152,7 +152,7 @@ def test_doctor_finds_another_key(payhub: Command, sandbox: Sandbox) -> None:
     key = sandbox.config.with_name("payhub.key")
     was = key.read_bytes()
     try:
-        key.write_bytes(b"another")
+        key.write_bytes(b"another" * 5)
         done = payhub("doctor", "--json")
     finally:
         key.write_bytes(was)
@@ -184,7 +184,7 @@ def other_url(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 def test_doctor_of_an_unreachable_database(payhub: Command, other_url: Callable[[str], None]) -> None:
     """A database that does not answer is named without its password: exit 3, and the accounts are examined."""
-    other_url('url = "postgresql+psycopg://shop:sesame@127.0.0.1:9/orders"\nkey = "secret"')
+    other_url('url = "postgresql+psycopg://shop:sesame@127.0.0.1:9/orders"\nkey = "secret, and it has 32 characters"')
     done = payhub("doctor", "--json")
     found = states(done)
     assert (done.code, found["journal"], found["services"]) == (3, "failed", "ok")

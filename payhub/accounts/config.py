@@ -14,7 +14,7 @@ import re
 import secrets
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -89,13 +89,17 @@ class NotificationSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unkno
 
 
 class Settings(MaskedStruct, frozen=True, kw_only=True):
-    """Hold a configuration as written: the tables of the accounts are checked when one is opened."""
+    """Hold a configuration as written: the tables of the accounts are checked when one is opened.
+
+    `sources` are the files that it was read from: its own, and those of `{ file = … }`.
+    """
 
     base: Clear[Path]
     accounts: Mapping[str, Mapping[str, Any]]
     transport: Clear[Transport]
     journal: Clear[JournalSettings]
     notifications: Clear[NotificationSettings] = NotificationSettings()
+    sources: Clear[tuple[Path, ...]] = ()
 
 
 def read_file(path: str | Path | None = None) -> Settings:
@@ -115,7 +119,8 @@ def read_file(path: str | Path | None = None) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
         # Not chained: the frames of the parser, and an error of decoding, hold the whole file.
         raise ConfigurationError(f"{chosen}: cannot be read: {cause}") from None
-    return read_mapping(tables, chosen.resolve().parent)
+    settings = read_mapping(tables, chosen.resolve().parent)
+    return msgspec.structs.replace(settings, sources=(chosen, *settings.sources))
 
 
 def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
@@ -144,7 +149,27 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
             "a call that is still under way when its lease ends is taken for a dead one's"
         )
     taken = _convert(tables.get("notifications", {}), NotificationSettings, "notifications", Path(base))
-    return Settings(base=Path(base), accounts=accounts, transport=transport, journal=journal, notifications=taken)
+    return Settings(
+        base=Path(base),
+        accounts=accounts,
+        transport=transport,
+        journal=journal,
+        notifications=taken,
+        sources=tuple(_files_named(tables, Path(base))),
+    )
+
+
+def _files_named(value: object, base: Path) -> Iterator[Path]:
+    """Find every `{ file = … }` in the tables."""
+    match hide(value):
+        case {"file": str(path), **rest} if not rest:
+            yield base / path
+        case Mapping() as table:
+            for each in table.values():
+                yield from _files_named(each, base)
+        case list() | tuple() as values:
+            for each in values:
+                yield from _files_named(each, base)
 
 
 def journal_key(settings: Settings) -> bytes:
@@ -255,6 +280,29 @@ def namespace_of(settings: Settings, name: str) -> str:
     if not isinstance(namespace, str):
         raise ConfigurationError(f"accounts.{name}.namespace: give a text")
     return namespace
+
+
+def files_kept(settings: Settings, *structs: msgspec.Struct) -> Iterator[Path]:
+    """List the files that a configuration leads to, as far as they are there: its own, the journal's, and its keys.
+
+    `structs` are the accounts' tables as their drivers read them; each path in one is a file, or a folder of files.
+    """
+    paths = [*settings.sources, *(path for struct in (settings.transport, *structs) for path in _paths(struct))]
+    if settings.journal.url:
+        paths += [] if settings.journal.key else [settings.base / KEY_FILE]
+        journal: Any = open_journal(settings)  # which creates nothing yet
+        with contextlib.closing(journal):
+            url = journal.database.engine.url
+        if url.get_backend_name() == "sqlite":
+            paths += [Path(f"{url.database}{end}") for end in ("", "-wal", "-shm")]
+    for path in dict.fromkeys(paths):
+        yield from (each for each in (sorted(path.iterdir()) if path.is_dir() else [path]) if each.is_file())
+
+
+def _paths(struct: msgspec.Struct) -> Iterator[Path]:
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        yield from (each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, Path))
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy.exc import SQLAlchemyError
 
+from payhub.files import create_private
 from payhub.journal.sql import postgresql
 from payhub.masking import HiddenText
 
@@ -56,6 +57,12 @@ def file_id(path: str | None) -> FileId | None:
     return found.st_dev, found.st_ino
 
 
+def _make_private(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+    """Make SQLite's file for its owner only; the files beside it are made with the permissions that it has."""
+    if not options.get("uri"):
+        create_private(Path(arguments[0]))
+
+
 def _prepare_sqlite(connection: Any, record: Any) -> None:
     """Let a connection wait for the disk, for other writers, and overwrite what it deletes."""
     record.info[FILE] = file_id(connection.execute("PRAGMA database_list").fetchone()[2])
@@ -90,6 +97,7 @@ def open_engine(url: str) -> sa.Engine:
     # On DEBUG SQLAlchemy logs the rows that it reads; `hide_parameters` does not stop that.
     logging.getLogger("sqlalchemy.engine.Engine.payhub").addFilter(lambda record: record.levelno > logging.DEBUG)
     if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "do_connect", _make_private)
         sa.event.listen(engine, "connect", _prepare_sqlite)
 
         @sa.event.listens_for(engine, "begin")

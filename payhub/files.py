@@ -1,8 +1,10 @@
 """Texts in the encodings that editors write, and files that only their owner may read, written whole or not at all."""
 
 import codecs
+import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,3 +95,34 @@ def _move_to_new(draft: Path, path: Path) -> None:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+def create_private(path: Path) -> None:
+    """Make an empty file for its owner only, if there is none; where none can be made, whoever opens it is told."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def open_to_others(path: Path) -> frozenset[str]:
+    """Return what others than its owner may do with a file: read it, write it, replace it in its folder.
+
+    A folder that they may not enter keeps what is in it. The group is others, too, but not for reading a file that
+    belongs to another user than this process's: by its group the process reads it itself.
+
+    Raises:
+        OSError: the file is not there.
+    """
+    if os.name != "posix":
+        return frozenset()
+    real = path.resolve()
+    file, folders = real.stat(), [folder.stat().st_mode for folder in real.parents]
+    others = all(mode & stat.S_IXOTH for mode in folders)
+    group = all(mode & (stat.S_IXOTH | stat.S_IXGRP) for mode in folders)
+    own = file.st_uid == os.geteuid()
+    replaced = 0 if folders[0] & stat.S_ISVTX else folders[0]
+    found = {
+        "read": (file.st_mode & stat.S_IROTH and others) or (file.st_mode & stat.S_IRGRP and group and own),
+        "write": (file.st_mode & stat.S_IWOTH and others) or (file.st_mode & stat.S_IWGRP and group),
+        "replace": (replaced & stat.S_IWOTH and others) or (replaced & stat.S_IWGRP and group),
+    }
+    return frozenset(act for act, allowed in found.items() if allowed)

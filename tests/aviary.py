@@ -51,7 +51,11 @@ BIRTH = dt.date(1987, 11, 23)
 ADDRESS, CITY, STATE, POST_CODE = "17 Canary Wharf Lane", "Kenigstadt", "Kenigstate", "443099918273"
 PAYER_ID, IP = "payer-canary-000815-end", "198.51.100.177"
 DESCRIPTION = "A birdcage for Felicity"
-TOKEN, JOURNAL_KEY, DATABASE_PASSWORD = "link-canary-9911", "journal-key-canary-5566", "database-canary-7788"
+TOKEN, JOURNAL_KEY, DATABASE_PASSWORD = (
+    "link-canary-9911",
+    "journal-key-canary-5566-of-full-length",
+    "database-canary-7788",
+)
 PAGE = "https://pay.example/page?session=page-canary-3344"
 
 PLANTED = [

@@ -1,4 +1,5 @@
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -6,12 +7,20 @@ import pytest
 from sqlalchemy import make_url
 
 from payhub import ConfigurationError
-from payhub.accounts.config import Settings, account_config, journal_key, open_journal, read_file, read_mapping
+from payhub.accounts.config import (
+    MAKE_KEY,
+    Settings,
+    account_config,
+    journal_key,
+    open_journal,
+    read_file,
+    read_mapping,
+)
 from payhub.driver import AccountConfig
 from payhub.masking import Clear
 from payhub.transport.settings import Transport
 
-SECRET = "sesame-open"
+SECRET = "sesame-open-to-nobody-but-the-owner"
 
 
 class Config(AccountConfig, frozen=True, kw_only=True):
@@ -299,6 +308,28 @@ def test_an_empty_key_file_is_no_key(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ConfigurationError, match=r"^journal\.key: .*payhub\.key is empty; bring back what was in it$"):
         journal_key(read_mapping({"journal": {"url": "sqlite:///payhub.db"}}, tmp_path))
     assert content == path.read_bytes()
+
+
+@pytest.mark.parametrize("short", ["s", "shop", "x" * 31, f"{'x' * 31}\n", f" {'x' * 30} "])
+def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: str) -> None:
+    """Fewer than 32 characters are refused, wherever the key comes from, with the command that makes one."""
+    monkeypatch.setenv("PAYHUB_TEST_KEY", short)
+    (tmp_path / "short.txt").write_text(short)
+    words = r"has fewer than 32 characters; (bring back what was in it, or )?make one with: openssl rand -hex 32$"
+    for key in (short, {"env": "PAYHUB_TEST_KEY"}, {"file": "short.txt"}):
+        with pytest.raises(ConfigurationError, match=rf"^journal\.key: {words}") as caught:
+            read_mapping({"journal": {"url": "sqlite:///payhub.db", "key": key}}, tmp_path)
+        assert short.strip() == "s" or short.strip() not in str(caught.value)
+    (tmp_path / "payhub.key").write_text(short)
+    with pytest.raises(ConfigurationError, match=rf"^journal\.key: \S+payhub\.key {words}"):
+        journal_key(read_mapping({"journal": {"url": "sqlite:///payhub.db"}}, tmp_path))
+
+
+def test_a_key_that_is_made_as_the_message_says_is_taken() -> None:
+    """The command of the message makes a key that is long enough."""
+    made = subprocess.run(MAKE_KEY.split(), capture_output=True, check=True, text=True).stdout
+    table = {"url": "sqlite:///payhub.db", "key": made}
+    assert made.strip().encode() == journal_key(read_mapping({"journal": table})).strip()
 
 
 def test_the_end_of_the_line_is_no_part_of_the_key(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_tasks_do_not_mix(serve: Any, observer: Observer) -> None:
 def test_what_is_bound_is_kept(open_hub: Any, serve: Any, tmp_path: Any) -> None:
     """What is bound is in the journal, with the exchange that it caused: a refusal can be found by the request's id."""
     url = f"sqlite:///{tmp_path}/payhub.db"
-    hub = open_hub(serve(answer(known(PAYMENT))).url, journal={"url": url, "key": "k"})
+    hub = open_hub(serve(answer(known(PAYMENT))).url, journal={"url": url, "key": "k" * 32})
     with bound_contextvars(request_id="req-1", user="u-1"):
         hub.create_payment("shop", PAYMENT)
     _, entries = hub.hub.journal.story("in-1") if hasattr(hub, "hub") else hub.journal.story("in-1")

@@ -133,7 +133,7 @@ def test_samples_run(page: Path) -> None:
 def test_rule_2_the_loop_of_the_readme_pays_once(sandbox: Sandbox, tmp_path: Path) -> None:
     """Deliver the order four times, to programs side by side; half have for the first account one that is not there."""
     loop = next(sample.parsed for sample in samples(README) if "for account in hub.accounts" in sample.parsed)
-    journal = f'[journal]\nurl = "sqlite:///{tmp_path}/shared.db"\nkey = "shared"\n\n'
+    journal = f'[journal]\nurl = "sqlite:///{tmp_path}/shared.db"\nkey = "{"shared" * 8}"\n\n'
     account = "".join(sandbox.config.read_text("utf-8").partition("[accounts.")[1:])
     with Sandbox(tmp_path / "sandbox") as second:
         other = account.replace("alikassa-rub", "other").replace(sandbox.url, second.url)

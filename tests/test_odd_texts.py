@@ -42,7 +42,7 @@ def test_half_a_character_is_refused(
 ) -> None:
     """Wherever half a character comes in, an error of payhub's refuses it, and nothing is sent because of it."""
     provider = serve(close)
-    hub = open_hub(provider.url, journal={"url": f"sqlite:///{tmp_path}/payhub.db", "key": "k"})
+    hub = open_hub(provider.url, journal={"url": f"sqlite:///{tmp_path}/payhub.db", "key": "k" * 32})
     if what.startswith("resolve"):
         hub.create_payout("shop", PAYOUT)
     before = len(provider.requests)
@@ -55,7 +55,9 @@ def test_rule_12_no_card_number_of_an_operator_is_kept(
     open_hub: Callable[..., Any], serve: Callable[..., RawServer], tmp_path: Path
 ) -> None:
     """Rule 12: neither the reason nor the name of a person who decides has more of a card's number than is shown."""
-    hub = open_hub(serve(close, answer(known(PAYOUT))).url, journal={"url": f"sqlite:///{tmp_path}/p.db", "key": "k"})
+    hub = open_hub(
+        serve(close, answer(known(PAYOUT))).url, journal={"url": f"sqlite:///{tmp_path}/p.db", "key": "k" * 32}
+    )
     hub.create_payout("shop", PAYOUT)
     hub.resolve("shop", "payout", "po-1", "failed", reason=f"card {CARD} is closed", by=f"anna {CARD}")
     act = getattr(hub, "hub", hub).journal.story("po-1")[1][-1]

@@ -123,7 +123,9 @@ def test_a_new_kind_is_carried_by_plan_journal_and_hub(
     """An order of a made-up kind is sent once, remembered, asked about and settled by a person."""
     server = serve(served(b"", 500), served(b"", 503), served(b"", 503), served(b"", 503), served(b"", 503))
     account = {"provider": "gifts", "base_url": server.url}
-    hub = open_hub(server.url, (gifts,), accounts={"shop": account}, journal={"url": url, "key": "k"} if url else {})
+    hub = open_hub(
+        server.url, (gifts,), accounts={"shop": account}, journal={"url": url, "key": "k" * 32} if url else {}
+    )
     first, again = give(hub), give(hub)
     assert (Gift, Status.UNKNOWN, Status.UNKNOWN) == (type(first), first.status, again.status)
     assert ["/gifts"] == [request.path for request in server.requests]
@@ -182,12 +184,12 @@ def test_a_new_kind_is_told_by_trace_and_ticket(
     database = f"sqlite:///{tmp_path}/payhub.db"
     server = serve(served(b"", 500))
     account = {"provider": "gifts", "base_url": server.url}
-    hub = open_hub(server.url, (gifts,), accounts={"shop": account}, journal={"url": database, "key": "k"})
+    hub = open_hub(server.url, (gifts,), accounts={"shop": account}, journal={"url": database, "key": "k" * 32})
     give(hub)
     tickets = [hub.ticket("shop", "gift", "gift-1", lang=lang) for lang in ("en", "ru")]
     texts = [ticket.rendered().decode() for ticket in tickets]
     config = tmp_path / "payhub.toml"
-    config.write_text(f'[journal]\nurl = "{database}"\nkey = "k"\n', "utf-8")
+    config.write_text(f'[journal]\nurl = "{database}"\nkey = "{"k" * 32}"\n', "utf-8")
     with pytest.raises(SystemExit) as ended:
         main(["trace", "gift-1", "--config", str(config)])
     trace = capsys.readouterr().out

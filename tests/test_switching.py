@@ -36,7 +36,7 @@ GONE = "http://127.0.0.1:9"
 
 def tables(directory: Path, **urls: str) -> dict[str, Any]:
     accounts = {name: {"provider": "fake", "base_url": url} for name, url in urls.items()}
-    journal = {"url": f"sqlite:///{directory}/payhub.db", "key": "the key of these tests"}
+    journal = {"url": f"sqlite:///{directory}/payhub.db", "key": "the secret key of all these tests"}
     return {"accounts": accounts, "journal": journal, "transport": {"deadline": 5.0}}
 
 

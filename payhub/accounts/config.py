@@ -14,7 +14,7 @@ import re
 import secrets
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -35,6 +35,9 @@ FILE_VARIABLE = "PAYHUB_CONFIG"
 KEY_FILE = "payhub.key"
 NOTE_FILE = "payhub.note"
 """Where it is noted, beside the key, which journal was begun."""
+SHORTEST_KEY = 32
+"""The fewest characters of the secret of the fingerprints: with a short one, card numbers can be guessed from them."""
+MAKE_KEY = "openssl rand -hex 32"
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -90,13 +93,17 @@ class NotificationSettings(MaskedStruct, frozen=True, kw_only=True, forbid_unkno
 
 
 class Settings(MaskedStruct, frozen=True, kw_only=True):
-    """Hold a configuration as written: the tables of the accounts are checked when one is opened."""
+    """Hold a configuration as written: the tables of the accounts are checked when one is opened.
+
+    `sources` are the files that it was read from: its own, and those of `{ file = … }`.
+    """
 
     base: Clear[Path]
     accounts: Mapping[str, Mapping[str, Any]]
     transport: Clear[Transport]
     journal: Clear[JournalSettings]
     notifications: Clear[NotificationSettings] = NotificationSettings()
+    sources: Clear[tuple[Path, ...]] = ()
 
 
 def _named_by_environment() -> str:
@@ -124,7 +131,8 @@ def read_file(path: str | Path | None = None) -> Settings:
     except (OSError, ValueError, RecursionError) as cause:  # TOML, encodings and paths have errors that are ValueErrors
         # Not chained: the frames of the parser, and an error of decoding, hold the whole file.
         raise ConfigurationError(f"{chosen}: cannot be read: {cause}") from None
-    return read_mapping(tables, chosen.resolve().parent)
+    settings = read_mapping(tables, chosen.resolve().parent)
+    return msgspec.structs.replace(settings, sources=(chosen, *settings.sources))
 
 
 def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
@@ -145,13 +153,35 @@ def read_mapping(tables: Mapping[str, Any], base: str | Path = ".") -> Settings:
     for name in ("url", "key"):
         if getattr(journal, name) is not None and not getattr(journal, name).strip():
             raise ConfigurationError(f"journal.{name}: is empty; give one, or leave the key out")
+    if journal.key is not None and len(journal.key.strip()) < SHORTEST_KEY:
+        raise ConfigurationError(f"journal.key: has fewer than {SHORTEST_KEY} characters; make one with: {MAKE_KEY}")
     if journal.lease is not None and journal.lease <= transport.deadline:
         raise ConfigurationError(
             f"journal.lease: must be longer than transport.deadline, which is {transport.deadline:g} s: "
             "a call that is still under way when its lease ends is taken for a dead one's"
         )
     taken = _convert(tables.get("notifications", {}), NotificationSettings, "notifications", Path(base))
-    return Settings(base=Path(base), accounts=accounts, transport=transport, journal=journal, notifications=taken)
+    return Settings(
+        base=Path(base),
+        accounts=accounts,
+        transport=transport,
+        journal=journal,
+        notifications=taken,
+        sources=tuple(_files_named(tables, Path(base))),
+    )
+
+
+def _files_named(value: object, base: Path) -> Iterator[Path]:
+    """Find every `{ file = … }` in the tables."""
+    match hide(value):
+        case {"file": str(path), **rest} if not rest:
+            yield base / path
+        case Mapping() as table:
+            for each in table.values():
+                yield from _files_named(each, base)
+        case list() | tuple() as values:
+            for each in values:
+                yield from _files_named(each, base)
 
 
 def journal_key(settings: Settings) -> bytes:
@@ -161,7 +191,7 @@ def journal_key(settings: Settings) -> bytes:
     look like the one to bring back.
 
     Raises:
-        ConfigurationError: the file cannot be made or read, or is empty.
+        ConfigurationError: the file cannot be made or read, is empty, or too short.
     """
     if settings.journal.key:
         return HiddenBytes(settings.journal.key.encode())
@@ -179,6 +209,11 @@ def journal_key(settings: Settings) -> bytes:
         raise ConfigurationError(f"journal.key: {path} cannot be made or read: {cause.strerror}") from cause
     if not key.strip():
         raise ConfigurationError(f"journal.key: {path} is empty; bring back what was in it")
+    if len(key.strip()) < SHORTEST_KEY:
+        raise ConfigurationError(
+            f"journal.key: {path} has fewer than {SHORTEST_KEY} characters; bring back what was in it, "
+            f"or make one with: {MAKE_KEY}"
+        )
     return key
 
 
@@ -257,6 +292,29 @@ def namespace_of(settings: Settings, name: str) -> str:
     if not isinstance(namespace, str):
         raise ConfigurationError(f"accounts.{name}.namespace: give a text")
     return namespace
+
+
+def files_kept(settings: Settings, *structs: msgspec.Struct) -> Iterator[Path]:
+    """List the files that a configuration leads to, as far as they are there: its own, the journal's, and its keys.
+
+    `structs` are the accounts' tables as their drivers read them; each path in one is a file, or a folder of files.
+    """
+    paths = [*settings.sources, *(path for struct in (settings.transport, *structs) for path in _paths(struct))]
+    if settings.journal.url:
+        paths += [] if settings.journal.key else [settings.base / KEY_FILE]
+        journal: Any = open_journal(settings)  # which creates nothing yet
+        with contextlib.closing(journal):
+            url = journal.database.engine.url
+        if url.get_backend_name() == "sqlite":
+            paths += [Path(f"{url.database}{end}") for end in ("", "-wal", "-shm")]
+    for path in dict.fromkeys(paths):
+        yield from (each for each in (sorted(path.iterdir()) if path.is_dir() else [path]) if each.is_file())
+
+
+def _paths(struct: msgspec.Struct) -> Iterator[Path]:
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        yield from (each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, Path))
 
 
 def account_config(settings: Settings, name: str, shape: type[AccountConfig]) -> AccountConfig:

@@ -1,6 +1,8 @@
 """Examine what is configured, and say of each thing that is not well what to do."""
 
+import contextlib
 import datetime as dt
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +13,7 @@ import typer
 from rich.text import Text
 
 from payhub.accounts.account import OpenAccount
-from payhub.accounts.config import open_journal
+from payhub.accounts.config import account_config, files_kept, open_journal
 from payhub.cli.command import command
 from payhub.cli.console import listed, stdout
 from payhub.cli.journal import failures
@@ -29,6 +31,7 @@ from payhub.errors import (
     UnknownProvider,
     UnsupportedOperation,
 )
+from payhub.files import open_to_others
 from payhub.hub import Hub
 from payhub.journal import Health
 from payhub.journal.rules import OVERDUE, WAITING
@@ -119,6 +122,7 @@ def _examine(session: Session, account: str | None) -> Iterator[Check]:
         return
     with hub:
         yield Check(name="configuration", state="ok", detail=f"accounts: {listed(hub.accounts)}")
+        yield from _examine_files(session, hub)
         yield from _examine_journal(session)
         for broken in hub.registry.plugins.broken:
             yield Check(name="plugin", state="warning", detail=one_line(str(broken)), advice=_REINSTALL)
@@ -141,6 +145,37 @@ def _examine(session: Session, account: str | None) -> Iterator[Check]:
                 advice = "keep one name when the other's orders have ended"
                 yield Check(account=name, name="identity", state="warning", detail=detail, advice=advice)
             yield from _examine_provider(hub, opened, recorder)
+
+
+def _examine_files(session: Session, hub: Hub) -> Iterator[Check]:
+    """Name the files of the configuration, keys and journal that others than their owner may read or write."""
+    settings, tables = session.settings(), []
+    for name in hub.accounts:
+        with contextlib.suppress(ConfigurationError):  # which is said where the account is opened
+            tables.append(account_config(settings, name, hub.registry.provider(name).info.config))
+    examined, well = 0, True
+    for path in files_kept(settings, *tables):
+        examined += 1
+        try:
+            acts = open_to_others(path)
+            if "read" in acts and _is_public(path.read_bytes()):
+                acts -= {"read"}
+        except OSError as cause:
+            yield Check(name="files", state="warning", detail=f"{path}: {cause.strerror}")
+            continue
+        for act in sorted(acts):
+            well = False
+            target, change = (path.parent, "go-w") if act == "replace" else (path, "go=")
+            advice = shlex.join(["chmod", change, str(target)])
+            yield Check(name="files", state="warning", detail=f"others may {act} {path}", advice=advice)
+    if well:
+        detail = f"{examined} of configuration, keys and journal, for their owner only"
+        yield Check(name="files", state="ok", detail=detail)
+
+
+def _is_public(content: bytes) -> bool:
+    """Return whether a file holds certificates or public keys only, in PEM form."""
+    return content.lstrip().startswith(b"-----BEGIN ") and b"PRIVATE KEY-----" not in content
 
 
 _INIT = "if the address and the prefix are right, make it: payhub journal init"

@@ -1,7 +1,9 @@
 import contextlib
 import re
+import shutil
 import sqlite3
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,7 @@ def test_doctor_finds_all_well(payhub: Command, sandbox: Sandbox) -> None:
     assert states(done) == dict.fromkeys(
         (
             "configuration",
+            "files",
             "journal",
             "journal tables",
             "journal key",
@@ -152,7 +155,7 @@ def test_doctor_finds_another_key(payhub: Command, sandbox: Sandbox) -> None:
     key = sandbox.config.with_name("payhub.key")
     was = key.read_bytes()
     try:
-        key.write_bytes(b"another")
+        key.write_bytes(b"another" * 5)
         done = payhub("doctor", "--json")
     finally:
         key.write_bytes(was)
@@ -184,7 +187,7 @@ def other_url(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 def test_doctor_of_an_unreachable_database(payhub: Command, other_url: Callable[[str], None]) -> None:
     """A database that does not answer is named without its password: exit 3, and the accounts are examined."""
-    other_url('url = "postgresql+psycopg://shop:sesame@127.0.0.1:9/orders"\nkey = "secret"')
+    other_url('url = "postgresql+psycopg://shop:sesame@127.0.0.1:9/orders"\nkey = "secret, and it has 32 characters"')
     done = payhub("doctor", "--json")
     found = states(done)
     assert (done.code, found["journal"], found["services"]) == (3, "failed", "ok")
@@ -209,7 +212,8 @@ def test_doctor_without_accounts(payhub: Command, write_config: Write) -> None:
     """A configuration without accounts is not well."""
     write_config("")
     done = payhub("doctor", "--json")
-    assert (done.code, states(done)) == (2, {"configuration": "ok", "journal": "warning", "accounts": "failed"})
+    found = {"configuration": "ok", "files": "ok", "journal": "warning", "accounts": "failed"}
+    assert (done.code, states(done)) == (2, found)
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -392,3 +396,47 @@ def test_doctor_of_a_small_driver(
     assert done.code == 0
     assert "payment requests" not in states(done)
     assert ("connection" in states(done)) == (not more)
+
+
+@pytest.fixture
+def entered_by_all(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Copy the sandbox's folder to where every user of this machine may go; pytest's folders are the owner's only."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        folder = Path(shutil.copytree(sandbox.config.parent, Path(made) / "shop"))
+        folder.chmod(0o755)
+        for inner in folder.rglob("*"):
+            inner.chmod(0o755 if inner.is_dir() else 0o600)
+        with (folder / "payhub.toml").open("a") as file:
+            file.write('payout_password = { file = "secret.txt" }\n')
+        shutil.copy(folder / "cert/payout/password.txt", folder / "secret.txt")
+        monkeypatch.setenv("PAYHUB_CONFIG", str(folder / "payhub.toml"))
+        yield folder
+
+
+@pytest.mark.parametrize("name", [
+    "payhub.toml", "secret.txt", "payhub.db", "payhub.key", "cert/payment/private.pem", "cert/payout/password.txt",
+])  # fmt: skip
+def test_doctor_names_what_others_can_read(payhub: Command, entered_by_all: Path, name: str) -> None:
+    """Of configuration, keys and journal each file that others may read or write is named, with what to do."""
+    assert "ok" == states(payhub("doctor", "--json"))["files"]
+    path = entered_by_all / name
+    for mode, words in ((0o644, ["read"]), (0o606, ["read", "write"])):
+        path.chmod(mode)
+        done = payhub("doctor", "--json")
+        found = [check for check in done.json["checks"] if check["name"] == "files"]
+        assert [f"others may {word} {path}" for word in words] == [check["detail"] for check in found]
+        assert {("warning", f"chmod go= {path}")} == {(check["state"], check["advice"]) for check in found}
+        assert done.code == 0
+
+
+def test_doctor_minds_who_can_change_a_public_key(payhub: Command, entered_by_all: Path) -> None:
+    """Everybody may read the provider's public key, but nobody may put another one in its place."""
+    path = entered_by_all / "cert/notification/public.pem"
+    path.chmod(0o644)
+    assert "ok" == states(payhub("doctor", "--json"))["files"]
+    path.parent.chmod(0o777)
+    found = [check for check in payhub("doctor", "--json").json["checks"] if check["name"] == "files"]
+    assert [(f"others may replace {path}", f"chmod go-w {path.parent}")] == [
+        (check["detail"], check["advice"]) for check in found
+    ]

@@ -163,7 +163,7 @@ def test_a_payer_whom_the_journal_does_not_have(payhub: Command, sandbox: Sandbo
 def test_nobody_is_forgotten_with_another_key(payhub: Command, sandbox: Sandbox) -> None:
     """With another key than the journal's no payer would be found: the message says so, and not that there is none."""
     payhub(*PAYMENT)
-    sandbox.config.with_name("payhub.key").write_text("another")
+    sandbox.config.with_name("payhub.key").write_text("another" * 5)
     done = payhub("journal", "forget", "--payer", "u-881")
     assert (done.code, "it is not the key that this journal was begun with" in done.err) == (2, True)
 

@@ -24,7 +24,7 @@ from tests.raw_server import Act, RawServer
 
 from .making import PREFIX
 
-KEY = "the key of these tests"
+KEY = "the secret key of all these tests"
 
 
 class Server:

@@ -152,7 +152,7 @@ only_sqlite = pytest.mark.parametrize("empty", ["sqlite"], indirect=True)  # the
 
 
 @only_sqlite
-@pytest.mark.parametrize("given", [None, "a key of the configuration"])
+@pytest.mark.parametrize("given", [None, "the secret key of the configuration"])
 def test_a_file_that_is_deleted_under_a_process_is_noticed(
     begun: Callable[..., Shop], place: Place, given: str | None
 ) -> None:
@@ -201,7 +201,7 @@ def test_a_program_that_reads_its_own_file_writes_into_no_deleted_log(begun: Cal
 
 
 @only_sqlite
-@pytest.mark.parametrize("given", [None, "a key of the configuration"])
+@pytest.mark.parametrize("given", [None, "the secret key of the configuration"])
 def test_an_older_copy_under_a_process_is_noticed(
     begun: Callable[..., Shop], place: Place, tmp_path: Path, given: str | None
 ) -> None:

@@ -20,7 +20,7 @@ from .conftest import KEY, OpenShop, Place
 from .making import LATER, PREFIX, facts, found, key
 from .test_races import processes, together
 
-SECRET = "sesame-open-the-other-door"
+SECRET = "sesame-open-the-other-door-of-the-hill"
 OTHER = {"key": SECRET}
 WORDS = (
     "journal.key: it is not the key that this journal was begun with, so no order can be compared with those that were "

@@ -190,7 +190,7 @@ def test_a_role_that_may_make_nothing_sends(open_hub: Open, serve: Serve, server
     with server.another() as place:
         upgrade(place.engine(), PREFIX)
         with clerk(server, place) as url:
-            hub = open_hub(**limited(provider, 50.0, journal={"url": url, "key": "k"}))
+            hub = open_hub(**limited(provider, 50.0, journal={"url": url, "key": "k" * 32}))
             assert Status.PENDING is hub.create_payout("slow", PAYOUT).status
             journal = journal_of(hub)
             engine = journal.database.engine
@@ -203,7 +203,7 @@ def test_only_tables_under_the_prefix_are_there(open_hub: Open, serve: Serve, em
     """After calls under a limit the database has the journal's tables, and no other."""
     upgrade(empty.engine(), "shop_")
     provider = serve(scripted(known(PAYOUT)), scripted(known(PAYOUT)))
-    hub = open_hub(**limited(provider, 50.0, journal={"url": empty.url, "prefix": "shop_", "key": "k"}))
+    hub = open_hub(**limited(provider, 50.0, journal={"url": empty.url, "prefix": "shop_", "key": "k" * 32}))
     hub.create_payout("slow", PAYOUT)
     hub.fetch_payout("slow", order_id="po-1")
     journal_of(hub).close()

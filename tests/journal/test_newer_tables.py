@@ -89,7 +89,7 @@ def test_commands_say_it_too(
     written = tmp_path / "payhub.toml"
     written.write_text(
         f'[accounts.shop]\nprovider = "alikassa"\naccount = "{"1" * 8}-1111-4111-8111-{"1" * 12}"\ncurrency = "RUB"\n'
-        f'base_url = "http://127.0.0.1:9"\n[journal]\nurl = "{place.url}"\nkey = "the key of these tests"\n'
+        f'base_url = "http://127.0.0.1:9"\n[journal]\nurl = "{place.url}"\nkey = "the secret key of all these tests"\n'
     )
     code = app.run([*words.split(), "--config", str(written)])
     assert (3, f"payhub: {WORDS}\n", []) == (code, capsys.readouterr().err, shop.sent)

@@ -67,7 +67,9 @@ def test_rule_12_no_database_has_what_must_not_be_kept(place: Place, tmp_path: P
         answer(texts, 500), answer({**known(ORDERS["account"]), "order_id": "another"}),
     )  # fmt: skip
     account = {"provider": "fake", "base_url": server.url, "token": "sesame"}
-    hub = open_hub(accounts={"shop": account}, journal={"url": place.url, "key": "sesame too"})
+    hub = open_hub(
+        accounts={"shop": account}, journal={"url": place.url, "key": "sesame too, in 32 characters or more"}
+    )
     hub.create_payout("shop", ORDERS["card"])
     with pytest.raises(Exception, match="refused"):
         hub.create_payment("shop", ORDERS["payment"])

@@ -234,7 +234,7 @@ def test_a_database_that_cannot_keep_every_text_is_refused(
         shop = open_shop(CREATED, where=place.url)
         refused(shop, f"encoding {encoding}, .*make one with ENCODING 'UTF8'")
         written = tmp_path / "payhub.toml"
-        written.write_text(f'[journal]\nurl = "{place.url}"\nkey = "k"\n')
+        written.write_text(f'[journal]\nurl = "{place.url}"\nkey = "{"k" * 32}"\n')
         assert 3 == app.run(["journal", "init", "--config", str(written)])
         assert f"encoding {encoding}" in capsys.readouterr().err
         shop.journal.close()

@@ -154,7 +154,7 @@ def test_the_command_upgrades(old: Place, later: str, tmp_path: Path, capsys: py
     """`payhub journal upgrade` does it, and says from which version."""
     before = rows(old)
     written = tmp_path / "payhub.toml"
-    written.write_text(f'[journal]\nurl = "{old.url}"\nkey = "k"\n')
+    written.write_text(f'[journal]\nurl = "{old.url}"\nkey = "{"k" * 32}"\n')
     assert 0 == app.run(["journal", "upgrade", "--json", "--config", str(written)])
     assert {"before": HEAD, "version": later, "changed": True} == json.loads(capsys.readouterr().out)
     assert before == rows(old)

@@ -435,5 +435,5 @@ def test_with_another_key_the_provider_alone_is_compared(open_shop: OpenShop, pl
     first = open_shop(close, DONE, where=place.url)
     first.hub.create_payout("shop", PAYOUT)
     assert first.server is not None
-    later = open_shop(at=first.server.url, where=place.url, journal={"key": "another"})
+    later = open_shop(at=first.server.url, where=place.url, journal={"key": "another secret key than that of all"})
     assert Status.SUCCEEDED is later.hub.advance("shop", "payout", "po-1").status

@@ -60,7 +60,7 @@ def test_celery(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
 def test_procrastinate(cook: Cook, lose: Lose, sandbox: Sandbox, database: str) -> None:
     """A worker on PostgreSQL follows a payout to its end, and its periodic sweep finds out about another."""
     where = {"DATABASE": database, "PAYHUB_JOURNAL": database.replace("postgresql:", "postgresql+psycopg:", 1)}
-    recipe = cook("procrastinate", **where, PAYHUB_KEY="the key of this test")
+    recipe = cook("procrastinate", **where, PAYHUB_KEY="the secret key of this one test only")
     *once, work = recipe.lines
     for line in once:
         recipe.run(line)

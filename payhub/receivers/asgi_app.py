@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _KEPT_AT_ONCE = 4  # more would wait for the database in no order, some of them for very long
 
+_THREADS = 40
+
 
 def application(hub: "AsyncHub | Hub", questions: Questions, body_timeout: float, *, ask: bool) -> ASGIApp:
     """Make the application; the router answers lifespan and websockets."""
@@ -93,4 +95,7 @@ class _Receiver:
 
 def _awaitable(method: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Return a method that can be awaited: one that blocks is run in a thread."""
-    return method if inspect.iscoroutinefunction(method) else functools.partial(anyio.to_thread.run_sync, method)
+    if inspect.iscoroutinefunction(method):
+        return method
+    # Threads of payhub's own: those that everything in an event loop shares may all be held by who waits for payhub.
+    return functools.partial(anyio.to_thread.run_sync, method, limiter=anyio.CapacityLimiter(_THREADS))

@@ -11,7 +11,7 @@ else:
         import httpx2 as httpx
 
         if not httpx.__version__.startswith("2."):  # nobody has looked at the inside of another
-            raise ImportError
+            raise ImportError  # noqa: TRY301 - as good as none
     except ImportError:
         import httpcore
         import httpx

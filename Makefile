@@ -1,7 +1,7 @@
 # Everything runs in a virtual environment made here; nothing but Python >= 3.11 and make is needed.
 #
 #   make demo         a tour on this machine, against the sandbox
-#   make test         the tests, with coverage
+#   make test         the tests, with coverage, on httpx; and those of the transport on httpx2, too
 #   make test-wheel   the tests against the built wheel, away from the sources
 #   make quick        the tests that differ between Pythons, in two minutes: make quick PYTHON=python3.13 VENV=build/3.13
 #   make lint         ruff and mypy
@@ -23,6 +23,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 BIN := $(VENV)/bin
+TRANSPORT := $(addprefix tests/test_,connections.py overload.py private_parts.py quiet.py runner.py)
 WHEEL := build/wheel
 SBOM := build/sbom
 
@@ -57,6 +58,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
+	PAYHUB_TESTS_ON=httpx2 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(TRANSPORT)
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(QUICK) $(ARGS)

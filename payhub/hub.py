@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import anyio.to_thread
+import anyio
 
 from payhub.accounts import config
 from payhub.accounts.config import Settings
@@ -52,6 +52,7 @@ from payhub.plans.rules import check_order, check_order_id, check_period, check_
 from payhub.plans.sweep import Turns
 from payhub.ticket import Lang, Ticket
 from payhub.transport.runner import AsyncRunner, Runner
+from payhub.transport.signals import is_from_signal
 
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
@@ -332,7 +333,9 @@ class Hub(_Hub):
         key = claimed[0]
         try:
             return self._runner.run(self.registry.account(key.account).visit(kind_named(key.kind), key.order_id))
-        except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
+        except Exception as cause:  # one order must not keep the others from being asked about
+            if is_from_signal(cause):
+                raise
             return self._runner.run(self.registry.give_up(key, cause))
 
     def health(self, *, overdue: float = OVERDUE, waiting: float = WAITING) -> Health:
@@ -478,37 +481,39 @@ class AsyncHub(_Hub):
         self, limit: int = 100, *, account: str | None = None, concurrency: int = 1
     ) -> AsyncIterator[Result | None]:
         """Advance the orders that are due, as they are iterated over; see `Hub.sweeping`."""
-        longest, due = self.registry.longest, await anyio.to_thread.run_sync(self.journal.now)
+        due, longest = await self._runner.in_thread(self.journal.now), self.registry.longest
         if account is not None:
             self.registry.provider(account)
         due_accounts = functools.partial(self.journal.due_accounts, due, longest)
-        found = [account] if account is not None else await anyio.to_thread.run_sync(due_accounts)
+        found = [account] if account is not None else await self._runner.in_thread(due_accounts)
         turns = Turns(found, limit, concurrency)
         while accounts := turns.take():
             for name, visit in zip(accounts, await _in_tasks(self._visit, accounts, due), strict=True):
                 turns.report(name, visit)
                 if visit is not None:
                     yield visit.result
-        await anyio.to_thread.run_sync(self.journal.note_sweep)
+        await self._runner.in_thread(self.journal.note_sweep)
 
     async def _visit(self, account: str, due: dt.datetime) -> Visit | None:
         """Ask about the order of an account that has been due for longest; see `Hub._visit`."""
         lease, longest = self.registry.lease, self.registry.longest
-        claimed = await anyio.to_thread.run_sync(self.journal.claim, 1, lease, due, account, longest)
+        claimed = await self._runner.in_thread(self.journal.claim, 1, lease, due, account, longest)
         if not claimed:
             return None
         key = claimed[0]
         try:
             plan = self.registry.account(key.account).visit(kind_named(key.kind), key.order_id)
             return await self._runner.run(plan)
-        except Exception as cause:  # noqa: BLE001 - one order must not keep the others from being asked about
+        except Exception as cause:  # one order must not keep the others from being asked about
+            if is_from_signal(cause):
+                raise
             return await self._runner.run(self.registry.give_up(key, cause))
 
     async def health(self, *, overdue: float = OVERDUE, waiting: float = WAITING) -> Health:
         """Tell how the orders are, for a monitor; see `Hub.health`."""
         self._require_open()
         check_seconds(overdue=overdue, waiting=waiting)
-        return await anyio.to_thread.run_sync(self.journal.health, overdue, waiting)
+        return await self._runner.in_thread(self.journal.health, overdue, waiting)
 
     async def ticket(
         self, account: str, kind: str, order_id: str, *, lang: Lang = "en", internal: bool = False
@@ -516,7 +521,7 @@ class AsyncHub(_Hub):
         """Make a ticket of an order; see `Hub.ticket`."""
         self._require_open()
         key = Key(account, kind, check_order_id(order_id))
-        told = await anyio.to_thread.run_sync(self.journal.story, key.order_id)
+        told = await self._runner.in_thread(self.journal.story, key.order_id)
         return Ticket.of(key, *told, lang=lang, internal=internal)
 
     async def fetch_balance(self, account: str) -> Balance:

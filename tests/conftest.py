@@ -1,5 +1,7 @@
 import contextlib
 import functools
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,6 +10,9 @@ import hypothesis
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from cryptography.hazmat.primitives import serialization
+
+if os.environ.get("PAYHUB_TESTS_ON") != "httpx2":
+    sys.modules["httpx2"] = None  # type: ignore[assignment]  # users have httpx; `make test` tries both
 
 from payhub import AsyncHub, Hub, hookimpl
 from payhub.models import Exchange

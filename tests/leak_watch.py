@@ -18,7 +18,18 @@ from tests.samples import CARD
 LEVEL = logging.DEBUG - 1
 """Know the root logger's level for the watch's own, which stands for WARNING, the default."""
 
-LIBRARIES = ("alembic", "asyncio", "httpcore", "httpx", "psycopg", "sqlalchemy", "uvicorn", "vcr")
+LIBRARIES = (
+    "alembic",
+    "asyncio",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "psycopg",
+    "sqlalchemy",
+    "uvicorn",
+    "vcr",
+)
 PLANTED = (CARD, "40817120273018899310", "79031112233", *map(card_number, range(13, 20)))
 # One by one, each with a beginning that is quickly not found: three times as fast as one for all.
 _WORTH_A_LOOK = tuple(

@@ -19,6 +19,7 @@ import certifi
 import msgspec
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from payhub import AsyncHub, ConfigurationError, Hub, NotSent, PayoutOrder, Phase, Status
 from payhub.testing import fake
@@ -370,7 +371,9 @@ def test_rule_5_a_handshake_that_fails_behind_a_proxy_is_not_sent(
     server = serve(accepted(PAYOUT, "7"), tls=authority[1])
     hub = open_hub(server.url, transport={"proxy": proxy.url, "deadline": 20})
     for number in range(110):  # the pool has room for 100
-        with pytest.raises(NotSent, match=r"^no connection \(not sent\)$"):
+        with pytest.raises(
+            NotSent, match=r"^no connection: TLS failed: unable to get local issuer certificate \(not sent\)$"
+        ):
             hub.create_payout("shop", msgspec.structs.replace(PAYOUT, order_id=f"po-{number}"))
     assert [] == server.requests
 
@@ -449,3 +452,65 @@ def test_a_file_of_authorities_that_is_none_is_refused(tmp_path: Path, content: 
     with pytest.raises(ConfigurationError) as caught:
         Hub.from_mapping({"transport": {"ca_file": "own.pem"}}, base=tmp_path)
     assert f"transport.ca_file: {path} cannot be used: {problem}" == str(caught.value)
+
+
+# A certificate of one's own
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Callable[[str | None], Path]:
+    """Make a client's certificate of an authority, and its key, which may be encrypted."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "clients.pem")
+    issued = authority.issue_cert("client.example")
+
+    def written(password: str | None) -> Path:
+        key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+        kind = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
+        text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, kind)
+        text += b"".join(each.bytes() for each in issued.cert_chain_pems)
+        (tmp_path / "client.pem").write_bytes(text)
+        return tmp_path / "client.pem"
+
+    return written
+
+
+@pytest.mark.parametrize("password", [None, "sesame"])
+def test_a_certificate_is_shown_to_who_wants_one(
+    open_hub: Open, serve: Serve, authority: Any, client: Any, tmp_path: Path, password: str | None
+) -> None:
+    """A provider that lets in who has a certificate gets the configured one, and says why it lets nobody else in."""
+    ca_file, context = authority
+    context.load_verify_locations(tmp_path / "clients.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # with 1.3 a request may leave before the server has refused
+    server = serve(accepted(PAYOUT, "7"), tls=context)
+    shown = {"client_cert": str(client(password)), "client_password": password}
+    with pytest.raises(NotSent, match=r"TLS failed: .*alert handshake failure"):
+        open_hub(server.url, transport={"ca_file": str(ca_file)}).create_payout("shop", PAYOUT)
+    trusted = open_hub(server.url, transport={"ca_file": str(ca_file), **shown})
+    assert Status.PENDING is trusted.create_payout("shop", PAYOUT).status
+
+
+@pytest.mark.parametrize(("password", "given"), [("sesame", None), ("sesame", "wrong"), (None, None)])
+def test_a_certificate_that_cannot_be_used_is_refused(
+    client: Any, tmp_path: Path, password: str | None, given: str | None
+) -> None:
+    """A key that stays closed, or a file without one, is named when the hub is opened, and nobody is asked for it."""
+    path = client(password)
+    if password is None:
+        path.write_text("nonsense")
+    with pytest.raises(ConfigurationError, match=r"^transport\.client_cert: .*client\.pem cannot be used: it needs"):
+        Hub.from_mapping({"transport": {"client_cert": "client.pem", "client_password": given}}, base=tmp_path)
+
+
+def test_a_server_whose_name_is_another_is_not_believed(open_hub: Open, serve: Serve, tmp_path: Path) -> None:
+    """A certificate for another host fails, and the message says that this is why."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("pay.example").configure_cert(context)
+    server = serve(accepted(PAYOUT, "7"), tls=context)
+    with pytest.raises(
+        NotSent, match=r"^no connection: TLS failed: IP address mismatch, .* '127\.0\.0\.1' \(not sent\)$"
+    ):
+        open_hub(server.url, transport={"ca_file": str(tmp_path / "ca.pem")}).create_payout("shop", PAYOUT)

@@ -34,8 +34,10 @@ ROOMS = (
 
 ONLY_IN = {
     "pluggy": {"payhub.hookspecs", "payhub.accounts"},
-    "httpx": {"payhub.transport", "payhub_alikassa.sandbox"},  # the sandbox sends notifications
-    "httpcore": {"payhub.transport"},
+    "httpx": {"payhub.transport.http", "payhub_alikassa.sandbox"},  # the sandbox sends notifications
+    "httpcore": {"payhub.transport.http"},
+    "httpx2": {"payhub.transport.http"},
+    "httpcore2": {"payhub.transport.http"},
     "sqlalchemy": {"payhub.journal"},
     "alembic": {"payhub.journal"},
     "structlog": {"payhub.exchanges", "payhub.cli"},
@@ -185,6 +187,8 @@ HEAVY = {
     "alembic",
     "httpx",
     "httpcore",
+    "httpx2",
+    "httpcore2",
     "anyio",
     "structlog",
     "starlette",

@@ -74,6 +74,17 @@ def test_an_installed_driver_is_found(install: Install) -> None:
     assert ("Acme", "payhub-acme 1.2") == (provider.info.title, provider.origin)
 
 
+def test_a_foreign_distribution_that_is_damaged_is_named(install: Install, tmp_path: Path) -> None:
+    """A file of entry points that cannot be read, of a distribution that is not even a plugin, costs only that one."""
+    install("payhub-acme", "acme", DRIVER.format(name="acme", title="Acme"))
+    info = tmp_path / "foreign-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[console_scripts]\nno equals sign\n")
+    plugins = Plugins()
+    assert ({"acme", "alikassa"}, ["foreign"]) == (set(names(plugins)), [each.origin for each in plugins.broken])
+
+
 def test_the_driver_of_this_distribution_is_found() -> None:
     """payhub's own first driver is found the same way."""
     assert "alikassa" in names(Plugins())

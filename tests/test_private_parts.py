@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
-import httpcore
-import httpx
 import pytest
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from payhub.transport.http import httpcore, httpx
 from tests.raw_server import answer, serving
 from tests.receivers.conftest import by_uvicorn
 from tests.test_imports import MODULES
@@ -122,11 +121,13 @@ def test_the_log_of_httpcore(caplog: pytest.LogCaptureFixture) -> None:
     """What httpcore logs begins with the name of a step, and has its loggers' names."""
     with caplog.at_level(logging.DEBUG), serving(answer({})) as server, httpx.HTTPTransport() as transport:
         transport.handle_request(httpx.Request("GET", server.url)).read()
-    records = [record for record in caplog.records if record.name.partition(".")[0] in {"httpcore", "httpx"}]
+    records = [
+        record for record in caplog.records if record.name.partition(".")[0] in {httpcore.__name__, httpx.__name__}
+    ]
     steps = [record for record in records if re.match(r"[a-z_]+\.(started|complete|failed)\b", str(record.msg))]
     assert records, LOGGERS
     assert records == steps, LOGGERS
-    assert {"httpcore"} == {record.name.partition(".")[0] for record in records}, LOGGERS
+    assert {httpcore.__name__} == {record.name.partition(".")[0] for record in records}, LOGGERS
 
 
 def test_the_protocol_of_uvicorn() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 import structlog
@@ -18,10 +17,11 @@ from payhub import hookimpl
 from payhub.models import Exchange
 from payhub.testing import fake
 from payhub.transport import quiet
+from payhub.transport.http import httpcore, httpx
 from tests.raw_server import RawServer, answer, close
 from tests.samples import CARD, PAYOUT, known
 
-LOGGERS = (None, "httpx", "httpcore")  # the command line makes the last two quiet, for the whole process
+LOGGERS = (None, httpx.__name__, httpcore.__name__)  # the command line makes the last two quiet, for the whole process
 HEAD: dict[str, Any] = {
     "Connection": "close",
     "Set_Cookie": "session=sesame-cookie",
@@ -64,7 +64,7 @@ def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 
 def steps(log: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in log.records if record.name.startswith("httpcore")]
+    return [record.getMessage() for record in log.records if record.name.startswith(httpcore.__name__)]
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
@@ -121,7 +121,7 @@ def test_other_users_of_httpx_are_left_alone(open_hub: Any, serve: Any, everythi
 
 def test_one_filter_is_enough() -> None:
     """However many hubs are opened, each logger of httpcore has one filter more, and its level and handlers stay."""
-    logger = logging.getLogger("httpcore.http11")
+    logger = logging.getLogger(f"{httpcore.__name__}.http11")
     before = logger.level, list(logger.handlers), logger.propagate
     for _ in range(3):
         quiet.install()
@@ -134,9 +134,11 @@ def test_one_filter_is_enough() -> None:
 def test_the_loggers_are_those_that_httpcore_has() -> None:
     """Every logger of httpcore that says anything has the filter, whatever version is installed."""
     quiet.install()
-    names = [name for name in logging.root.manager.loggerDict if name.startswith("httpcore.")]
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(f"{httpcore.__name__}.")]
     with_filter = [name for name in names if quiet._steps_only in logging.getLogger(name).filters]
-    assert (True, names) == ({"httpcore.connection", "httpcore.http11"} <= set(names), with_filter)
+    assert (True, names) == (
+        {f"{httpcore.__name__}.connection", f"{httpcore.__name__}.http11"} <= set(names), with_filter
+    )  # fmt: skip
 
 
 def test_the_fake_is_a_driver() -> None:

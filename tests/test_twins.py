@@ -110,7 +110,7 @@ def called(
         patch.setattr(payhub.hub, "check_order_id", lambda order_id: f"id {told(order_id)}")
         patch.setattr(payhub.hub, "Ref", lambda **fields: sorted(fields.items()))
         patch.setattr(payhub.hub, "check_period", lambda *days: f"days {[told(day) for day in days]}")
-        patch.setattr("anyio.to_thread.run_sync", in_thread)
+        patch.setattr(Spy, "in_thread", staticmethod(in_thread), raising=False)
         hub = made(kind, calls)
         for attribute, value in replaced.items():
             setattr(hub, attribute, value)

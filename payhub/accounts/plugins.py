@@ -1,7 +1,7 @@
 """Find, load and register plugins; a broken one costs only itself and is named."""
 
 from collections.abc import Iterable, Iterator
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any
 
 import msgspec
@@ -48,18 +48,40 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._found: list[Provider] = []
         self.broken: list[Broken] = []
-        for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda p: (p.name, _origin(p))):
+        for point in sorted(self._points(), key=lambda p: (p.name, _origin(p))):
             self._load(point)
         for plugin in extra:
             self._register_own(plugin)
+
+    def _points(self) -> Iterable[EntryPoint]:
+        """Return the entry points; a distribution whose own cannot be read, whosever it is, is left out and named."""
+        try:
+            return entry_points(group=hookspecs.PROJECT)
+        except Exception:  # noqa: BLE001 - one that is damaged says nothing of the others, nor which it is
+            readable: dict[str, Iterable[EntryPoint]] = {}
+            for each in distributions():
+                name = str(each.metadata["Name"])
+                if name not in readable:  # of two of one name the first one counts
+                    readable[name] = self._points_of(each, name)
+            return [point for points in readable.values() for point in points]
+
+    def _points_of(self, distribution: Distribution, name: str) -> Iterable[EntryPoint]:
+        try:
+            return distribution.entry_points.select(group=hookspecs.PROJECT)
+        except Exception as cause:  # noqa: BLE001 - see above
+            self._break("entry_points.txt", name, cause)
+            return ()
+
+    def _break(self, name: str, origin: str, cause: BaseException) -> None:
+        self.broken.append(Broken(name=name, origin=origin, cause=cause))
+        log(Event.PLUGIN_BROKEN, plugin=name, distribution=origin, error=type(cause).__name__)
 
     def _load(self, point: EntryPoint) -> None:
         origin = _origin(point)
         try:
             self._register(point.load(), f"{origin}:{point.name}", origin, point.dist.version if point.dist else "")
         except (Exception, SystemExit) as cause:  # noqa: BLE001 - whatever a module does when imported
-            self.broken.append(Broken(name=point.name, origin=origin, cause=cause))
-            log(Event.PLUGIN_BROKEN, plugin=point.name, distribution=origin, error=type(cause).__name__)
+            self._break(point.name, origin, cause)
 
     def _register_own(self, plugin: object) -> None:
         name = getattr(plugin, "__name__", type(plugin).__name__)

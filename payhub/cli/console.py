@@ -66,8 +66,8 @@ def log_to_stderr(level: int, *, creates: bool) -> None:
 
     A command that `creates` no order has no use for the warning that orders are kept in memory only.
     """
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it prints addresses
-    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    for library in ("httpx", "httpcore", "httpx2", "httpcore2"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # at INFO it prints addresses
     if sys.stderr.isatty():
         # Not rich's traceback, which shows local variables.
         console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

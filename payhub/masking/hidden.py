@@ -11,12 +11,16 @@ from payhub.masking.text import HIDDEN
 
 
 class _Hidden:
-    """A value without a repr of its own; rich and pprint follow."""
+    """A value without a repr of its own; rich, pprint and Sentry follow."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         """Return that something is hidden."""
+        return HIDDEN
+
+    def __sentry_repr__(self) -> str:
+        """Return the same to Sentry, which otherwise looks into dicts and lists without asking for their repr."""
         return HIDDEN
 
     def __rich_repr__(self) -> tuple[()]:

@@ -12,6 +12,7 @@ import msgspec
 
 from payhub.errors import TicketRefused
 from payhub.masking.leaks import find_leaks
+from payhub.models import encodable
 from payhub.ticket import values
 from payhub.ticket.contents import Contents
 from payhub.ticket.markdown import markdown
@@ -47,7 +48,7 @@ def _searched(content: bytes, name: str = "") -> bytes:
 
 
 def _json(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=encodable), indent=2) + b"\n"
 
 
 def _members(ticket: Contents) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from payhub.files import write_private
 from payhub.journal import Entry, Key, Record
 from payhub.journal.records import unknown_order
 from payhub.masking import one_line
+from payhub.models import encodable
 from payhub.ticket import rendering
 from payhub.ticket.contents import VERSION, Contents, Manifest
 from payhub.ticket.legend import legend
@@ -58,7 +59,8 @@ class Ticket(Contents, frozen=True, kw_only=True):
         text = Wording(story, lang, at).text()
         exchanges = tuple(e if internal else msgspec.structs.replace(e, context={}) for e in story.exchanges)
         history = story.entries if internal else ()
-        shown = msgspec.json.encode((text, exchanges, story.notifications, history)).decode().replace(r"\n", " ")
+        searched = (text, exchanges, story.notifications, history)
+        shown = msgspec.json.encode(searched, enc_hook=encodable).decode().replace(r"\n", " ")
         times = [entry.at for entry in story.entries if entry.exchange or entry.notification]
         return cls(
             account=one_line(facts.account),

@@ -2,29 +2,35 @@
 
 import datetime as dt
 import functools
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import httpx
 
 from payhub.driver import Call, Response
 from payhub.errors import PayhubError
 from payhub.exchanges.reply import Reply
 from payhub.journal.reasons import Why, explain
 from payhub.models import Phase
+from payhub.transport.http import httpx
 from payhub.transport.settings import Transport
 
 MAX_BODY = 1024 * 1024
 MAX_VALUES = 20_000  # in the JSON of one answer: each costs all who read it time, and the event loop waits for them
 _MAX_HEADERS = 200
 _MAX_SMALL_CHUNKS, _CHUNK = 1000, 1024  # so many of any size, and one for so many bytes
-_FIRST_BYTE = "http11.send_request_headers.started"  # after this event of httpcore a byte may have left
+
+# What httpcore tells of a call, step by step: "….started", then "….complete" or "….failed".
+_FIRST_BYTE = "http11.send_request_headers.started"  # after this a byte may have left
+_CONNECTING = {"connection.connect_tcp", "connection.start_tls", "proxy.start_tls"}
+
+NO_SLOT = "no free connection within the time allowed"
+"""Why a call was not sent while as many are under way as may be."""
 
 # From the special to the general.
 _PROBLEMS: dict[type[BaseException], str] = {
     httpx.ConnectTimeout: "no connection within the time allowed",
-    httpx.PoolTimeout: "no free connection within the time allowed",
+    httpx.PoolTimeout: NO_SLOT,
     httpx.TimeoutException: "no complete answer within the time allowed",
     TimeoutError: "no complete answer within the time allowed",
     httpx.ConnectError: "no connection",
@@ -32,6 +38,12 @@ _PROBLEMS: dict[type[BaseException], str] = {
     httpx.RemoteProtocolError: "the connection was closed, or the answer is not HTTP",
     httpx.NetworkError: "the connection was cut",
 }
+
+# Whatever else is raised once a call was handed over, it may have been sent.
+_UNSENT = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
+    *(httpx.UnsupportedProtocol, httpx.LocalProtocolError),
+)
 
 _parse_url = functools.lru_cache(maxsize=256)(httpx.URL)
 
@@ -44,12 +56,22 @@ class _TooLate(Exception):
     """The end of a call whose time was over before its first byte left."""
 
 
+class CallerGone(Exception):
+    """The end of a call whose caller was cancelled before its first byte left."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("its caller was cancelled before it was sent")
+
+
 class CallTrace:
     """An observation of one call on its connection: whether its first byte may have left, and what came back."""
 
-    def __init__(self, until: dt.datetime | None = None) -> None:
-        """Begin where nothing was sent; the first byte does not leave after `until`."""
+    def __init__(self, until: dt.datetime | None = None, gone: Callable[[], bool] = lambda: False) -> None:
+        """Begin where nothing was sent; the first byte does not leave after `until`, nor when its caller has `gone`."""
         self._until = until
+        self._gone = gone
+        self._unsent = True  # for certain, as long as it is not handed over, or is seen to be connecting
         self.phase = Phase.NOT_SENT
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
@@ -58,13 +80,30 @@ class CallTrace:
         self.started_at = dt.datetime.now(dt.UTC)
         self._start = time.monotonic()
 
+    def hand_over(self) -> None:
+        """Give the call to the library: from here on it was not sent only if that is seen, or the error proves it.
+
+        What stands in the library's place in a test sees nothing, and a later library may call its steps otherwise.
+        """
+        self._unsent = False
+
     def observe(self, event: str, info: dict[str, Any]) -> None:
         """Take an event of httpcore's `trace` extension; what is said to a proxy first is not the call."""
-        if event != _FIRST_BYTE or info["request"].method == b"CONNECT":
+        step, _, end = event.rpartition(".")
+        if step in _CONNECTING and end != "failed":
+            self._unsent = end == "started"
+        if event != _FIRST_BYTE:
+            return
+        if info["request"].method == b"CONNECT":
+            self._unsent = True
             return
         # The deadline is no help here: its clock stands still while a machine is suspended.
         if self._until is not None and dt.datetime.now(dt.UTC) > self._until:
+            self._unsent = True
             raise _TooLate
+        if self._gone():
+            self._unsent = True
+            raise CallerGone
         self.phase = Phase.MAYBE_SENT
 
     async def observe_async(self, event: str, info: dict[str, Any]) -> None:
@@ -103,6 +142,8 @@ class CallTrace:
 
     def fail(self, cause: BaseException) -> Reply:
         """Return how far the call got, and why not further, in words that quote nothing of the request."""
+        if self.phase is Phase.NOT_SENT and not self._unsent and not isinstance(cause, _UNSENT):
+            self.phase = Phase.MAYBE_SENT
         if isinstance(cause, _TooLate):
             return Reply(phase=self.phase, problem=explain(Why.OVERSLEPT), too_late=True)
         problem = _describe(cause)
@@ -115,12 +156,25 @@ class CallTrace:
 
 
 def _describe(cause: BaseException) -> str:
-    if isinstance(cause, _UnacceptableAnswer | PayhubError):
+    if isinstance(cause, _UnacceptableAnswer | PayhubError | CallerGone):
         return str(cause)
     if isinstance(cause, httpx.ProxyError):  # its text begins with the status
         return f"no connection: the proxy answered HTTP {str(cause)[:3]}"
     known = (words for kind, words in _PROBLEMS.items() if isinstance(cause, kind))
-    return next(known, f"interrupted by {type(cause).__name__}")
+    problem = next(known, f"interrupted by {type(cause).__name__}")
+    why = _tls_problem(cause)
+    return problem if why is None else f"{problem}: TLS failed: {why}"
+
+
+def _tls_problem(cause: BaseException | None) -> str | None:
+    """Return why TLS failed, if that is at the bottom of an error, in OpenSSL's words."""
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause.verify_message.rstrip(".")
+        if isinstance(cause, ssl.SSLError):
+            return (cause.reason or type(cause).__name__).replace("_", " ").lower()
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _check_size(size: int) -> None:

@@ -1,16 +1,16 @@
 """Keep the total deadline of a synchronous call, whatever its connection is doing."""
 
 import contextvars
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any, Self
 
-import httpcore
-import httpx
-
 from payhub.masking import HiddenBytes
-from payhub.transport.pool import SyncPool
+from payhub.transport.http import httpcore, httpx
+from payhub.transport.pool import AT_ONCE, SyncPool
 
 # A blocking socket has a timeout for each operation only, which a server that sends one byte every few seconds never
 # exceeds. So every operation of a synchronous call gets what is left of the call's deadline.
@@ -62,8 +62,24 @@ class _DeadlineBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        timeout = _remaining(timeout, httpcore.ConnectTimeout)
-        return _DeadlineStream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+        """Connect to one address of the host after the other; what time there is, they share."""
+        ends = time.monotonic() + _remaining(timeout, httpcore.ConnectTimeout)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as cause:
+            raise httpcore.ConnectError(str(cause)) from cause
+        left = list(dict.fromkeys(address for *_, (address, *_rest) in found))
+        while True:
+            share = (ends - time.monotonic()) / len(left)
+            if share <= 0:
+                raise httpcore.ConnectTimeout
+            try:
+                stream = super().connect_tcp(str(left.pop(0)), port, share, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if not left:
+                    raise
+            else:
+                return _DeadlineStream(stream)
 
 
 class DeadlineTransport(httpx.HTTPTransport):
@@ -77,3 +93,4 @@ class DeadlineTransport(httpx.HTTPTransport):
         """Replace the pool."""
         super().__init__(verify=context)
         self._pool = SyncPool(context, proxy, _DeadlineBackend())
+        self.slots = threading.BoundedSemaphore(AT_ONCE)

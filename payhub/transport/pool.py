@@ -6,31 +6,43 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import anyio
 import certifi
-import httpcore
-import httpx
 
 from payhub.errors import ConfigurationError
 from payhub.masking import HiddenBytes
+from payhub.transport.http import httpcore, httpx
 from payhub.transport.settings import Transport
 
 Pool = TypeVar("Pool")
 
+# Threads for the journal, as many as it has connections. They are payhub's own: those that everything in an event
+# loop shares may all be held by callers that wait for payhub.
+_THREADS = 15
+
+AT_ONCE = 100
+"""How many calls of a hub may be under way at once; the others wait for one of them to end."""
+
 # A connection that was idle for long is often cut just when it is used again, which leaves an outcome unknown.
 _EXPIRY = 5.0
-_LIMITS: dict[str, Any] = {"max_connections": 100, "max_keepalive_connections": 20, "keepalive_expiry": _EXPIRY}
+# The pool has no limits of its own: where one waits in it and gives up, it loses a place for good, and of connections
+# beyond a limit it closes some that have just been given to a call.
+_LIMITS: dict[str, Any] = {"max_connections": None, "max_keepalive_connections": None, "keepalive_expiry": _EXPIRY}
 
 
 @functools.cache  # to read the authorities takes longer than everything else in opening a hub
-def tls_context(authorities: str, more: Path | None = None) -> ssl.SSLContext:
+def tls_context(
+    authorities: str, more: Path | None = None, client: Path | None = None, password: str | None = None
+) -> ssl.SSLContext:
     """Return a context that trusts the authorities in a file, and in one more, and nothing that the environment names.
 
+    `client` is a file with a certificate to show, and its private key, which may need a `password`.
+
     Raises:
-        ConfigurationError: the second file cannot be used.
+        ConfigurationError: the second file, or that of the client, cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # `create_default_context` would obey SSLKEYLOGFILE
     context.load_verify_locations(authorities)
@@ -41,6 +53,13 @@ def tls_context(authorities: str, more: Path | None = None) -> ssl.SSLContext:
     except OSError as cause:  # what is no certificate is an SSLError, which is one, too
         why = "it has no certificate in PEM form" if isinstance(cause, ssl.SSLError) else cause.strerror
         raise ConfigurationError(f"transport.ca_file: {more} cannot be used: {why}") from cause
+    try:
+        if client is not None:
+            context.load_cert_chain(client, password=lambda: password or "")  # without one OpenSSL would ask for it
+    except (OSError, ValueError) as cause:
+        pem = "it needs a certificate and its private key in PEM form, and client_password if the key is encrypted"
+        why = cause.strerror if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) else pem
+        raise ConfigurationError(f"transport.client_cert: {client} cannot be used: {why}") from cause
     return context
 
 
@@ -145,12 +164,21 @@ class AsyncPool(httpcore.AsyncConnectionPool):
 
 
 class AsyncTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport over our pool, which httpx has no option for."""
+    """httpx's own transport over our pool, which httpx has no option for, and what else belongs to an event loop."""
 
     def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
         """Replace the pool."""
         super().__init__(verify=context)
         self._pool = AsyncPool(context, proxy)
+        self.slots = anyio.Semaphore(AT_ONCE)
+        self.threads = anyio.CapacityLimiter(_THREADS)
+        self.errands: set[Errand] = set()
+
+
+class Errand(Protocol):
+    """A plan that is carried out in a task of its own."""
+
+    done: anyio.Event
 
 
 class Pools(Generic[Pool]):
@@ -163,10 +191,10 @@ class Pools(Generic[Pool]):
         """Keep how a pool is opened; none is yet.
 
         Raises:
-            ConfigurationError: `ca_file` cannot be used.
+            ConfigurationError: `ca_file` or `client_cert` cannot be used.
         """
         self._open_pool = open_pool
-        self._tls = tls_context(certifi.where(), transport.ca_file)
+        self._tls = tls_context(certifi.where(), transport.ca_file, transport.client_cert, transport.client_password)
         self._proxy = transport.proxy
         self._last: tuple[object, Pool] | None = None
 

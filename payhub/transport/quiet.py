@@ -10,6 +10,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from payhub.transport.http import httpcore
+
 _in_call: contextvars.ContextVar[bool] = contextvars.ContextVar("payhub_in_call", default=False)
 
 
@@ -29,7 +31,7 @@ _steps_only = _StepsOnly()
 def install() -> None:
     """Add the filter to every logger of httpcore, once; levels and handlers stay as they are."""
     for name in tuple(logging.root.manager.loggerDict):
-        if name.partition(".")[0] == "httpcore":
+        if name.partition(".")[0] == httpcore.__name__:
             logging.getLogger(name).addFilter(_steps_only)
 
 

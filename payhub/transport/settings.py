@@ -17,7 +17,8 @@ class Transport(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     The limits are in seconds: `deadline` is total, from name resolution to the last byte. `proxy` is the URL of an
     HTTP proxy, with name and password if it wants them; `ca_file` has certificates of authorities, in PEM form,
-    that are trusted besides the usual ones.
+    that are trusted besides the usual ones. `client_cert` has a certificate that is shown to who wants one, and its
+    private key, which `client_password` opens if it is encrypted.
     """
 
     deadline: Clear[Seconds] = 30.0
@@ -25,6 +26,8 @@ class Transport(MaskedStruct, frozen=True, kw_only=True, forbid_unknown_fields=T
     read_timeout: Clear[Seconds] = 30.0
     proxy: Link[str | None] = None
     ca_file: Clear[Path | None] = None
+    client_cert: Clear[Path | None] = None
+    client_password: str | None = None
 
     def problem(self) -> str | None:
         """Return what is wrong with the key that it begins with, or `None`; no value is quoted."""

@@ -1,6 +1,7 @@
 """Clocks that are wrong: PostgreSQL's own counts, and what a wrong one has put off is due now."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -126,3 +127,28 @@ def test_a_waiting_creator_goes_by_the_servers_clock(open_shop: OpenShop, ahead:
     assert Status.UNKNOWN is shop.hub.advance("shop", "payout", "po-1").status
     assert (State.SENDING, []) == (shop.journal.find(key()).state, shop.sent)
     shop.journal.settle(key(), found(State.PENDING), LATER)
+
+
+class _AnyTime(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, REAL)
+
+
+REAL = dt.datetime
+
+
+class Frozen(REAL, metaclass=_AnyTime):
+    """The time as tests freeze it, where nothing is a plain `datetime` any more."""
+
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> Any:
+        return cls(2026, 1, 1, 12, tzinfo=tz)
+
+
+def test_under_a_frozen_clock_the_outcome_is_written_down(open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application's test that freezes the time has its orders recorded, told again and shown like any other."""
+    shop = open_shop(DONE)
+    monkeypatch.setattr(dt, "datetime", Frozen)
+    statuses = [shop.hub.create_payout("shop", PAYOUT).status for _ in range(2)]
+    ticket = shop.hub.ticket("shop", "payout", "po-1", internal=True).rendered("json")
+    assert ([Status.SUCCEEDED] * 2, 1, "po-1") == (statuses, len(shop.sent), json.loads(ticket)["order_id"])

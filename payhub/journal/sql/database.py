@@ -15,7 +15,7 @@ from payhub.journal import forks
 from payhub.journal.sql.engine import BEGIN, FILES, READS, FileId, Files, files_at, open_engine
 from payhub.journal.sql.migrate import check, is_current, refuse_dropped, upgrade, version
 from payhub.journal.sql.note import Mark, Note, compare
-from payhub.journal.sql.postgresql import take_time
+from payhub.journal.sql.postgresql import FOR_TRANSACTION, POOLED, take_time
 from payhub.journal.sql.statements import Statements
 from payhub.journal.sql.tables import tables
 from payhub.masking import HiddenText
@@ -89,6 +89,8 @@ class Database:
             try:
                 if self.is_sqlite and not reads_only:
                     cursor.execute(BEGIN)
+                elif POOLED in connection.info:
+                    cursor.execute(FOR_TRANSACTION)
                 self._require_same_file(connection.info)
                 if noted and not connection.info.get(_NOTED):
                     compare(self.note.read(), self.mark(cursor))

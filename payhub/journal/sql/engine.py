@@ -122,4 +122,10 @@ def open_engine(url: str) -> sa.Engine:
         sa.event.listen(engine, "do_connect", postgresql.connect)
         sa.event.listen(engine, "connect", postgresql.prepare)
         sa.event.listen(engine, "checkin", postgresql.hurry)
+
+        @sa.event.listens_for(engine, "begin")
+        def begin_pooled(connection: sa.Connection) -> None:
+            if postgresql.POOLED in connection.info:
+                connection.exec_driver_sql(postgresql.FOR_TRANSACTION)
+
     return engine

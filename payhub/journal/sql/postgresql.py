@@ -19,15 +19,29 @@ ANSWER_WITHIN = 12.0
 ADMINISTRATION = 600.0
 """Seconds in which it may be silent while tables are made, or much is read or deleted."""
 
-_SETTINGS = (
-    # "off" is a choice for speed, of a role or a database, and would lose orders; "local" and more are kept.
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-    "SET lock_timeout = '10s'",  # as with SQLite
-    "SET idle_in_transaction_session_timeout = '10s'",  # a process that hangs keeps no lock
-    # A transaction that has waited for a row's lock must read the row as it was committed meanwhile. Under a stricter
-    # isolation it would fail instead, although another process is sending the order.
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
-)
+POOLED = "payhub_pooled"
+"""In the info of a connection that leads to a pooler, where each transaction may have another session of the server."""
+
+
+def _settings(scope: str, isolation: str, is_local: str) -> str:
+    """Return what a session, or a transaction, has to be set to, whatever the server's defaults are."""
+    durable = "SELECT set_config('synchronous_commit', 'on', {}) WHERE current_setting('synchronous_commit') = 'off'"
+    return "; ".join(
+        (
+            # A transaction that has waited for a row's lock must read the row as it was committed meanwhile. Under a
+            # stricter isolation it would fail instead, although another process is sending the order.
+            f"SET {isolation} ISOLATION LEVEL READ COMMITTED",
+            # "off" is a choice for speed, of a role or a database, and would lose orders; "local" and more are kept.
+            durable.format(is_local),
+            f"SET {scope} lock_timeout = '10s'",  # as with SQLite
+            f"SET {scope} idle_in_transaction_session_timeout = '10s'",  # a process that hangs keeps no lock
+        )
+    )
+
+
+_FOR_SESSION = _settings("SESSION", "SESSION CHARACTERISTICS AS TRANSACTION", "false")
+FOR_TRANSACTION = _settings("LOCAL", "TRANSACTION", "true")
+"""What a transaction begins with on a connection that is pooled."""
 
 
 @functools.cache
@@ -90,10 +104,18 @@ def connect(dialect: Any, _record: object, arguments: list[Any], parameters: dic
     return connection
 
 
-def prepare(connection: Any, _: object) -> None:
-    """Bound every wait for a lock, and have what is committed on disk, whatever the server's defaults are."""
-    for setting in _SETTINGS:
-        connection.execute(setting)
+def prepare(connection: Any, record: Any) -> None:
+    """Bound every wait for a lock, and have what is committed on disk, whatever the server's defaults are.
+
+    Behind a pooler what is set for a session, or prepared in one, is met by whoever has it next. It is known by the
+    number of the server's process, of which a pooler tells its clients one of its own.
+    """
+    (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if process == connection.info.backend_pid:
+        connection.execute(_FOR_SESSION)
+    else:
+        record.info[POOLED] = True
+        connection.prepare_threshold = None
     connection.commit()  # or these settings end with the transaction
 
 

@@ -16,7 +16,7 @@ from payhub.journal.reasons import Why
 from payhub.journal.records import Damaged, Entry, Facts, Key, NotificationContent, Record, StoredNotification, Verdict
 from payhub.journal.states import Evidence, Source, State
 from payhub.masking import mask_cards
-from payhub.models import Exchange
+from payhub.models import Exchange, encodable
 from payhub.money import Money, exponent
 
 T = TypeVar("T", NotificationContent, Evidence)
@@ -196,7 +196,7 @@ def _record(row: Any) -> Record:
 
 def as_json(struct: msgspec.Struct) -> str:
     """Write a struct as JSON."""
-    return msgspec.json.encode(struct).decode()
+    return msgspec.json.encode(struct, enc_hook=encodable).decode()
 
 
 _AMOUNTS = ("requested", "paid", "credited", "commission")

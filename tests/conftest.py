@@ -10,6 +10,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from cryptography.hazmat.primitives import serialization
 
 from payhub import AsyncHub, Hub, hookimpl
+from payhub.masking import leaks
 from payhub.models import Exchange
 from payhub.testing import fake, forget_memory
 from tests import leak_watch
@@ -33,6 +34,20 @@ def _keys_are_proved_once() -> Iterator[None]:
     once = functools.cache(serialization.load_pem_private_key)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serialization, "load_pem_private_key", once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _lines_are_searched_once() -> Iterator[None]:
+    """Search each line for leaks once: a line tells the same each time, and of a thousand tickets most are equal."""
+
+    @functools.lru_cache(maxsize=200_000)
+    def once(text: str, depth: int) -> Any:
+        return tuple(search(text, depth))
+
+    search = leaks._leaks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaks, "_leaks", once)
         yield
 
 

@@ -1,7 +1,10 @@
 import contextlib
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, EntryPoints, entry_points
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -10,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from cryptography.hazmat.primitives import serialization
 
 from payhub import AsyncHub, Hub, hookimpl
+from payhub.accounts import plugins
 from payhub.masking import leaks
 from payhub.models import Exchange
 from payhub.testing import fake, forget_memory
@@ -48,6 +52,24 @@ def _lines_are_searched_once() -> Iterator[None]:
     search = leaks._leaks
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaks, "_leaks", once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _distributions_are_read_once() -> Iterator[None]:
+    """Read what is installed again only where a directory has changed: each of thousands of hubs asks for it."""
+
+    @functools.cache
+    def found(_: tuple[tuple[str, int], ...], group: str) -> EntryPoints:
+        return entry_points(group=group)
+
+    def on_path(group: str) -> EntryPoints:
+        places = [place.absolute() for place in map(Path, sys.path) if place.exists()]
+        return found(tuple((str(place), place.stat().st_mtime_ns) for place in places), group)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugins, "entry_points", on_path)
+        patch.setattr(Distribution, "metadata", property(functools.cache(Distribution.metadata.fget)))  # type: ignore[attr-defined]
         yield
 
 

@@ -4,6 +4,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, EntryPoints, entry_points
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -15,6 +17,8 @@ if os.environ.get("PAYHUB_TESTS_ON") != "httpx2":
     sys.modules["httpx2"] = None  # type: ignore[assignment]  # users have httpx; `make test` tries both
 
 from payhub import AsyncHub, Hub, hookimpl
+from payhub.accounts import plugins
+from payhub.masking import leaks
 from payhub.models import Exchange
 from payhub.testing import fake, forget_memory
 from tests import leak_watch
@@ -38,6 +42,38 @@ def _keys_are_proved_once() -> Iterator[None]:
     once = functools.cache(serialization.load_pem_private_key)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serialization, "load_pem_private_key", once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _lines_are_searched_once() -> Iterator[None]:
+    """Search each line for leaks once: a line tells the same each time, and of a thousand tickets most are equal."""
+
+    @functools.lru_cache(maxsize=200_000)
+    def once(text: str, depth: int) -> Any:
+        return tuple(search(text, depth))
+
+    search = leaks._leaks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaks, "_leaks", once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _distributions_are_read_once() -> Iterator[None]:
+    """Read what is installed again only where a directory has changed: each of thousands of hubs asks for it."""
+
+    @functools.cache
+    def found(_: tuple[tuple[str, int], ...], group: str) -> EntryPoints:
+        return entry_points(group=group)
+
+    def on_path(group: str) -> EntryPoints:
+        places = [place.absolute() for place in map(Path, sys.path) if place.exists()]
+        return found(tuple((str(place), place.stat().st_mtime_ns) for place in places), group)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugins, "entry_points", on_path)
+        patch.setattr(Distribution, "metadata", property(functools.cache(Distribution.metadata.fget)))  # type: ignore[attr-defined]
         yield
 
 

@@ -33,7 +33,7 @@ from torture.experiments import (
 )
 from torture.processes import Child, start
 from torture.report import NOT_TRIED, Bench, Finding, Found, Result, render_report
-from torture.shop import quiet
+from torture.shop import make_keys, quiet
 
 REPORT = ROOT / "docs" / "reliability.md"
 _LONGEST = 3600  # seconds that one experiment may take
@@ -83,6 +83,7 @@ def main(words: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="torture-") as directory:
         Path(directory).chmod(0o755)  # PostgreSQL runs as another user
+        make_keys(Path(directory, "made"))
         results = _all(names, Path(directory), seed, short=asked.short, trials=asked.trials, jobs=asked.jobs)
     command = _command(asked, seed)
     report = asked.report or (None if asked.short or asked.only or asked.trials is not None else REPORT)

@@ -32,9 +32,9 @@ from payhub import (
 )
 from payhub.models import Destination
 from payhub_alikassa import AliKassaPayout
-from payhub_alikassa.sandbox.directory import write_keys
 from torture import provider
 from torture.judge import Judge
+from torture.shop import put_keys
 
 Accounts = dict[str, dict[str, Any]]
 
@@ -145,7 +145,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     def prepare(self) -> None:
         """Make the directory and the keys."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        write_keys(self.directory)
+        put_keys(self.directory)
 
     def accounts(self) -> Accounts:
         """Return the tables of the accounts, with nothing wrong."""

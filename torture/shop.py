@@ -1,7 +1,9 @@
 """The application: its orders, its configuration, its hub, and what its journal holds."""
 
+import functools
 import mmap
 import random
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Self
 import msgspec
 import sqlalchemy as sa
 import structlog
+from cryptography.hazmat.primitives import serialization
 
 from payhub import AsyncHub, Hub, JournalFailed, Money, NotSent, PayhubError, Payout, PayoutOrder, ToCard
 from payhub.journal.sql.tables import tables
@@ -41,6 +44,29 @@ payout_cert = "{keys}/cert/payout"
 notification_key = "{keys}/cert/notification/public.pem"
 {more}
 """
+
+
+_KEYS: list[Path] = []
+
+
+def make_keys(directory: Path) -> None:
+    """Make the keys of all applications of this process and of those forked from it, and prove each of them once.
+
+    To make three takes as long as fifty payouts, and to prove one 40 ms; they are not what is tried here.
+    """
+    write_keys(directory)
+    _KEYS.append(directory)
+    once = functools.cache(serialization.load_pem_private_key)
+    serialization.load_pem_private_key = once  # type: ignore[assignment]
+    for path in directory.glob("cert/*/private.pem"):
+        once(path.read_bytes(), path.with_name("password.txt").read_bytes())
+
+
+def put_keys(directory: Path) -> None:
+    """Put the keys into an application's directory."""
+    for made in _KEYS:
+        shutil.copytree(made, directory, dirs_exist_ok=True)
+    write_keys(directory)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +104,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         path = self.directory / "payhub.toml"
         if not path.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
-            write_keys(self.keys)
+            put_keys(self.keys)
             text = _CONFIGURATION.format(
                 journal=self.journal,
                 lease=self.lease,

@@ -17,6 +17,7 @@ from payhub.journal import Journal, Source, State
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.migrate import HEAD, upgrade, version
 from payhub.journal.sql.tables import tables
+from tests.commands import environment
 from tests.raw_server import Act, answer, close
 from tests.samples import PAYOUT, known
 
@@ -42,7 +43,8 @@ def processes(count: int, work: str, *arguments: object) -> list[Any]:
     """Do something in processes that begin at the same moment, and return what they report."""
     command = [sys.executable, str(Path(__file__).with_name("worker.py")), json.dumps([work, *arguments])]
     started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
+        subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(count)
     ]
     for process in started:
         assert process.stdout is not None

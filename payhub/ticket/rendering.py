@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from payhub.errors import TicketRefused
+from payhub.masking import printable_json
 from payhub.masking.leaks import find_leaks
 from payhub.ticket import values
 from payhub.ticket.contents import Contents
@@ -47,7 +48,8 @@ def _searched(content: bytes, name: str = "") -> bytes:
 
 
 def _json(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    written = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return printable_json(written).encode() + b"\n"
 
 
 def _members(ticket: Contents) -> dict[str, bytes]:

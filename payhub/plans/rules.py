@@ -197,7 +197,7 @@ def check_answer(answer: AnswerT) -> AnswerT:
 def _fit(result: Any) -> Any:
     link, requisites = (getattr(result, name, None) for name in ("redirect_url", "requisites"))
     wrong = {}
-    if link and (problem := unfit_link(link)):
+    if link and (problem := unfit_link(link) if isinstance(link, str) else "not a text"):
         wrong["redirect_url"] = problem
     if requisites is not None and not _is_shown(requisites.number):
         wrong["requisites"] = "the number has characters of no account"
@@ -211,8 +211,10 @@ def _fit(result: Any) -> Any:
     return msgspec.structs.replace(result, **dict.fromkeys(wrong), reason=result.reason or listed)
 
 
-def _is_shown(text: str) -> bool:
-    return len(text) <= _LONGEST_REQUISITE and text.isprintable() and not {"<", ">"} & set(text)
+def _is_shown(text: object) -> bool:
+    return (
+        isinstance(text, str) and len(text) <= _LONGEST_REQUISITE and text.isprintable() and {"<", ">"}.isdisjoint(text)
+    )
 
 
 def compare(kind: OrderKind[Any, ResultT], result: ResultT, ref: Ref) -> ResultT:

@@ -310,6 +310,15 @@ def test_an_event_names_its_order_without_a_card_number() -> None:
     assert [{"event": "payhub.contradicted", "log_level": "warning", **order}] == logs
 
 
+def test_no_text_of_an_event_steers_a_terminal() -> None:
+    """Whoever has written a text, and however it is rendered, nothing in it acts on what shows it, or begins a line."""
+    with capture_logs() as logs:
+        events.log(
+            Event.NOTIFICATION, Key("shop", "payout", "po"), provider_status="a\x1b[2J\x9b\u202e\u2028\x85\rb", times=1
+        )
+    assert ("a\ufffd[2J\ufffd\ufffd\ufffd\ufffd\ufffdb", 1) == (logs[0]["provider_status"], logs[0]["times"])
+
+
 def test_a_logger_of_coroutines_loses_no_event() -> None:
     """An application that logs with structlog's asynchronous logger has payhub's events, too."""
     seen = structlog.testing.LogCapture()

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from payhub.exchanges.events import Event
-from payhub.masking import printable
+from payhub.masking import printable, printable_json
 
 WIDTH = 100
 """The columns of output that does not go to a terminal."""
@@ -28,27 +27,13 @@ def stdout() -> Console:
 def write_json(values: Mapping[str, object]) -> None:
     """Print one JSON object on one line of stdout, on which nothing steers a terminal or ends the line."""
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    sys.stdout.write(_escaped(json.dumps(values, ensure_ascii=not unicode)) + "\n")
+    sys.stdout.write(printable_json(json.dumps(values, ensure_ascii=not unicode)) + "\n")
     sys.stdout.flush()
-
-
-_NOT_ASCII = re.compile(r"[^ -~]")
-
-
-def _escaped(written: str) -> str:
-    """Escape what does not print in JSON, where it can stand within texts only: a program reads the same."""
-    return _NOT_ASCII.sub(
-        lambda found: found.group() if found.group().isprintable() else _escape(found.group()), written
-    )
-
-
-def _escape(character: str) -> str:
-    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]  # JSON itself lets DEL stand
 
 
 def _write_event(values: Mapping[str, object], **options: Any) -> str:
     """Write an event of the log as JSON."""
-    return _escaped(json.dumps(values, ensure_ascii=False, **options))
+    return printable_json(json.dumps(values, ensure_ascii=False, **options))
 
 
 def cell(value: object, style: str = "") -> Text:

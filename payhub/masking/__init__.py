@@ -32,6 +32,7 @@ from payhub.masking.text import (
     mask_text,
     one_line,
     printable,
+    printable_json,
     printable_lines,
     truncate,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "mask_value",
     "one_line",
     "printable",
+    "printable_json",
     "printable_lines",
     "truncate",
 ]

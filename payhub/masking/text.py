@@ -271,6 +271,19 @@ def printable_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
+_NOT_PLAIN = re.compile(r"[^\n -~]")
+
+
+def printable_json(written: str) -> str:
+    """Escape what does not print in JSON, where it can stand within texts only: a program reads the same."""
+
+    def escape(found: re.Match[str]) -> str:
+        units = found.group().encode("utf-16-be", "surrogatepass").hex()
+        return "".join(f"\\u{unit}" for unit in re.findall("....", units))
+
+    return _NOT_PLAIN.sub(lambda found: found.group() if found.group().isprintable() else escape(found), written)
+
+
 def one_line(text: object) -> str:
     """Make one harmless line of what others wrote: no card number, and nothing that steers a terminal."""
     return mask_cards(printable(" ".join(str(text).splitlines())))

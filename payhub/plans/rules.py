@@ -15,7 +15,7 @@ from payhub.journal import Why
 from payhub.journal.reasons import explain
 from payhub.journal.rules import is_paid_otherwise
 from payhub.masking import mask_cards
-from payhub.models import LONGEST_ORDER_ID, Order, Payment, Period, Ref, Result, Status, Summary, plain_order_id
+from payhub.models import LONGEST_ORDER_ID, Order, Period, Ref, Result, Status, Summary, plain_order_id
 from payhub.money import InvalidMoney, Money, exponent
 from payhub.operations import OrderKind
 from payhub.plans.plan import Account, Undecided
@@ -214,11 +214,9 @@ def check_answer(answer: AnswerT) -> AnswerT:
 
 
 def _fit(result: Any) -> Any:
-    if not isinstance(result, Payment):
-        return result
-    requisites = result.requisites
+    link, requisites = (getattr(result, name, None) for name in ("redirect_url", "requisites"))
     wrong = {}
-    if result.redirect_url and (problem := unfit_link(result.redirect_url)):
+    if link and (problem := unfit_link(link) if isinstance(link, str) else "not a text"):
         wrong["redirect_url"] = problem
     if requisites is not None and not _is_shown(requisites.number):
         wrong["requisites"] = "the number has characters of no account"
@@ -232,8 +230,10 @@ def _fit(result: Any) -> Any:
     return msgspec.structs.replace(result, **dict.fromkeys(wrong), reason=result.reason or listed)
 
 
-def _is_shown(text: str) -> bool:
-    return len(text) <= _LONGEST_REQUISITE and text.isprintable() and not {"<", ">"} & set(text)
+def _is_shown(text: object) -> bool:
+    return (
+        isinstance(text, str) and len(text) <= _LONGEST_REQUISITE and text.isprintable() and {"<", ">"}.isdisjoint(text)
+    )
 
 
 def compare(kind: OrderKind[Any, ResultT], result: ResultT, ref: Ref) -> ResultT:

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from payhub.errors import TicketRefused
+from payhub.masking import printable_json
 from payhub.masking.leaks import find_leaks
 from payhub.models import encodable
 from payhub.ticket import values
@@ -48,7 +49,8 @@ def _searched(content: bytes, name: str = "") -> bytes:
 
 
 def _json(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value, enc_hook=encodable), indent=2) + b"\n"
+    written = msgspec.json.format(msgspec.json.encode(value, enc_hook=encodable), indent=2).decode()
+    return printable_json(written).encode() + b"\n"
 
 
 def _members(ticket: Contents) -> dict[str, bytes]:

@@ -28,6 +28,7 @@ from torture.experiments import (
     sequences,
     servers,
     stopped,
+    strangers,
     switching,
 )
 from torture.processes import Child, start
@@ -66,6 +67,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         "Killed between keeping a notification and answering it", deliveries.kill_receivers, 6, 300, "{} deaths"
     ),
     "replays": Experiment("One notification, very often", deliveries.replay_messages, 200, 10_000, "{} times each"),
+    "strangers": Experiment(
+        "Strangers at the receiver", strangers.face_strangers, 300, 100_000, "{} fuzzed deliveries"
+    ),
     "builds": Experiment("Broken on purpose", builds.break_rules, 0, 1, "each build {} time(s)"),
 }
 """Every experiment; 0 stands for a sample of an experiment that cannot be made smaller by repeating less."""

@@ -29,6 +29,7 @@ from torture.experiments import (
     sequences,
     servers,
     stopped,
+    strangers,
     switching,
 )
 from torture.processes import Child, start
@@ -68,6 +69,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     ),
     "replays": Experiment("One notification, very often", deliveries.replay_messages, 200, 10_000, "{} times each"),
     "hostile": Experiment("Hostile answers", hostile.hostile_answers, 0, 100_000, "{} altered ones"),
+    "strangers": Experiment(
+        "Strangers at the receiver", strangers.face_strangers, 300, 100_000, "{} fuzzed deliveries"
+    ),
     "builds": Experiment("Broken on purpose", builds.break_rules, 0, 1, "each build {} time(s)"),
 }
 """Every experiment; 0 stands for a sample of an experiment that cannot be made smaller by repeating less."""

@@ -114,7 +114,9 @@ must be true that
 * no call raised an error, or named another account, for an order that a provider had accepted before the call began.
 
 Notifications were delivered by HTTP to real receivers, and delivered again when no response came: each must be kept
-once, with a count, and settle its order once.
+once, with a count, and settle its order once. Strangers sent a receiver costly, endless and fuzzed requests: none may
+cost it more than five times what a notification does, keep a genuine one out, raise an exception, or be taken for
+genuine.
 
 A *broken claim* is one of these statements that was not true of one order. *3/n* is the rule of three: with no
 failure in n trials, the true rate is not above 3/n, with 95 % confidence.

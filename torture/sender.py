@@ -3,7 +3,7 @@
 import contextlib
 import http.client
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -31,9 +31,15 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
 def sign(keys: Path, order_id: str, payout: Payout) -> Signed:
     """Return a notification that a payout is paid, signed as the provider signs it."""
     amount = str(payout.requested.amount) if payout.requested else None
+    fields = signed_fields(keys, order_id, int(payout.provider_id or 0), amount)
+    return Signed(order_id=order_id, query=php_query(fields).decode())
+
+
+def signed_fields(keys: Path, order_id: str, provider_id: int, amount: str | None) -> Mapping[str, object]:
+    """Return the fields of a notification that a payout is paid, with the provider's signature."""
     fields: dict[str, object] = {
         "type": "payout",
-        "id": int(payout.provider_id or 0),
+        "id": provider_id,
         "order_id": order_id,
         "payment_status": "paid",
         "amount": amount,
@@ -44,8 +50,7 @@ def sign(keys: Path, order_id: str, payout: Payout) -> Signed:
         "service": "payment_card_rub",
         "desc": None,
     }
-    query = php_query(add_signature(fields, load_signer(keys, "sha1"))).decode()
-    return Signed(order_id=order_id, query=query)
+    return add_signature(fields, load_signer(keys, "sha1"))
 
 
 class Endpoint:

@@ -20,10 +20,13 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 HEAD_TIMEOUT = 10.0
-"""Seconds in which the head of a request has to come."""
+"""Seconds in which the head of a request has to come; of later ones, once they have begun."""
+
+IDLE_TIMEOUT = 75
+"""Seconds for which a connection is kept for the next request: longer than proxies do, or they may send too late."""
 
 MOST_CONNECTIONS = 500
 """The connections that are kept at once, if the process may open twice as many files."""
@@ -42,13 +45,13 @@ class _Head:
         self._timer: asyncio.TimerHandle | None = None
 
     def expect(self) -> None:
-        self.stop_timer()
-        if self.transport:
+        if self.transport and not self._timer:
             self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self.transport.close)
 
     def stop_timer(self) -> None:
         if self._timer:
             self._timer.cancel()
+            self._timer = None
 
 
 class _Room:
@@ -109,6 +112,11 @@ class _Connection(H11Protocol):
         self._head.stop_timer()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE:
+            self._head.expect()
+        super().data_received(data)
+
     def on_response_complete(self) -> None:
         self._room.stay(self)
         super().on_response_complete()
@@ -151,18 +159,12 @@ class _Config(uvicorn.Config):
 
 
 def _timed(app: "ASGIApp") -> "ASGIApp":
-    """Let an application stop its connection's timer while it has a request, and start it after the answer."""
+    """Let an application stop its connection's timer when it has a request."""
 
     async def timed(scope: "Scope", receive: "Receive", send: "Send") -> None:
         head: _Head = scope["state"]["head"]
-
-        async def sending(message: "Message") -> None:
-            await send(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                head.expect()
-
         head.stop_timer()
-        await app(scope, receive, sending)
+        await app(scope, receive, send)
 
     return timed
 
@@ -190,6 +192,7 @@ class Server:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=IDLE_TIMEOUT,
                 backlog=min(_ACCEPTED_AT_ONCE, room.most),
             )
         )

@@ -6,14 +6,18 @@ import resource
 import socket
 from asyncio import constants
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from payhub import Hub
+from payhub.receivers import asgi
 from payhub.receivers import server as serving
+from payhub.testing import fake
 
-from .conftest import PATIENCE, eventually
+from .conftest import PATIENCE, SECRET, eventually, genuine
 from .test_receivers import answer_on
 
 HEAD = b"POST /shop HTTP/1.1\r\nHost: here\r\n"
@@ -132,6 +136,52 @@ def test_a_connection_that_is_answered_begins_to_wait_anew(connect: Connect) -> 
     assert b"" == ended(idle[0])
     used.sendall(REQUEST)
     assert 204 == answer_on(used).status
+
+
+PROXIED = {
+    "nginx": b"POST %b HTTP/1.0\r\nHost: 127.0.0.1:8000\r\nX-Real-IP: 203.0.113.24\r\nConnection: close\r\n%b\r\n%b",
+    "HAProxy": b"POST %b HTTP/1.1\r\nhost: shop.example\r\nx-forwarded-for: 203.0.113.24\r\n%b\r\n%b",
+    "one that waits": b"POST %b HTTP/1.1\r\nHost: shop.example\r\nExpect: 100-continue\r\n%b\r\n%b",
+}
+
+
+@pytest.mark.parametrize("proxy", PROXIED)
+@pytest.mark.parametrize("target", [b"/shop", b"//shop", b"/shop/", b"/%73hop", b"/shop?own=1"])
+def test_behind_proxies(tmp_path: Path, proxy: str, target: bytes) -> None:
+    """What usual proxies make of a notification is taken: with a length or in chunks, and of the next sender, too."""
+    tables = {"accounts": {"shop": {"provider": "fake", "base_url": "http://127.0.0.1:9", "secret": SECRET}}}
+    delivery = genuine()
+    head = b"X-Signature: %b\r\n" % delivery.headers["x-signature"].encode()
+    plain = b"Content-Length: %d\r\n" % len(delivery.body), delivery.body
+    chunked = b"Transfer-Encoding: chunked\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(delivery.body), delivery.body)
+    with (
+        Hub.from_mapping(tables, base=tmp_path, plugins=[fake]) as hub,
+        serving.Server(asgi(hub), "127.0.0.1", 0) as running,
+    ):
+        address = "127.0.0.1", int(running.url.rpartition(":")[2])
+        for length, body in [plain] if proxy == "nginx" else [plain, chunked]:
+            request = PROXIED[proxy] % (target, head + length, body)
+            with socket.create_connection(address, timeout=PATIENCE) as connection:
+                connection.sendall(request)
+                assert 200 == answer_on(connection).status
+                if proxy != "nginx":  # the connection is used again
+                    connection.sendall(request)
+                    assert 200 == answer_on(connection).status
+
+
+def test_an_idle_connection_is_kept_longer_than_a_head_may_take(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proxies keep a minute: one whose connection is closed just when it sends answers the provider with 502."""
+    monkeypatch.setattr(serving, "HEAD_TIMEOUT", 0.2)
+    assert serving.IDLE_TIMEOUT > 60
+    kept = connect(REQUEST)
+    assert 204 == answer_on(kept).status
+    assert b"" == ended(connect(HEAD))
+    kept.sendall(REQUEST)
+    assert 204 == answer_on(kept).status
+    kept.sendall(HEAD)
+    assert b"" == ended(kept)
 
 
 @pytest.mark.parametrize(("files", "most"), [(256, 128), (1024, 500), (resource.RLIM_INFINITY, 500)])

@@ -1,5 +1,6 @@
 """docs/recipes.md is run as it stands: its files, its lines, real workers, a real provider's simulation."""
 
+import html
 import re
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from payhub import Money, PayoutOrder, ToCard
+from payhub import Money, Payer, PaymentOrder, PayoutOrder, ToCard
 from payhub_alikassa.sandbox import Sandbox
 
 from .conftest import ACCOUNT, SECTIONS, Recipe
@@ -18,7 +19,7 @@ Lose = Callable[[Recipe, str], None]
 
 def test_every_recipe_has_its_test() -> None:
     """A recipe without a test here would not be one."""
-    assert list(SECTIONS) == ["cron", "Celery", "procrastinate", "FastAPI", *NOTIFIED]
+    assert list(SECTIONS) == ["cron", "Celery", "procrastinate", "FastAPI", *NOTIFIED, *RETURNED]
 
 
 def test_cron(cook: Cook, lose: Lose, sandbox: Sandbox) -> None:
@@ -165,6 +166,74 @@ def test_notifications(cook: Cook, lose: Lose, sandbox: Sandbox, name: str) -> N
     assert "Traceback" not in recipe.log
     with recipe.running(sweep) as sweeping:
         recipe.wait_for(sweeping, "po-lost")
+
+
+RETURNED = {
+    "The payer comes back to Django": GUNICORN,
+    "The payer comes back to FastAPI": (("--port", "0"), r"running on (http://[\d.:]+)"),
+}
+RETURNING = """
+from django.http import HttpResponse
+from django.urls import path
+
+from shop import views
+
+orders = path("orders", lambda request: HttpResponse("orders"))
+urlpatterns = [path("back", views.back), path("orders/<path:order_id>", views.order), orders]
+"""
+WSGI = """
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+application = get_wsgi_application()
+"""
+PROXY = {
+    "Host": "shop.example",
+    "X-Forwarded-For": "203.0.113.24",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "shop.example",
+    "Via": "1.1 proxy",
+}
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_returns(cook: Cook, sandbox: Sandbox, name: str) -> None:
+    """A payer comes back by the provider's form, through a proxy, and sees the order; without the form, all orders."""
+    recipe = cook(name)
+    options, said = RETURNED[name]
+    if "Django" in name:
+        settings = DJANGO.replace("127.0.0.1", "shop.example")
+        for file, text in {"settings": settings, "urls": RETURNING, "wsgi": WSGI}.items():
+            (recipe.directory / "shop" / f"{file}.py").write_text(text, "utf-8")
+    (line,) = recipe.lines
+    order = PaymentOrder(
+        order_id="in/1?é",
+        amount=Money("3000.00", "RUB"),
+        method="card",
+        presentation="hosted",
+        payer=Payer(id="u-881", ip="203.0.113.24"),
+        success_url="https://shop.example/back",
+    )
+    with recipe.running(line, *options) as server, recipe.hub() as hub:
+        recipe.wait(server, lambda: re.search(said, recipe.log))
+        (url,) = re.findall(said, recipe.log)
+        page = hub.create_payment(ACCOUNT, order).redirect_url
+        assert page
+        with httpx.Client(trust_env=False, base_url=url, headers=PROXY) as browser:
+            form = httpx.post(page, data={"choice": "pay"}, trust_env=False).text
+            assert 'action="https://shop.example/back"' in form
+            fields = {name: html.unescape(text) for name, text in re.findall(r'name="(\w+)" value="([^"]*)"', form)}
+            came = browser.post("/back", data=fields, headers={"Origin": sandbox.url})
+            seen = [browser.get(came.headers["location"])]
+            hub.advance(ACCOUNT, "payment", order.order_id)
+            seen.append(browser.get(came.headers["location"]))
+            lost = [browser.get("/back"), browser.post("/back", data={**fields, "order_id": "in-2"})]
+    assert "/orders/in%2F1%3F%C3%A9" == came.headers["location"]
+    assert ["/orders"] * 2 == [each.headers["location"] for each in lost]
+    assert [("pending" in each.text, "succeeded" in each.text) for each in seen] == [(True, False), (False, True)]
+    assert "Traceback" not in recipe.log
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "torture").is_dir(), reason="the har
 
 EXPERIMENTS = (
     "kills", "lines", "freezes", "answers", "race", "switching", "sequences", "evidence", "disks", "servers", "stopped",
-    "deliveries", "replays", "hostile", "builds",
+    "deliveries", "replays", "hostile", "strangers", "builds",
 )  # fmt: skip
 
 

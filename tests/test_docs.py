@@ -54,6 +54,7 @@ def run_shell(example: Example) -> None:
     script = "\n".join(("set -euo pipefail", curl, *lines)).replace("127.0.0.1:8765", here)
     done = subprocess.run(
         ["bash", "-c", script],
+        input="4111111111111111\n",  # typed where a number is asked for
         env=environment(),
         capture_output=True,
         text=True,

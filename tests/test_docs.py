@@ -54,6 +54,7 @@ def run_shell(example: Example) -> None:
     script = "\n".join(("set -euo pipefail", curl, *lines)).replace("127.0.0.1:8765", here)
     done = subprocess.run(
         ["bash", "-c", script],
+        input="4111111111111111\n",  # typed where a number is asked for
         env=environment(),
         capture_output=True,
         text=True,
@@ -257,7 +258,29 @@ def test_what_make_is_asked_for_is_there(page: Path) -> None:
     assert set() == set(re.findall(r"(?m)(?:^|`)make ([a-z-]+)", page.read_text("utf-8"))) - targets
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    """Every file that README links to is there."""
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text("utf-8"))
-    assert [path for path in targets if not (ROOT / path).exists()] == []
+SECURITY = ROOT / "SECURITY.md"
+
+
+def headings(page: Path) -> set[str]:
+    """Return what a link to a heading of a page says."""
+    found = re.findall(r"(?m)^#+ (.+)$", page.read_text("utf-8"))
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", [README, SECURITY], ids=lambda page: page.name)
+def test_links_from_the_root_lead_somewhere(page: Path) -> None:
+    """Every file that README and SECURITY link to is there, and the heading in it."""
+    wrong = []
+    for path, heading in re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]+))?", page.read_text("utf-8")):
+        there = (ROOT / path).exists() and (not heading or heading in headings(ROOT / path))
+        wrong += [] if there else [f"{path}#{heading}"]
+    assert [] == wrong
+
+
+def test_the_threat_model_is_one_page() -> None:
+    """SECURITY.md says who may attack, what holds, what does not, and how to report a fault, on one page."""
+    found = SECURITY.read_text("utf-8").splitlines()
+    titles = [line for line in found if line.startswith("## ")]
+    assert ["## Report a fault", "## What is protected", "## Who is expected to attack, and what holds",
+            "## What is not protected against"] == titles  # fmt: skip
+    assert len(found) <= 60

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -176,4 +177,35 @@ class TestPythons:
         for tool in ("bash", "env", "sort"):
             (empty / tool).symlink_to(f"/usr/bin/{tool}")
         assert {"3.11": "-", "3.12": "-", "3.13": "-"} == self.found(PATH=str(empty), HOME=str(tmp_path))
-        assert 'warn "Python $version is not installed here' in (ROOT / ".ci" / "run").read_text("utf-8")
+
+    def test_ci_tests_with_each_and_names_the_missing(self, tmp_path: Path) -> None:
+        """One has every test, each other one its quick part, and of one that is not there CI says so, twice."""
+        shutil.copytree(ROOT / ".ci", tmp_path / "clone" / ".ci")
+        (tmp_path / "clone/.venv/bin").mkdir(parents=True)
+        tools = tmp_path / "bin"
+        tools.mkdir()
+        for tool in ("bash", "env", "dirname", "sort"):
+            (tools / tool).symlink_to(f"/usr/bin/{tool}")
+        self.make_python(tools / "python3.12", "3.12")
+        commands = {
+            tools / "make": 'echo "made: $*"',
+            tools / "python3": "[[ $2 != *version_info* ]]",  # it can make environments
+            tmp_path / "clone/.venv/bin/python": "echo 3.11",
+            **dict.fromkeys((tools / name for name in ("curl", "openssl", "php", "node")), ""),
+        }
+        for path, does in commands.items():
+            path.write_text(f"#!/bin/bash\n{does}\n")
+            path.chmod(0o755)
+        ran = subprocess.run(
+            [tmp_path / "clone/.ci/run"],
+            env={"PATH": str(tools), "HOME": str(tmp_path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (0, 1) == (ran.returncode, ran.stdout.count("made: test\n")), ran.stderr
+        quick = [line for line in ran.stdout.splitlines() if line.startswith("made: quick")]
+        assert [f"made: quick PYTHON={tools}/python3.12 VENV=build/python3.12"] == quick
+        loud = "!! Python 3.13 is not installed here: nothing was tested with it"
+        assert (1, 1) == (ran.stderr.count(loud), ran.stdout.partition("== all is well")[2].count(loud))

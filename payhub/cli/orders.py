@@ -118,7 +118,7 @@ def payout(  # noqa: PLR0913 - one argument for each option
         typer.Option(
             metavar="NUMBER",
             help="Pay to a card. Other users can see a number given here in `ps`, and the shell's history keeps it: "
-            "with - it is read from stdin, one line.",
+            "with - any of these numbers is read from stdin, one line.",
         ),
     ] = None,
     to_phone: Annotated[str | None, typer.Option(metavar="NUMBER", help="Pay to a phone number (SBP).")] = None,
@@ -136,24 +136,24 @@ def payout(  # noqa: PLR0913 - one argument for each option
     recipient.email, recipient.phone, recipient.first_name, recipient.last_name, recipient.country.
     """
     offered: tuple[tuple[type[Destination], str, str | None], ...] = (
-        (ToCard, "--to-card", to_card),
-        (ToPhone, "--to-phone", to_phone),
-        (ToBankAccount, "--to-account", to_account),
-        (ToWallet, "--to-wallet", to_wallet),
+        (ToCard, "card", to_card),
+        (ToPhone, "phone", to_phone),
+        (ToBankAccount, "account", to_account),
+        (ToWallet, "wallet", to_wallet),
     )
-    chosen = [(destination, option, number) for destination, option, number in offered if number is not None]
+    chosen = [(destination, word, number) for destination, word, number in offered if number is not None]
     if len(chosen) != 1:
-        names = ", ".join(option for _, option, _ in offered)
+        names = ", ".join(f"--to-{word}" for _, word, _ in offered)
         raise UsageError(f"give one of {names}; {len(chosen) or 'none'} given")
-    destination, option, number = chosen[0]
-    if (destination, number) == (ToCard, "-"):
-        number = _read_card_number()
+    destination, word, number = chosen[0]
+    if number == "-":
+        number = _read_number(word)
     with session.creating_hub(without_journal=without_journal) as hub:
         info = hub.registry.provider(account).info
         options = {
             "order_id": Value(order_id, "--order-id"),
             "amount": Value(read_money(info, amount, currency), "--amount"),
-            "to.number": Value(number, option),
+            "to.number": Value(number, f"--to-{word}"),
             "to.bank_code": Value(bank_code, "--bank-code"),
             "to.bic": Value(bic, "--bic"),
             "notification_url": Value(notify_url, "--notify-url"),
@@ -163,14 +163,14 @@ def payout(  # noqa: PLR0913 - one argument for each option
             return _show_created(session, hub.create_payout(account, order), ask)
 
 
-def _read_card_number() -> str:
+def _read_number(word: str) -> str:
     """Read a number from stdin; a terminal is asked for it, and does not show it."""
     if sys.stdin.isatty():
-        typed: str = typer.prompt("Card number", hide_input=True, err=True)
+        typed: str = typer.prompt(f"{word.capitalize()} number", hide_input=True, err=True)
         return typed.strip()
     number = sys.stdin.readline().strip()
     if not number:
-        raise UsageError("--to-card -: stdin has no card number")
+        raise UsageError(f"--to-{word} -: stdin has no {word} number")
     return number
 
 

@@ -20,6 +20,14 @@ def is_local(address: str) -> bool:
     return local and url.scheme in {"http", "https"} and (url.port or 0) <= _HIGHEST_PORT
 
 
+def server_of(address: str) -> tuple[str, str, int | None] | None:
+    """Return scheme, host and port of an address, or `None` if it is not one of this machine."""
+    if not is_local(address):
+        return None
+    url = httpx.URL(address)
+    return url.scheme, url.host, url.port
+
+
 def with_query(address: str, query: bytes) -> httpx.URL:
     """Return an address with a query added, after the one that it may have."""
     url = httpx.URL(address)

@@ -13,6 +13,7 @@ from payhub_alikassa.sandbox.books import Books
 from payhub_alikassa.sandbox.control import Control
 from payhub_alikassa.sandbox.exchange import Exchange
 from payhub_alikassa.sandbox.faults import ArmedFaults
+from payhub_alikassa.sandbox.guard import CONTROLS, GuardedApplication
 from payhub_alikassa.sandbox.page import PaymentPage
 from payhub_alikassa.sandbox.signatures import Keys, Signer
 
@@ -24,7 +25,7 @@ def application(books: Books, keys: Keys, signer: Signer, control: Control, faul
     handlers: dict[Any, Any] = {Refusal: _refused, HTTPException: _not_served}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False  # a wrong path must look wrong, not be corrected
-    return FaultyApplication(app, books, faults)
+    return GuardedApplication(FaultyApplication(app, books, faults))
 
 
 class FaultyApplication:
@@ -38,7 +39,7 @@ class FaultyApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; control paths are neither counted nor disturbed."""
-        if scope["path"].startswith("/sandbox/"):
+        if scope["path"].startswith(CONTROLS):
             await self._app(scope, receive, send)
             return
         self._books.requests[scope["path"]] += 1

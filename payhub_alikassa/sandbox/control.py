@@ -58,7 +58,11 @@ class Reminder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Control:
-    """The sandbox's commands; a command's options are those of its HTTP path."""
+    """The sandbox's commands; a command's options are those of its HTTP path.
+
+    Where notifications go is named by whoever starts the sandbox, or by an order that the merchant has signed, so
+    that no request to a control path makes the sandbox send one to another service of this machine.
+    """
 
     def __init__(self, books: Books, faults: ArmedFaults, courier: Courier, server: LocalServer) -> None:
         """Control these books, faults, notifications and server."""
@@ -73,9 +77,9 @@ class Control:
             _route("settle", "POST", self.settle),
             _route("faults", "POST", self.arm),
             _route("faults", "DELETE", self.disarm),
-            _route("settings", "POST", self.configure),
+            _route("settings", "POST", self._configure_by_request),
             _route("reset", "POST", self.reset),
-            _route("notify", "POST", self.notify),
+            _route("notify", "POST", self._notify_by_request),
             Route("/sandbox/ledger", self.show_ledger, methods=["GET"]),
             Route("/sandbox/notifications", self.show_notifications, methods=["GET"]),
         ]
@@ -95,6 +99,15 @@ class Control:
         wanted = _read(options, Reminder)
         self._courier.notify(self._find(wanted.kind, wanted.order_id), wanted.to, wanted.transport)
 
+    async def _notify_by_request(self, options: Options) -> None:
+        """Send a notification; a request chooses none but the addresses that others have named."""
+        wanted = msgspec.convert(options, Reminder)
+        record = self._find(wanted.kind, wanted.order_id)
+        if wanted.to is not None and not self._courier.is_named(record, wanted.to):
+            message = "`to`: a request cannot name a new address; give one where the order or the settings have one"
+            raise ValueError(message)
+        await self.notify(options)
+
     async def arm(self, options: Options) -> None:
         """Arm a fault for the next requests or notifications it meets; `refuse` begins at once."""
         fault = _read(options, AnyFault)
@@ -112,6 +125,13 @@ class Control:
         """Change settings; those not named stay."""
         known = msgspec.to_builtins(self._books.settings)
         self._books.settings = _read({**known, **options}, Settings)
+
+    async def _configure_by_request(self, options: Options) -> None:
+        """Change settings, but for the addresses that notifications are sent to."""
+        if "notification_endpoints" in options:
+            message = "`notification_endpoints`: not by a request; give them when the sandbox starts, or in Python"
+            raise ValueError(message)
+        await self.configure(options)
 
     async def reset(self, options: Options) -> None:
         """Forget orders, counts, notifications and faults; settings stay."""

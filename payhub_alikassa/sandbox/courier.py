@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from payhub_alikassa.sandbox.addresses import is_local
+from payhub_alikassa.sandbox.addresses import is_local, server_of
 from payhub_alikassa.sandbox.books import Books
 from payhub_alikassa.sandbox.delivery import Attempt, Delivery, Notification, Outbox
 from payhub_alikassa.sandbox.faults import ArmedFaults
@@ -68,6 +68,12 @@ class Courier:
             raise NoEndpoint(f"`to`: {endpoints[0].problem}")
         for endpoint in endpoints:
             self._notify(record, endpoint, transport)
+
+    def is_named(self, record: Record, to: str) -> bool:
+        """Return whether an address is on a server that has an endpoint of the order, or of the settings."""
+        settings = self._books.settings
+        named = [*settings.notification_endpoints.values(), *(each.to for each in _endpoints(record, settings))]
+        return server_of(to) is not None and server_of(to) in map(server_of, named)
 
     async def reset(self) -> None:
         """Forget what was sent, and what is under way."""

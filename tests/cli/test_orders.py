@@ -1,9 +1,11 @@
 import datetime as dt
+import re
 
 import msgspec
 import pytest
 
 from payhub_alikassa.sandbox import Sandbox
+from tests.tree import ROOT
 
 from .conftest import ACCOUNT, CARD, PAYER, Command
 
@@ -91,10 +93,35 @@ def test_card_number_from_stdin(payhub: Command, sandbox: Sandbox) -> None:
     assert sandbox.accepted("payout", "po-1") == 1
 
 
-def test_stdin_without_a_card_number(payhub: Command) -> None:
+@pytest.mark.parametrize(
+    ("option", "number", "rest"),
+    [
+        ("--to-phone", "79031112233", ("--bank-code", "100000000111")),
+        ("--to-account", "40817810000000000001", ("--bank-code", "sberbank", "--bic", "041351902")),
+        ("--to-wallet", "79005554455", ()),
+    ],
+)
+def test_every_number_from_stdin(
+    payhub: Command, sandbox: Sandbox, option: str, number: str, rest: tuple[str, ...]
+) -> None:
+    """A phone, an account or a wallet is read from stdin as a card is, and its number is in no list of processes."""
+    done = payhub("payout", *ordered("po-1"), option, "-", *rest, "-v", "--json", stdin=f"{number}\n")
+    assert (done.code, sandbox.accepted("payout", "po-1")) == (0, 1)
+    assert str(logged(done.err)["request"]["number"]).endswith(number[-2:])
+
+
+@pytest.mark.parametrize("word", ["card", "phone", "account", "wallet"])
+def test_stdin_without_a_number(payhub: Command, word: str) -> None:
     """An empty stdin is a mistake of usage."""
-    done = payhub("payout", *ordered("po-1"), "--to-card", "-")
-    assert (done.code, done.err) == (2, "payhub: --to-card -: stdin has no card number\n")
+    done = payhub("payout", *ordered("po-1"), f"--to-{word}", "-")
+    assert (done.code, done.err) == (2, f"payhub: --to-{word} -: stdin has no {word} number\n")
+
+
+def test_no_page_shows_a_number_on_a_command_line() -> None:
+    """What is copied from a page, or from the sandbox's own hints, leaves no number in `ps`."""
+    texts = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "payhub" / "cli").glob("*.py")]
+    written = re.compile(r"--to-(card|phone|account|wallet)[ =](?!-(?![\w-]))[\d{]\S*")
+    assert [] == [f"{path.name}: {found[0]}" for path in texts for found in written.finditer(path.read_text("utf-8"))]
 
 
 def test_a_final_word_in_the_answer_to_a_create_is_not_believed(payhub: Command, sandbox: Sandbox) -> None:

@@ -126,5 +126,6 @@ def test_a_wrong_setting_is_refused(merchant: Merchant, sandbox: Sandbox, settin
 @pytest.mark.parametrize("body", [b"[]", b"{", b"1"])
 def test_a_command_is_a_json_object(merchant: Merchant, body: bytes) -> None:
     """Anything else is refused; no body means no options."""
-    assert merchant.client.post("/sandbox/reset", content=body).status_code == 400
+    headers = {"content-type": "application/json"}
+    assert merchant.client.post("/sandbox/reset", content=body, headers=headers).status_code == 400
     assert merchant.client.post("/sandbox/reset").status_code == 200

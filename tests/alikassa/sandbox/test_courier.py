@@ -326,7 +326,7 @@ def test_a_notification_is_sent_when_asked_for(
 
 def test_a_notification_is_sent_over_http(merchant: Merchant, receiver: Receiver) -> None:
     """With the same names."""
-    merchant.ask("payout", PAYOUT)
+    merchant.ask("payout", {**PAYOUT, "notification_endpoint_url": f"{receiver.url}/own"})
     wanted = {"kind": "payout", "order_id": "po-1", "transport": "JSON", "to": receiver.url}
     assert merchant.control("notify", wanted) == 200
     assert receiver.received(1)[0].body.startswith(b'{"type":"payout","id":')

@@ -12,17 +12,22 @@ from payhub_alikassa.sandbox.faults import AnyFault, Fault
 from payhub_alikassa.sandbox.notification_faults import NotificationFault
 
 from .merchant import HOSTED, Merchant
+from .receiver import Receiver
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text("utf-8")
-CURL = re.compile(r"curl (?:-X (\w+) )?http://127\.0\.0\.1:8765(/\S+)(?: \\\n  -d '([^']+)')?")
-EXAMPLES = [(method or "GET", path, body) for method, path, body in CURL.findall(PAGE)]
+CURL = re.compile(r"curl (?:-X (\w+) )?http://127\.0\.0\.1:8765(/\S+)(?: \\\n  --json '([^']+)')?")
+EXAMPLES = [(method or ("POST" if body else "GET"), path, body) for method, path, body in CURL.findall(PAGE)]
 
 
 @pytest.mark.parametrize(("method", "path", "body"), EXAMPLES, ids=repr)
-def test_every_curl_example_works(merchant: Merchant, method: str, path: str, body: str) -> None:
-    """As it stands there."""
-    merchant.ask("payment", HOSTED)
-    response = merchant.client.request(method, path, content=body.encode())
+def test_every_curl_example_works(
+    sandbox: Sandbox, merchant: Merchant, receiver: Receiver, method: str, path: str, body: str
+) -> None:
+    """As it stands there, with an order that has an endpoint."""
+    merchant.ask("payment", {**HOSTED, "notification_endpoint_url": receiver.url})
+    body = body.replace("http://127.0.0.1:8000/notify", receiver.url)
+    headers = {"content-type": "application/json"} if body else {}
+    response = merchant.client.request(method, path, content=body.encode(), headers=headers)
     assert response.status_code == 200
 
 
@@ -36,7 +41,6 @@ def test_every_control_path_has_an_example(sandbox: Sandbox) -> None:
         ("POST", "/sandbox/faults"),
         ("POST", "/sandbox/notify"),
         ("POST", "/sandbox/reset"),
-        ("POST", "/sandbox/settings"),
         ("POST", "/sandbox/settings"),
         ("POST", "/sandbox/settle"),
     ]

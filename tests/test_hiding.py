@@ -1,5 +1,6 @@
 import json
 import pprint
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 from rich.pretty import pretty_repr
 
-from payhub import ConfigurationError, Money
+from payhub import ConfigurationError, Hub, Money
 from payhub.driver import Response
 from payhub.masking import HIDDEN, Clear, MaskedStruct, Name, hide, mask_json, mask_json_part
 from payhub.masking.hidden import HiddenText
@@ -26,6 +27,54 @@ def test_nothing_is_shown(value: object, around: Any) -> None:
     shown = around(hide(value))
     for text in (repr(shown), pprint.pformat(shown), pretty_repr(shown, max_string=20), f"{shown!r}"):
         assert "sesame" not in text
+
+
+def as_sentry(value: Any) -> str:
+    """Show a value as Sentry's serializer does: what is in dicts and lists, whatever their own repr says."""
+    if hasattr(value, "__sentry_repr__"):
+        return str(value.__sentry_repr__())
+    match value:
+        case dict():
+            return "".join(f"{as_sentry(name)}={as_sentry(each)}" for name, each in value.items())
+        case list() | tuple():
+            return "".join(map(as_sentry, value))
+    return repr(value)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_sentry_is_shown_nothing(value: object) -> None:
+    """A tracker of errors that looks into the local variables of every frame finds that something is hidden."""
+    assert HIDDEN == as_sentry(hide(value))
+
+
+MISTAKES: list[dict[str, Any]] = [
+    {"transport": {"deadlin": 10}},
+    {"journal": {"key": SESAME, "url": "sqlite:///x.db", "lease": 1}},
+    {"accounts": {"a": {"provider": "alikassa", "payout_password": SESAME, "curency": "RUB"}}},
+    {"accounts": {"a": {"provider": "alikassa", "payout_password": {"env": "SESAME"}, "digest": "md5"}}},
+    {"transport": {"client_password": SESAME, "client_cert": "none.pem"}},
+]
+
+
+@pytest.mark.parametrize("tables", MISTAKES, ids=lambda tables: str(next(iter(tables))))
+def test_a_mistake_in_the_configuration_shows_no_secret(
+    tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In no frame of payhub's own, of a configuration that is refused, is a secret that Sentry would find."""
+    monkeypatch.setenv("SESAME", SESAME)
+    secret = {"key": SESAME, "url": "sqlite:///y.db"}
+    with pytest.raises(ConfigurationError) as caught:
+        Hub.from_mapping({"journal": secret, **tables}).registry.account("a")
+    frames = [each.tb_frame for each in tracebacks(caught.value.__traceback__)]
+    ours = [frame for frame in frames if str(frame.f_globals.get("__name__", "")).startswith("payhub")]
+    assert ours
+    assert [] == [name for frame in ours for name, value in frame.f_locals.items() if "sesame" in as_sentry(value)]
+
+
+def tracebacks(trace: Any) -> Iterator[Any]:
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)

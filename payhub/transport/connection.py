@@ -92,17 +92,14 @@ class CallTrace:
         step, _, end = event.rpartition(".")
         if step in _CONNECTING and end != "failed":
             self._unsent = end == "started"
-        if event != _FIRST_BYTE:
-            return
-        if info["request"].method == b"CONNECT":
+        if event == _FIRST_BYTE:
             self._unsent = True
+        if event != _FIRST_BYTE or info["request"].method == b"CONNECT":
             return
         # The deadline is no help here: its clock stands still while a machine is suspended.
         if self._until is not None and dt.datetime.now(dt.UTC) > self._until:
-            self._unsent = True
             raise _TooLate
         if self._gone():
-            self._unsent = True
             raise CallerGone
         self.phase = Phase.MAYBE_SENT
 

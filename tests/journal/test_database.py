@@ -111,6 +111,11 @@ def test_a_directory_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         "payhub.db",
         "sqlite://payhub.db",
         "postgresql+x://",
+        "postgres://u:sesame@h/d",
+        "postgresql+psycopg2://u:sesame@h/d",
+        "postgresql+psycopg_async://u:sesame@h/d",
+        "postgresql+asyncpg://u:sesame@h/d",
+        "sqlite+aiosqlite:///payhub.db",
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+import pkgutil
 import resource
+import signal
 import time
 from collections.abc import Callable, Generator
 from decimal import Decimal
@@ -131,6 +134,11 @@ class _Plugin:
 
 _PLUGIN = _Plugin()
 
+
+class _Limit(Exception):
+    """What a worker of a queue raises from a signal's handler when a task's time is over."""
+
+
 Act = Callable[[Hubs, str], object]
 
 
@@ -152,7 +160,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 
     def walk(self, hubs: Hubs, order_id: str) -> None:
         """Do what leads along the way."""
-        with contextlib.suppress(PayhubError, KeyboardInterrupt, asyncio.CancelledError):
+        with contextlib.suppress(PayhubError, KeyboardInterrupt, asyncio.CancelledError, TimeoutError, _Limit):
             self.act(hubs, order_id)
 
 
@@ -173,8 +181,37 @@ def _awaiting(hub: str = "awaited", *, other: bool = False) -> Act:
     return act
 
 
-def _advancing_awaited(hubs: Hubs, order_id: str) -> None:
-    asyncio.run(hubs.awaited_paced.advance(ACCOUNT, "payout", order_id))
+def _advancing_awaited(hub: str = "awaited_paced") -> Act:
+    def act(hubs: Hubs, order_id: str) -> None:
+        asyncio.run(getattr(hubs, hub).advance(ACCOUNT, "payout", order_id))
+
+    return act
+
+
+def _leaving(hub: str, where: str) -> Act:
+    """Await an order, be cancelled when a function is called, and wait for what goes on without its caller."""
+
+    def act(hubs: Hubs, order_id: str) -> None:
+        async def leave() -> None:
+            awaited: AsyncHub = getattr(hubs, hub)
+            loop, task = (
+                asyncio.get_running_loop(),
+                asyncio.ensure_future(awaited.create_payout(ACCOUNT, order(order_id))),
+            )
+            holder, _, name = where.rpartition(".")
+            called: Any = getattr(pkgutil.resolve_name(holder), name)
+
+            def cancel(*arguments: Any, **options: Any) -> Any:
+                loop.call_soon_threadsafe(task.cancel)
+                return called(*arguments, **options)
+
+            with mock.patch(where, cancel):
+                await asyncio.wait([task])
+            await awaited.close()
+
+        asyncio.run(leave())
+
+    return act
 
 
 def _creating_unclear(hubs: Hubs, order_id: str) -> None:
@@ -548,6 +585,29 @@ def _runner_breaks(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
 _ANSWERED = "payhub.transport.connection.CallTrace.take_head"
 """What is called when the head of an answer has come: by then the order is sent."""
 
+
+def _created_and_limited(hubs: Hubs, order_id: str, _judge: Judge) -> None:
+    """Let a signal come, whose handler raises, when the next answer comes."""
+    _created(hubs, order_id)
+
+    def reach(_number: int, _frame: object) -> None:
+        raise _Limit
+
+    signal.signal(signal.SIGUSR2, reach)
+    mock.patch(_ANSWERED, side_effect=lambda *_: os.kill(os.getpid(), signal.SIGUSR2)).start()
+
+
+def _no_slots(hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+    """Let as many calls be under way as may be, for this process."""
+    for module in ("deadline", "pool"):
+        mock.patch(f"payhub.transport.{module}.AT_ONCE", 0).start()
+    runner: Any = hubs.awaited._runner  # noqa: SLF001
+    runner._timeout = {**runner._timeout, "pool": _INSTANT}  # noqa: SLF001
+
+
+_SENDS = "payhub.transport.deadline.DeadlineTransport.handle_request"
+"""What sends a call; what stands in its place reports nothing."""
+
 _ENCODED = "application/json\r\nContent-Encoding: gzip"
 _STALLED = Fault(cut=0, end="stall")
 _ACCEPTED = Fault(status=500)
@@ -599,6 +659,15 @@ WAYS = (
     Way(name="a log that fails", act=_creating(), before=_breaking("payhub.exchanges.record.describe", OSError)),
     Way(name="interrupted by the answer", act=_creating(), before=_breaking(_ANSWERED, KeyboardInterrupt)),
     Way(name="canceled by the answer", act=_awaiting(), before=_breaking(_ANSWERED, asyncio.CancelledError)),
+    Way(name="no free connection", act=_creating("hasty"), before=_no_slots),
+    Way(name="no free connection, awaited", act=_awaiting(), before=_no_slots),
+    Way(name="no report of what was sent", act=_creating(), before=_breaking(_SENDS, RuntimeError)),
+    Way(name="left while it is written down", act=_leaving("awaited", "payhub.journal.sql.rows.new_order")),
+    Way(name="left while it connects", act=_leaving("awaited", "payhub.transport.runner.build_request")),
+    Way(
+        name="left while it waits for its rate",
+        act=_leaving("awaited_paced", "payhub.transport.runner._Runner._reserve_slot"),
+    ),
     Way(name="a runner that breaks down", act=_creating(), before=_runner_breaks),
     Way(name="a driver that sends nothing", act=_creating(), before=_bent(_sending_nothing), invalid=True),
     Way(name="a driver that asks before it sends", act=_creating(), before=_bent(_refusing_before_it_sends)),
@@ -631,6 +700,18 @@ WAYS = (
         faults=(_ACCEPTED, Fault(on="status", change={"payment_amount": "0"})),
         lied=True,
     ),
+    Way(
+        name="asking, and the time is over",
+        act=_advancing(),
+        before=_created_and_limited,
+        faults=(_ACCEPTED,),
+    ),
+    Way(
+        name="asking, awaited, and the time is over",
+        act=_advancing_awaited("awaited"),
+        before=_created_and_limited,
+        faults=(_ACCEPTED,),
+    ),
     Way(name="asking about what its sender left", act=_advancing(), before=_abandoned),
     Way(name="asking about what never came", act=_advancing(), before=_created, faults=(_NEVER_CAME,)),
     Way(name="asking without an answer", act=_advancing("hasty"), before=_created, faults=_UNANSWERED),
@@ -639,7 +720,7 @@ WAYS = (
     Way(name="asking with a driver that fails", act=_advancing(), before=_created_and_unable, faults=(_ACCEPTED,)),
     Way(name="asking about an unknown order", act=_advancing(), invalid=True),
     Way(name="asking past the schedule", act=_advancing(), before=_created_long_ago, faults=(_NEVER_CAME,)),
-    Way(name="asking, awaited", act=_advancing_awaited, before=_created, faults=(_ACCEPTED,)),
+    Way(name="asking, awaited", act=_advancing_awaited(), before=_created, faults=(_ACCEPTED,)),
     Way(name="asking about what the provider notified", act=_advancing(), before=_created_and_notified()),
     Way(name="asking about what has ended", act=_advancing(), before=_ended),
     Way(

@@ -53,7 +53,8 @@ class Database:
             self.engine = open_engine(self._url)
         except (SQLAlchemyError, ImportError) as cause:
             raise JournalFailed(f"journal.url: {type(cause).__name__}: {_NEEDED}") from cause
-        if (self.engine.dialect.name, self.engine.dialect.driver) not in _DRIVERS:
+        dialect = self.engine.dialect
+        if dialect.is_async or (dialect.name, dialect.driver) not in _DRIVERS:
             raise JournalFailed(f"journal.url: {_NEEDED}")
         if isinstance(self.engine.pool, sa.pool.SingletonThreadPool):  # each thread would have a journal of its own
             raise JournalFailed("journal.url: SQLite needs a file; to keep orders in memory, leave it out")

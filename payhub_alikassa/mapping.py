@@ -576,7 +576,7 @@ def _state(answer: models.PaymentState | models.PayoutState, raw: Mapping[str, A
 
 
 def history(page: models.HistoryPage, raw: Mapping[str, Any], currency: str) -> tuple[Payment, ...]:
-    """Translate one page of payments; its times name no zone and are kept without one."""
+    """Translate one page of payments; its times name no zone, and are in the provider's."""
     return tuple(
         _listed(item, fields, currency) for item, fields in zip(page.data, map(HiddenFields, raw["data"]), strict=True)
     )

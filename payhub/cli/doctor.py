@@ -231,8 +231,7 @@ def _examine_provider(hub: Hub, opened: OpenAccount, recorder: Recorder) -> Iter
         yield Check(account=name, name="address", state="ok", detail=f"{parts.scheme}://{parts.netloc} ({words})")
     yield _answered(name, "account information", recorder.last, problem)
     if server_time := recorder.last.server_time:
-        theirs = server_time if server_time.tzinfo else server_time.replace(tzinfo=dt.UTC)
-        skew = abs(recorder.last.started_at + dt.timedelta(seconds=recorder.last.duration) - theirs)
+        skew = abs(recorder.last.started_at + dt.timedelta(seconds=recorder.last.duration) - server_time)
         detail = f"{skew.total_seconds():.0f} s apart from the provider's"
         if skew <= MAX_SKEW:
             yield Check(account=name, name="clock", state="ok", detail=detail)

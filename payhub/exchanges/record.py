@@ -167,7 +167,9 @@ def _context() -> dict[str, str]:
 
 
 def _date(header: str | None) -> dt.datetime | None:
+    """Read the `Date` of an answer; where it names no zone (RFC 5322, section 3.3) it is in UTC, too."""
     try:
-        return parsedate_to_datetime(header) if header else None
+        time = parsedate_to_datetime(header) if header else None
+        return time and (time if time.tzinfo else time.replace(tzinfo=dt.UTC))
     except (ValueError, OverflowError):
         return None

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import open_journal
+from payhub.accounts.plugins import OWN
 from payhub.cli.command import command
 from payhub.cli.console import listed, stdout
 from payhub.cli.journal import failures
@@ -120,6 +121,9 @@ def _examine(session: Session, account: str | None) -> Iterator[Check]:
     with hub:
         yield Check(name="configuration", state="ok", detail=f"accounts: {listed(hub.accounts)}")
         yield from _examine_journal(session)
+        for companion in hub.registry.plugins.companions:
+            if companion.origin != OWN:  # as this command's own observer is
+                yield Check(name="plugin", state="ok", detail=one_line(str(companion)))
         for broken in hub.registry.plugins.broken:
             yield Check(name="plugin", state="warning", detail=one_line(str(broken)), advice=_REINSTALL)
         if not hub.accounts:

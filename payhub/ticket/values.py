@@ -30,10 +30,8 @@ def jsonable(value: Any) -> Any:
     match value:
         case Money():
             return {"amount": f"{value.amount:f}", "currency": value.currency}
-        case dt.datetime():
-            return utc(value)
         case dt.date():
-            return value.isoformat()
+            return utc(value) if isinstance(value, dt.datetime) else value.isoformat()
         case Mapping():
             return {str(key): jsonable(item) for key, item in value.items()}
         case list() | tuple():

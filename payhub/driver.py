@@ -109,8 +109,9 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     except (TypeError, ValueError, OverflowError, RecursionError):
         field = _place(struct, lambda value: any(value is each for each in strange))
         words = f"must be {expected(type(struct), field)}, not {type_name(strange[0])}" if strange else "is malformed"
-    known_as = f" ({field})" if field in (names or {}) else ""
-    raise InvalidOrder((names or {}).get(field, field) or "order", f"{words}{known_as}")
+    name = (names or {}).get(field, field) or "order"
+    known_as = "" if name.rpartition(".")[2] == field else f" ({field})"  # what the provider calls it, if that differs
+    raise InvalidOrder(name, f"{words}{known_as if field in (names or {}) else ''}")
 
 
 _HALF = re.compile("[\ud800-\udfff]")

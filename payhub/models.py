@@ -62,6 +62,10 @@ OrderId = Annotated[
 Amount = Annotated[Money, msgspec.Meta(description='a Money, as Money("10.00", "RUB")')]
 
 
+Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
+"""A time that says in which zone it is, as all that payhub returns do."""
+
+
 class Status(enum.StrEnum):
     """Name what is known of a payment or payout."""
 
@@ -292,7 +296,7 @@ class Result(MaskedStruct, frozen=True, kw_only=True):
     partial: Clear[bool | None] = None
     reason: Words[str | None] = None
     mismatches: Clear[tuple[str, ...]] = ()
-    created_at: Clear[dt.datetime | None] = None
+    created_at: Clear[Time | None] = None
     raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -352,9 +356,9 @@ class Exchange(MaskedStruct, frozen=True, kw_only=True):
     phase: Clear[Phase]
     status: Clear[int | None]
     problem: Clear[str | None]
-    started_at: Clear[dt.datetime]
+    started_at: Clear[Time]
     duration: Clear[float]
-    server_time: Clear[dt.datetime | None]
+    server_time: Clear[Time | None]
     bytes_sent: Clear[int]
     bytes_received: Clear[int]
     request: Clear[Any]

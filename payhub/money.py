@@ -73,7 +73,7 @@ class Money(msgspec.Struct, frozen=True, eq=False):
 
     The amount is a decimal text, an `int` or a `Decimal`; never a float. It is kept with the
     digits of ISO 4217. For a provider that counts finer or coarser, `exponent` says how many
-    digits may be given.
+    digits may be given. It is no number: compute with its `amount`, and make a new one.
 
     Raises:
         TypeError: the amount is a float or another type that is not exact.
@@ -135,6 +135,10 @@ class Money(msgspec.Struct, frozen=True, eq=False):
     def __str__(self) -> str:
         """Show the amount to a person: `1000.44 RUB`."""
         return f"{self.amount:f} {self.currency}"
+
+    def __format__(self, spec: str) -> str:
+        """Show the amount as `str` does, aligned as a text is: `f"{amount:>20}"`."""
+        return format(str(self), spec)
 
     def __repr__(self) -> str:
         """Show how to make this amount again; of one that is being refused, as a traceback shows it, only the type."""

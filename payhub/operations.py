@@ -50,9 +50,11 @@ class OrderKind(msgspec.Struct, Generic[OrderT, ResultT], frozen=True):
 
 
 class Query(msgspec.Struct, Generic[A], frozen=True):
-    """A question about no order, named as its operation is."""
+    """A question about no order, named as its operation is; `answer` is what is returned, or `listed` in a tuple."""
 
     word: str
+    answer: type[msgspec.Struct]
+    listed: bool = False
 
 
 class Verification(msgspec.Struct, Generic[A], frozen=True):
@@ -68,9 +70,9 @@ PAYOUT = OrderKind("payout", PayoutOrder, Payout, method="to", exact=True)
 KINDS: dict[str, OrderKind[Any, Any]] = {kind.word: kind for kind in (PAYMENT, PAYOUT)}
 """Every kind of order, by its word."""
 
-BALANCE: Query[Balance] = Query("fetch_balance")
-ACCOUNT_INFO: Query[AccountInfo] = Query("fetch_account_info")
-PAYMENTS: Query[tuple[Payment, ...]] = Query("list_payments")
+BALANCE: Query[Balance] = Query("fetch_balance", Balance)
+ACCOUNT_INFO: Query[AccountInfo] = Query("fetch_account_info", AccountInfo)
+PAYMENTS: Query[tuple[Payment, ...]] = Query("list_payments", Payment, listed=True)
 
 QUERIES: tuple[Query[Any], ...] = (BALANCE, ACCOUNT_INFO, PAYMENTS)
 

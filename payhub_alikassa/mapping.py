@@ -36,6 +36,7 @@ from payhub import (
     ToWallet,
 )
 from payhub.driver import Offer, Unreadable, exact
+from payhub.forms import type_name
 from payhub.masking import Clear, HiddenFields, HiddenText, Link, MaskedStruct, Truncated, hide, is_card_number
 from payhub.models import Destination, Method, Presentation, plain_number
 from payhub_alikassa import models, wire
@@ -341,7 +342,7 @@ def _extra(extra: object, shape: type[Extra]) -> Extra:
     if extra is None:
         return shape()
     if not isinstance(extra, shape):
-        raise InvalidOrder("extra", f"must be {shape.__name__}, not {type(extra).__name__}")
+        raise InvalidOrder("extra", f"must be an {shape.__name__}, not {type_name(extra)}")
     return extra
 
 
@@ -576,7 +577,7 @@ def _state(answer: models.PaymentState | models.PayoutState, raw: Mapping[str, A
 
 
 def history(page: models.HistoryPage, raw: Mapping[str, Any], currency: str) -> tuple[Payment, ...]:
-    """Translate one page of payments; its times name no zone and are kept without one."""
+    """Translate one page of payments; its times name no zone, and are in the provider's."""
     return tuple(
         _listed(item, fields, currency) for item, fields in zip(page.data, map(HiddenFields, raw["data"]), strict=True)
     )

@@ -113,7 +113,8 @@ def test_files_of_other_editors(tmp_path: Path, encoding: str, end: str) -> None
     (tmp_path / "shop.txt").write_bytes(f"Лавка{end}".encode(encoding))
     (tmp_path / "payhub.key").write_bytes(f"{SECRET}{end}".encode(encoding))
     settings = read_file(tmp_path / "payhub.toml")
-    assert ("Лавка", SECRET.encode()) == (account_config(settings, "a", Config).shop, journal_key(settings))
+    read: Any = account_config(settings, "a", Config)
+    assert ("Лавка", SECRET.encode()) == (read.shop, journal_key(settings))
 
 
 @pytest.mark.parametrize("content", ["[journal]\nurl = 'ж'".encode("cp1251"), b"\xff\xfe\0", b"\xef\xbb\xbf\xff"])

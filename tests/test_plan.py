@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payhub import (
+    BrokenPlugin,
     ConfigurationError,
     Declined,
     InvalidOrder,
@@ -100,12 +101,19 @@ def test_rule_3_a_runner_that_fails_leaves_it_open() -> None:
     )
 
 
-@pytest.mark.parametrize("error", [ConfigurationError("x"), InvalidOrder("to", "x"), Declined("x"), ValueError("x")])
+@pytest.mark.parametrize("error", [ConfigurationError("x"), InvalidOrder("to", "x"), Declined("x")])
 def test_rule_3_before_anything_was_sent_every_error_passes(error: Exception) -> None:
     """Rule 3: what a driver raises before it sent anything reaches the caller as it is."""
     with pytest.raises(type(error)) as caught:
         created(flow(end=error))
     assert error is caught.value
+
+
+def test_rule_3_a_mistake_of_a_driver_is_an_error_of_payhubs() -> None:
+    """Rule 3: what is no error of payhub's is `BrokenPlugin`, with its kind and not its words."""
+    with pytest.raises(BrokenPlugin, match=r"^the driver of provider 'fake' failed: ValueError$") as caught:
+        created(flow(end=ValueError(CARD)))
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
 @pytest.mark.parametrize(
@@ -358,7 +366,7 @@ def test_rules_3_and_5_hold_for_every_driver_and_every_answer(
 
 
 def asked(driver: Flow[Any], *replies: Reply) -> Any:
-    return play(read(PlainAccount(driver), "fetch_payout", Attempt()), *replies).result
+    return play(read(PlainAccount(driver), "fetch_payout", Attempt(), Payout), *replies).result[0]
 
 
 def test_a_read_gives_what_the_driver_reads() -> None:

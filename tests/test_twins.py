@@ -75,7 +75,9 @@ METHODS = sorted(
 )  # fmt: skip
 
 # Some arguments are looked at before they are passed on.
-USABLE: dict[str, Any] = {"outcome": "succeeded", "limit": 1, "concurrency": 1, "lang": "ru"}
+USABLE: dict[str, Any] = {
+    "outcome": "succeeded", "limit": 1, "concurrency": 1, "lang": "ru", "overdue": 1.5, "waiting": 2.5
+}  # fmt: skip
 
 
 def arguments(method: Callable[..., Any]) -> dict[str, Any]:

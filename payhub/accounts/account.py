@@ -1,5 +1,6 @@
 """Make the plans of one open account."""
 
+from collections.abc import Generator
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,19 +41,28 @@ class OpenAccount:
         *,
         receives: bool = False,
     ) -> None:
-        """Load the keys and make the caller of each operation, once; an account that `receives` need not sign."""
-        self.driver = ((receives and provider.info.receive) or provider.info.connect)(config)
-        self.name = self.driver.name
+        """Load the keys and make the caller of each operation, once; an account that `receives` need not sign.
+
+        Raises:
+            BrokenPlugin: the driver cannot open it, and does not say by a `ConfigurationError` why.
+        """
         self.provider = provider
         self.provider_name = provider.info.name
         self.capabilities = provider.info.capabilities
         self.timing = timing
         try:
+            self.driver = ((receives and provider.info.receive) or provider.info.connect)(config)
+            self.name = self.driver.name
             identity = config.identity
+        except PayhubError:
+            raise
         except NotImplementedError:
             raise BrokenPlugin(
                 f"the driver of provider {provider.info.name!r} does not say who an account is"
             ) from None
+        except Exception as cause:
+            words = f"the driver of provider {provider.info.name!r} cannot open the account: {type(cause).__name__}"
+            raise BrokenPlugin(words) from cause
         self.place = place._replace(identity=account_key(place.key, provider.info.name, identity))
         self._max_per_second = config.max_per_second
         self._software = software(provider.info.name, provider.version)
@@ -114,8 +124,11 @@ class OpenAccount:
 
         Raises:
             UnsupportedOperation: the driver has no such operation.
+            BrokenPlugin: its hook returns none.
         """
-        flow: Flow[Any] = self._caller(operation)(account=self.driver, **asked)
+        flow: Any = self._caller(operation)(account=self.driver, **asked)
+        if not isinstance(flow, Generator):
+            raise BrokenPlugin(f"payhub_{operation} of provider {self.provider_name!r} returned no flow")
         return flow
 
     def _caller(self, operation: str) -> pluggy.HookCaller:

@@ -13,6 +13,9 @@ from payhub.errors import BrokenPlugin, ConfigurationError, UnknownProvider
 from payhub.exchanges.events import Event, Observer, log
 from payhub.operations import KINDS, operations
 
+OWN = "the application"
+"""The origin of plugins that are not installed, but given to a hub."""
+
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Join what a driver says of itself with the plugin and the distribution it came from."""
@@ -21,6 +24,21 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     plugin: Any
     origin: str
     version: str = ""
+
+
+class Companion(msgspec.Struct, frozen=True, kw_only=True):
+    """A plugin as it reaches every account: which operations it wraps, and whether it observes all exchanges."""
+
+    name: str
+    origin: str
+    wraps: tuple[str, ...]
+    observes: bool
+
+    def __str__(self) -> str:
+        """Say whose plugin it is, and what it does."""
+        does = [f"wraps {', '.join(self.wraps)}"] if self.wraps else []
+        does += ["observes every exchange"] if self.observes else []
+        return f"{self.name} ({self.origin}): {'; '.join(does)}"
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +65,7 @@ class Plugins:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._found: list[Provider] = []
+        self._companions: list[Companion] = []
         self.broken: list[Broken] = []
         for point in sorted(self._points(), key=lambda p: (p.name, _origin(p))):
             self._load(point)
@@ -79,7 +98,7 @@ class Plugins:
     def _load(self, point: EntryPoint) -> None:
         origin = _origin(point)
         try:
-            self._register(point.load(), f"{origin}:{point.name}", origin, point.dist.version if point.dist else "")
+            self._register(point.load(), point.name, origin, point.dist.version if point.dist else "")
         except (Exception, SystemExit) as cause:  # noqa: BLE001 - whatever a module does when imported
             self._break(point.name, origin, cause)
 
@@ -88,7 +107,7 @@ class Plugins:
         if isinstance(plugin, type):
             raise ConfigurationError(f"plugin {name}: give an object, not its class")
         try:
-            self._register(plugin, f"{name}:{id(plugin)}", "the application", str(getattr(plugin, "__version__", "")))
+            self._register(plugin, name, OWN, str(getattr(plugin, "__version__", "")))
         except Exception as cause:
             raise ConfigurationError(f"plugin {name}: {cause}") from cause
 
@@ -96,7 +115,7 @@ class Plugins:
         if self._manager.is_registered(plugin):  # the same object under a second name
             return
         try:
-            self._manager.register(plugin, name)
+            self._manager.register(plugin, f"{origin}:{name}:{id(plugin)}")
             self._manager.check_pending()
             if not self._manager.get_hookcallers(plugin):
                 raise ValueError("implements no hook; mark its functions with @payhub.hookimpl")  # noqa: TRY301
@@ -108,6 +127,10 @@ class Plugins:
                 self._manager.unregister(plugin)
             raise
         self._found.extend(found)
+        wraps = tuple(operation for operation in operations() if self._wraps(plugin, operation))
+        observes = self._implements(plugin, "payhub_event")
+        if wraps or observes:
+            self._companions.append(Companion(name=name, origin=origin, wraps=wraps, observes=observes))
 
     def _introduce(self, plugin: object) -> list[ProviderInfo]:
         if not self._implements(plugin, "payhub_provider"):
@@ -129,6 +152,10 @@ class Plugins:
                 if impl.plugin is plugin and not (impl.wrapper or impl.hookwrapper):
                     raise ValueError(f"payhub_{operation} without payhub_provider must be a wrapper (wrapper=True)")
 
+    def _wraps(self, plugin: object, operation: str) -> bool:
+        impls = getattr(self._manager.hook, f"payhub_{operation}").get_hookimpls()
+        return any(impl.plugin is plugin and (impl.wrapper or impl.hookwrapper) for impl in impls)
+
     def _implements(self, plugin: object, hook: str) -> bool:
         return any(impl.plugin is plugin for impl in getattr(self._manager.hook, hook).get_hookimpls())
 
@@ -140,6 +167,11 @@ class Plugins:
     def providers(self) -> tuple[Provider, ...]:
         """Return every provider found, duplicates included, sorted by name."""
         return tuple(sorted(self._found, key=lambda p: (p.info.name, p.origin)))
+
+    @property
+    def companions(self) -> tuple[Companion, ...]:
+        """Return every plugin that wraps operations of all accounts or observes them, sorted by name."""
+        return tuple(sorted(self._companions, key=lambda each: (each.name, each.origin)))
 
     def provider(self, name: str) -> Provider:
         """Return the one driver of a provider.

@@ -21,7 +21,7 @@ app = typer.Typer()
 
 @command(app)
 def providers(session: Session) -> None:
-    """List the installed drivers and what each can do, and broken plugins with the cause.
+    """List the installed drivers and what each can do, plugins that wrap or observe, and broken ones with the cause.
 
     No configuration is needed, and none is read.
     """
@@ -48,6 +48,10 @@ def providers(session: Session) -> None:
     for each in plugins.broken:
         cause = one_line(f"{type(each.cause).__name__}: {each.cause}")
         broken.append({"name": each.name, "distribution": each.origin, "cause": cause})
+    companions = [
+        {"name": each.name, "distribution": each.origin, "wraps": list(each.wraps), "observes": each.observes}
+        for each in plugins.companions
+    ]
     shown = views.table("name", "title", "API", "distribution", "can", wraps="can")
     notes: list[Text] = []
     for row in rows:
@@ -59,7 +63,8 @@ def providers(session: Session) -> None:
     wrong = {each["name"]: f"broken: {each['cause']}" for each in broken}
     wrong |= {row["name"]: row["problem"] for row in rows if row["problem"]}
     notes += [Text.assemble(("✗", "red"), f" {name}: {printable(problem)}") for name, problem in wrong.items()]
-    session.answer({"providers": rows, "broken": broken}, shown, *notes)
+    notes += [Text(printable(str(each))) for each in plugins.companions]
+    session.answer({"providers": rows, "companions": companions, "broken": broken}, shown, *notes)
 
 
 @command(app)

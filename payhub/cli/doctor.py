@@ -14,6 +14,7 @@ from rich.text import Text
 
 from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import account_config, files_kept, open_journal
+from payhub.accounts.plugins import OWN
 from payhub.cli.command import command
 from payhub.cli.console import listed, stdout
 from payhub.cli.journal import failures
@@ -124,6 +125,9 @@ def _examine(session: Session, account: str | None) -> Iterator[Check]:
         yield Check(name="configuration", state="ok", detail=f"accounts: {listed(hub.accounts)}")
         yield from _examine_files(session, hub)
         yield from _examine_journal(session)
+        for companion in hub.registry.plugins.companions:
+            if companion.origin != OWN:  # as this command's own observer is
+                yield Check(name="plugin", state="ok", detail=one_line(str(companion)))
         for broken in hub.registry.plugins.broken:
             yield Check(name="plugin", state="warning", detail=one_line(str(broken)), advice=_REINSTALL)
         if not hub.accounts:
@@ -266,8 +270,7 @@ def _examine_provider(hub: Hub, opened: OpenAccount, recorder: Recorder) -> Iter
         yield Check(account=name, name="address", state="ok", detail=f"{parts.scheme}://{parts.netloc} ({words})")
     yield _answered(name, "account information", recorder.last, problem)
     if server_time := recorder.last.server_time:
-        theirs = server_time if server_time.tzinfo else server_time.replace(tzinfo=dt.UTC)
-        skew = abs(recorder.last.started_at + dt.timedelta(seconds=recorder.last.duration) - theirs)
+        skew = abs(recorder.last.started_at + dt.timedelta(seconds=recorder.last.duration) - server_time)
         detail = f"{skew.total_seconds():.0f} s apart from the provider's"
         if skew <= MAX_SKEW:
             yield Check(account=name, name="clock", state="ok", detail=detail)

@@ -54,7 +54,7 @@ def history(
         amounts = (payment.requested, payment.paid, payment.credited, payment.commission)
         currency = next((amount.currency for amount in amounts if amount), "")
         groups.setdefault((currency, payment.status), []).append(payment)
-        created = payment.created_at and f"{payment.created_at:%Y-%m-%d %H:%M}"
+        created = payment.created_at and payment.created_at.isoformat(" ", "minutes")  # the days are its zone's
         shown = (payment.requested, payment.paid, payment.commission, payment.provider_id)
         listing.add_row(cell(created), cell(payment.order_id), views.status(payment), *map(cell, shown))
     totals = [

@@ -132,6 +132,9 @@ def payout(  # noqa: PLR0913 - one argument for each option
 ) -> ExitCode:
     """Create a payout to a card, a phone, a bank account or a wallet.
 
+    Other users can see a number given here in `ps`, and the shell's history keeps it: with - in its place it is read
+    from stdin, one line.
+
     Order fields for --set: to.holder, to.exp_year, to.exp_month, to.country, to.birth_date (cards),
     recipient.email, recipient.phone, recipient.first_name, recipient.last_name, recipient.country.
     """
@@ -168,7 +171,7 @@ def _read_number(word: str) -> str:
     if sys.stdin.isatty():
         typed: str = typer.prompt(f"{word.capitalize()} number", hide_input=True, err=True)
         return typed.strip()
-    number = sys.stdin.readline().strip()
+    number = sys.stdin.readline().lstrip("\ufeff").strip()
     if not number:
         raise UsageError(f"--to-{word} -: stdin has no {word} number")
     return number

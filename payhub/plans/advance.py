@@ -15,7 +15,7 @@ from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Result
 from payhub.operations import OrderKind
 from payhub.plans.fetch import compare_with_record, keep, read_status, ref_to, require_own, unanswered
-from payhub.plans.plan import Account, Act, Attempt, Steps, Timing
+from payhub.plans.plan import Account, Act, Attempt, Steps, Timing, Undecided
 from payhub.plans.settle import clock, hand_over, release_sender, result_of
 
 ResultT = TypeVar("ResultT", bound=Result)
@@ -79,7 +79,9 @@ def _advance(account: Account, kind: OrderKind[Any, Any], order_id: str) -> Step
         answered = True
     except Exception as cause:  # noqa: BLE001 - a driver's mistake is no answer, either
         if not isinstance(cause, PayhubError):
-            log(Event.DRIVER_FAILED, key, error=type(cause).__name__)
+            log(
+                Event.DRIVER_FAILED, key, error=str(cause.why) if isinstance(cause, Undecided) else type(cause).__name__
+            )
         found = unanswered(cause)
         # Of an order that is closed, "not found" is all that will ever be known.
         answered = isinstance(cause, NotFound) and not record.state.open

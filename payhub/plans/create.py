@@ -21,7 +21,15 @@ from payhub.models import Order, Ref, Result
 from payhub.operations import OrderKind
 from payhub.plans.identity import facts_of
 from payhub.plans.plan import Account, Act, Attempt, NoAnswer, Place, Steps, Timing, Undecided, drive
-from payhub.plans.rules import believe, check_answer, check_capabilities, compare, unknown_result
+from payhub.plans.rules import (
+    believe,
+    broken,
+    check_answer,
+    check_capabilities,
+    check_result,
+    compare,
+    unknown_result,
+)
 from payhub.plans.settle import answer_creator, result_of, settle, wait_for_sender, words_of
 
 OrderT = TypeVar("OrderT", bound=Order)
@@ -56,15 +64,21 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
         OrderConflict: the order_id stands for another order; nothing is sent.
         NotSent: nothing left this machine, or another call of this order was waited for and sent nothing.
         JournalFailed: it could not be written down first; nothing was sent.
+        BrokenPlugin: the driver failed before it sent anything.
         Declined: the provider refused with an answer that its capabilities call definite.
     """
     creating = check_capabilities(account, kind, order)
     try:
         flow = account.flow(kind.create, order=order)
-        call = next(flow)  # a driver refuses an order here, before anything is written
+        call = _first_call(flow)  # a driver refuses an order here, before anything is written
     except StopIteration as done:  # the driver wants nothing sent
-        answer: ResultT = done.value
-        return account.named(compare(kind, check_answer(answer), Ref(order_id=order.order_id, amount=order.amount)))
+        try:
+            answer = check_answer(check_result(done.value, kind.result, 0))
+        except (Undecided, Unreadable) as cause:
+            raise broken(account, cause) from cause
+        return account.named(compare(kind, answer, Ref(order_id=order.order_id, amount=order.amount)))
+    except Exception as cause:
+        raise broken(account, cause) from cause
     facts = facts_of(kind.word, order, account.place, account.provider_name)
     timing = account.timing
     began = dt.datetime.now(dt.UTC)  # by this machine's clock, which says when it is too late to send
@@ -76,6 +90,13 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
     attempt = Attempt(creating.refusals, until, kind.create)
     result: ResultT = yield from _send(account, kind, order, flow, call, attempt, final=creating.final)
     return result
+
+
+def _first_call(flow: Flow[Any]) -> Call:
+    call: object = next(flow)
+    if not isinstance(call, Call):
+        raise TypeError(type(call).__name__)
+    return call
 
 
 def _send(
@@ -100,7 +121,7 @@ def _send(
         believed = believe(answer, attempt.status, unknown, definite=attempt.definite, final=final)
         result = account.named(compare(kind, believed, Ref(order_id=order.order_id, amount=order.amount)))
     except Exception as cause:  # noqa: BLE001 - whatever it is, the attempt knows whether money may have left
-        proof = _proof(cause, attempt)
+        proof = _proof(account, cause, attempt)
         if proof is not None:
             state = State.DECLINED if isinstance(proof, Declined) else State.NOT_SENT
             why, words = (cause.why, cause.words) if isinstance(cause, NoAnswer) else (None, words_of(proof))
@@ -120,13 +141,13 @@ def _send(
     return result if known is None else known
 
 
-def _proof(cause: Exception, attempt: Attempt) -> Exception | None:
+def _proof(account: Account, cause: Exception, attempt: Attempt) -> PayhubError | None:
     """Return the error that proves that nothing moved, or `None` where nothing proves it."""
     if attempt.may_have_left:
         return cause if attempt.definite and isinstance(cause, Declined) else None
     if isinstance(cause, NoAnswer):
         return NotSent(cause.words or str(cause))
-    return None if isinstance(cause, Undecided) else cause
+    return None if isinstance(cause, Undecided) else broken(account, cause)
 
 
 def _evidence_of_doubt(cause: Exception, attempt: Attempt) -> Evidence:

@@ -19,12 +19,13 @@ from payhub.journal.rules import OTHER_ORDER, is_same_account
 from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Phase, Ref, Result
 from payhub.operations import KINDS, OrderKind, Query
-from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, drive
-from payhub.plans.rules import check_answer, compare, unsupported
+from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, Undecided, drive
+from payhub.plans.rules import broken, check_answer, check_result, compare, unsupported
 from payhub.plans.settle import clock, find, hand_over, judge_notifications, result_of, settle
 
 A = TypeVar("A")
 ResultT = TypeVar("ResultT", bound=Result)
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 def ask(account: Account, query: Query[A], **asked: Any) -> Steps[A]:
@@ -34,21 +35,28 @@ def ask(account: Account, query: Query[A], **asked: Any) -> Steps[A]:
         UnsupportedOperation: the provider cannot be asked it.
         Unavailable: no usable answer came.
     """
-    found: Any = yield from read(account, query.word, Attempt(), **asked)
-    answer: Any = tuple(map(account.named, found)) if isinstance(found, tuple) else account.named(found)
-    return cast("A", answer)
+    try:
+        found = yield from read(account, query.word, Attempt(), query.answer, listed=query.listed, **asked)
+    except Exception as cause:
+        raise broken(account, cause) from cause
+    return cast("A", tuple(map(account.named, found)) if query.listed else account.named(found[0]))
 
 
-def read(account: Account, operation: str, attempt: Attempt, **asked: Any) -> Steps[Any]:
-    """Ask the provider; without a usable answer it is `Unavailable`.
+def read(
+    account: Account, operation: str, attempt: Attempt, shape: type[StructT], *, listed: bool = False, **asked: Any
+) -> Steps[tuple[StructT, ...]]:
+    """Ask the provider, and return the answers, one where they are not listed; without usable ones it is `Unavailable`.
 
     Raises:
         UnsupportedOperation: the provider cannot be asked so.
         Unavailable: no answer came, or not the promised one.
         NotFound: the provider does not know it.
+        Undecided: the driver returned something else than was promised.
     """
     try:
-        return check_answer((yield from drive(account.flow(operation, **asked), attempt)))
+        found: object = yield from drive(account.flow(operation, **asked), attempt)
+        several = found if listed and isinstance(found, tuple) else (found,)
+        return tuple(check_answer(check_result(each, shape, attempt.status)) for each in several)
     except NoAnswer as cause:
         phase = Phase.NOT_SENT if cause.why is Why.NOT_SENT else Phase.MAYBE_SENT
         raise Unavailable(cause.words or str(cause), phase=phase) from None
@@ -60,7 +68,7 @@ def read(account: Account, operation: str, attempt: Attempt, **asked: Any) -> St
 
 def read_status(account: Account, kind: OrderKind[Any, ResultT], ref: Ref, attempt: Attempt) -> Steps[ResultT]:
     """Ask for the status of an order, and compare the answer with what is known of it."""
-    result: ResultT = yield from read(account, kind.fetch, attempt, ref=ref)
+    (result,) = yield from read(account, kind.fetch, attempt, kind.result, ref=ref)
     return account.named(compare(kind, result, ref))
 
 
@@ -98,7 +106,7 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
         record = (yield from find(key)) if key else None
         if record is not None and _is_own(account, record):
             yield from _keep_if_possible(account, record, unanswered(cause), attempt, began, answered=False)
-        raise
+        raise broken(account, cause) from cause
     if key is None and result.order_id and OTHER_ORDER.isdisjoint(result.mismatches):
         key = Key(account.name, kind.word, result.order_id)
     record = (yield from find(key)) if key else None
@@ -194,6 +202,8 @@ def unanswered(cause: Exception) -> Evidence:
             words = cause.text
         case PayhubError():
             pass  # its own words are all there is
+        case Undecided():
+            why, words, http_status = cause.why, cause.words, cause.http_status
         case _:
             why, words = Why.DRIVER_FAILED, type(cause).__name__
     return Evidence(source=Source.STATUS, state=State.UNKNOWN, why=why, reason=words, http_status=http_status)

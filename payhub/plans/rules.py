@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from payhub.driver import Creating, Offer, Unreadable, exact, find_half, unfit_link
-from payhub.errors import ConfigurationError, InvalidOrder, UnsupportedOperation
+from payhub.errors import BrokenPlugin, ConfigurationError, InvalidOrder, PayhubError, Unavailable, UnsupportedOperation
 from payhub.forms import type_name
 from payhub.journal import Why
 from payhub.journal.reasons import explain
@@ -23,6 +23,7 @@ from payhub.plans.plan import Account, Undecided
 OrderT = TypeVar("OrderT", bound=Order)
 ResultT = TypeVar("ResultT", bound=Result)
 AnswerT = TypeVar("AnswerT")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _FINAL = frozenset(status for status in Status if status.final)
 
@@ -171,6 +172,34 @@ def unknown_result(kind: OrderKind[OrderT, ResultT], order: OrderT) -> ResultT:
     return kind.result(order_id=order.order_id, requested=order.amount, status=Status.UNKNOWN)
 
 
+def check_result(result: object, shape: type[StructT], status: int) -> StructT:
+    """Return what a driver has returned, if it is what was promised, with fields of the right types.
+
+    Raises:
+        Undecided: it is not.
+    """
+    if not isinstance(result, shape):
+        raise Undecided(Why.WRONG_RESULT, type(result).__name__, http_status=status)
+    try:  # msgspec does not check a struct that is made in Python
+        return msgspec.convert(msgspec.structs.asdict(result), type(result))
+    except msgspec.ValidationError:
+        raise Undecided(Why.MALFORMED_RESULT, type(result).__name__, http_status=status) from None
+
+
+def broken(account: Account, cause: Exception) -> PayhubError:
+    """Return the error that an application is told of a driver's mistake: payhub's own, if it is one of payhub's.
+
+    The words of another error may quote anything, so only its kind is told.
+    """
+    match cause:
+        case PayhubError():
+            return cause
+        case Undecided(http_status=int(status)) if status:
+            return Unavailable(explain(cause.why, cause.words) or str(cause), http_status=status)
+    words = str(cause) if isinstance(cause, Undecided) else type(cause).__name__
+    return BrokenPlugin(f"the driver of provider {account.provider_name!r} failed: {words}")
+
+
 def believe(result: object, status: int, unknown: ResultT, *, definite: bool, final: bool) -> ResultT:
     """Return the result of a create, if an answer with this HTTP status can prove it.
 
@@ -179,11 +208,9 @@ def believe(result: object, status: int, unknown: ResultT, *, definite: bool, fi
     Raises:
         Undecided: it proves nothing.
     """
-    if not isinstance(result, type(unknown)):
-        raise Undecided(Why.WRONG_RESULT, type(result).__name__, http_status=status)
-    try:  # msgspec does not check a struct that is made in Python
-        result = check_answer(msgspec.convert(msgspec.structs.asdict(result), type(result)))
-    except (msgspec.ValidationError, Unreadable):
+    try:
+        result = check_answer(check_result(result, type(unknown), status))
+    except Unreadable:
         raise Undecided(Why.MALFORMED_RESULT, type(result).__name__, http_status=status) from None
     unproven = result.status in _FINAL and status // 100 != 2  # noqa: PLR2004
     refused = definite and result.status in {Status.FAILED, Status.CANCELED}

@@ -26,7 +26,7 @@ from payhub.accounts.account import OpenAccount
 from payhub.accounts.config import account_config, read_mapping
 from payhub.accounts.registry import Registry
 from payhub.driver import Call, Flow, Response
-from payhub.errors import ConfigurationError, Declined, NotFound, Unavailable
+from payhub.errors import BrokenPlugin, ConfigurationError, Declined, NotFound, Unavailable
 from payhub.exchanges.record import describe
 from payhub.exchanges.reply import Reply
 from payhub.journal.memory import MemoryJournal
@@ -278,11 +278,12 @@ def connect_refuses_nonsense(subject: Subject) -> None:
 def _refused(subject: Subject, config: Mapping[str, Any], key: str) -> bool:
     try:
         subject.account(config)
+    except BrokenPlugin as error:
+        kind = type(error.__cause__ or error).__name__
+        raise AssertionError(f"{key}: nonsense raised {kind}, not ConfigurationError") from error.__cause__
     except ConfigurationError as error:
         _require_hidden(subject.secrets, str(error), f"the error about {key}")
         return True
-    except Exception as cause:
-        raise AssertionError(f"{key}: nonsense raised {type(cause).__name__}, not ConfigurationError") from cause
     return False
 
 

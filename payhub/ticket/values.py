@@ -33,8 +33,8 @@ def jsonable(value: Any) -> Any:
     match value:
         case Money():
             return {"amount": f"{value.amount:f}", "currency": value.currency}
-        case dt.date():  # a provider may not say in which zone its times are
-            return utc(value) if isinstance(value, dt.datetime) and value.tzinfo else value.isoformat()
+        case dt.date():
+            return utc(value) if isinstance(value, dt.datetime) else value.isoformat()
         case Mapping():
             return {str(key): jsonable(item) for key, item in value.items()}
         case list() | tuple():

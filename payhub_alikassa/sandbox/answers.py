@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from payhub_alikassa.sandbox.books import Books
-from payhub_alikassa.sandbox.records import Record, is_partial
+from payhub_alikassa.sandbox.records import ZONE, Record, is_partial
 from payhub_alikassa.sandbox.services import (
     PAYMENT_SERVICES,
     PAYOUT_SERVICES,
@@ -117,7 +117,7 @@ def history(records: list[Record], page: int, size: int, address: str, currency:
     return {
         "data": [
             {
-                "created_at": f"{record.created_at:%Y-%m-%d %H:%M:%S}",
+                "created_at": f"{record.created_at.astimezone(ZONE):%Y-%m-%d %H:%M:%S}",
                 "id": record.id,
                 "order_id": record.order_id,
                 "amount": _nine(record.amount),

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from payhub_alikassa.sandbox.fields import Errors, amount_of
 from payhub_alikassa.sandbox.records import (
+    ZONE,
     Account,
     Balance,
     Kind,
@@ -122,7 +123,7 @@ class Books:
     def payments(self, since: dt.date | None, until: dt.date | None) -> list[Record]:
         """List the payments made between two dates, both included, newest first."""
         first, last = since or dt.date.min, until or dt.date.max
-        found = [each for each in self._of("payment") if first <= each.created_at.date() <= last]
+        found = [each for each in self._of("payment") if first <= each.created_at.astimezone(ZONE).date() <= last]
         return found[::-1]
 
     def is_active(self, service: str) -> bool:

@@ -19,6 +19,9 @@ Status = Literal["wait", "paid", "cancel", "fail"]
 Transport = Literal["GET", "form", "JSON"]
 When = Literal["changes", "final"]
 
+ZONE = dt.timezone(dt.timedelta(hours=3))
+"""The zone of the days and times in a history, which names none; so is the documents' own example."""
+
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Times = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 

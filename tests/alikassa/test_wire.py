@@ -227,3 +227,20 @@ def test_an_answer_without_words_gets_the_right_ones(status: int, words: str) ->
     with pytest.raises(Unreadable) as caught:
         wire.read(answer(body, status), models.PayoutCreated)
     assert words == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2025-02-03 10:15:42", "2025-02-03T10:15:42+03:00"),
+        ("2025-02-03T10:15:42Z", "2025-02-03T10:15:42+00:00"),
+        ("2025-02-03 10:15:42+05:00", "2025-02-03T10:15:42+05:00"),
+        ("yesterday", None),
+        ("", None),
+        (1738566942, None),
+    ],
+)
+def test_every_time_has_a_zone(value: object, expected: str | None) -> None:
+    """A time without a zone is in the provider's own; what is none is absent."""
+    found = wire.local_time(value)
+    assert expected == (found and found.isoformat())

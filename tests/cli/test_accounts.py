@@ -48,6 +48,30 @@ def test_providers_of_other_distributions(payhub: Command, install: Install) -> 
     assert f"✗ worse: broken: {cause}\n" in payhub("providers").out
 
 
+COMPANIONS = """
+from payhub import hookimpl
+
+@hookimpl(wrapper=True)
+def payhub_create_payout():
+    return (yield)
+
+@hookimpl
+def payhub_event(event): ...
+"""
+
+
+def test_what_reaches_every_account_is_listed(payhub: Command, install: Install, sandbox: Sandbox) -> None:
+    """A plugin that wraps or observes is named with its distribution and what it does, by `providers` and `doctor`."""
+    install("payhub-limits", "1.0", COMPANIONS, limits="payhub_limits")
+    limits = {"name": "limits", "distribution": "payhub-limits 1.0", "wraps": ["create_payout"], "observes": True}
+    words = "limits (payhub-limits 1.0): wraps create_payout; observes every exchange"
+    assert [limits] == payhub("providers", "--json").json["companions"]
+    assert f"{words}\n" in payhub("providers").out
+    checks = payhub("doctor", "--json").json["checks"]
+    found = [check for check in checks if check["name"] == "plugin" and check["account"] is None]
+    assert [("ok", words)] == [(check["state"], check["detail"]) for check in found]
+
+
 def test_a_name_claimed_twice_is_shown(payhub: Command, install: Install) -> None:
     """Two distributions with one provider name are both shown, with the problem."""
     install("payhub-one", "1.0", fake="payhub.testing.fake")

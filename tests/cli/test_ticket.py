@@ -99,7 +99,7 @@ def test_a_file_that_is_there(payhub: Command, tmp_path: Path) -> None:
     """A file is not written over without `--force`: exit 2."""
     (tmp_path / "po-1.md").write_text("mine")
     done = payhub("ticket", "po-1", "-o", "po-1.md")
-    assert (2, "payhub: the file exists already; --force writes over it\n") == (done.code, done.err)
+    assert (2, "payhub: the file exists already; with force it is written over\n") == (done.code, done.err)
     assert (tmp_path / "po-1.md").read_text() == "mine"
     assert payhub("ticket", "po-1", "-o", "po-1.md", "--force").code == 0
 

@@ -491,12 +491,12 @@ def test_a_mistake_in_a_driver_is_a_question_in_vain(open_shop: OpenShop) -> Non
     shop.hub.create_payout("shop", PAYOUT)
     with capture_logs() as logs:
         assert [("po-1", Status.UNKNOWN)] == swept(shop)
-    assert [{"account": "shop", "kind": "payout", "order_id": "po-1", "error": "KeyError"}] == [
+    assert [{"account": "shop", "kind": "payout", "order_id": "po-1", "error": "malformed_result"}] == [
         {name: log[name] for name in ("account", "kind", "order_id", "error")}
         for log in logs
         if log["event"] == "payhub.driver_failed"
     ]
-    assert ("status query", "unknown", "KeyError in the driver") == reasons(shop)[-1]
+    assert ("status query", "unknown", "HTTP 200: a malformed Payout from the driver") == reasons(shop)[-1]
     assert "fetch_payout" == [e.exchange.operation for e in shop.journal.story("po-1")[1] if e.exchange][-1]
     assert [("po-1", Status.SUCCEEDED)] == swept(shop)
 

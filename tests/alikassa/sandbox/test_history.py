@@ -10,7 +10,7 @@ from payhub_alikassa.sandbox import Sandbox
 from .merchant import HOSTED, Merchant
 
 SAMPLE = {
-    "created_at": "2025-09-03 11:47:10",
+    "created_at": "2025-09-03 14:47:10",
     "id": 100000536,
     "order_id": "1756900030",
     "amount": "10.000000000",

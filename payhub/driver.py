@@ -5,6 +5,7 @@ that yields calls, is sent responses, and returns a model. It does no I/O of its
 serves synchronous and asynchronous applications and is tested with plain values.
 """
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Generator, Mapping
@@ -345,4 +346,6 @@ def _is_loopback(host: str) -> bool:
 
 def leads_here(url: str) -> bool:
     """Return whether a URL leads to this machine, as that of a sandbox does."""
-    return _is_loopback(urlsplit(url).hostname or "")
+    with contextlib.suppress(ValueError):
+        return _is_loopback(urlsplit(url).hostname or "")
+    return False

@@ -88,6 +88,7 @@ class AliKassaAccount(AliKassaReceiver):
         Raises:
             ConfigurationError: a folder or file is named, and what is wrong with it.
         """
+        self.config = config
         if problem := config.problem():
             raise ConfigurationError(f"accounts.{config.name}: {problem}")
         self._signers = {

@@ -29,6 +29,7 @@ import sqlalchemy as sa
 import structlog
 
 import payhub
+import payhub.receivers
 from payhub import (
     AsyncHub,
     Delivery,
@@ -243,7 +244,14 @@ ODD: list[Any] = [
 
 PURE: dict[str, Callable[[Any], Any]] = {
     "exact": lambda odd: payhub.driver.exact(msgspec.structs.replace(PAYMENT, description=odd)),
+    "find_half": payhub.driver.find_half,
     "insecure": lambda odd: payhub.driver.insecure(str(odd)),
+    "leads_here": lambda odd: payhub.driver.leads_here(f"http://[{odd}"),
+    "unfit_link": lambda odd: payhub.driver.unfit_link(str(odd)),
+    "encodable": payhub.models.encodable,
+    "excerpt": lambda odd: payhub.masking.excerpt(str(odd)),
+    "printable_json": lambda odd: payhub.masking.printable_json(str(odd)),
+    "printable_lines": lambda odd: payhub.masking.printable_lines(str(odd)),
     "find_leaks": lambda odd: payhub.masking.leaks.find_leaks(odd if isinstance(odd, bytes) else str(odd)),
     "find_provider_id": lambda odd: payhub.masking.find_provider_id(odd, fake.Order),
     "hide": payhub.masking.hide,
@@ -271,7 +279,7 @@ PURE: dict[str, Callable[[Any], Any]] = {
 }
 """What touches nothing, and is called with whatever a program may pass."""
 
-DOCUMENTED = {"exponent": {InvalidMoney.__name__}}
+DOCUMENTED = {"exponent": {InvalidMoney.__name__}, "encodable": {"TypeError"}}
 """What is no `PayhubError` and is said by the function itself: an amount is refused as Python refuses a value."""
 
 VALUES = {

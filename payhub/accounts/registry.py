@@ -77,6 +77,7 @@ class Registry:
 
     def receiver(self, name: str) -> OpenAccount:
         """Return an account that verifies what is delivered, opened without the keys that sign; see `account`."""
+        check_words(account=name)
         return self._open.get((name, False)) or self._once(name, receives=True)
 
     def _once(self, name: str, *, receives: bool) -> OpenAccount:

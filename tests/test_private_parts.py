@@ -129,9 +129,8 @@ def test_the_queue_of_anyio() -> None:
         async with httpcore.AsyncConnectionPool() as pool:
             await pool.request("GET", url)
             inner: Any = getattr(pool.connections[0], "_connection", None)
-            stream: Any = inner._network_stream._stream
-            assert isinstance(stream, anyio.abc.SocketStream), QUEUE
-            return list(stream._protocol.read_queue)
+            assert isinstance(inner._network_stream._stream, anyio.abc.SocketStream), QUEUE
+            return list(inner._network_stream._stream._protocol.read_queue)
 
     size = 64 * 1024 - len(answer(b"")) - len("65536") + 1
     with serving(answer(b"x" * size) + b"more") as server:

@@ -88,14 +88,13 @@ class AliKassaAccount(AliKassaReceiver):
         Raises:
             ConfigurationError: a folder or file is named, and what is wrong with it.
         """
-        self.config = config
+        super().__init__(config)
         if problem := config.problem():
             raise ConfigurationError(f"accounts.{config.name}: {problem}")
         self._signers = {
             "payment_cert": _signer(config, config.payment_cert, hide(config.payment_password)),
             "payout_cert": _signer(config, config.payout_cert, hide(config.payout_password)),
         }
-        super().__init__(config)
 
     def call(
         self,

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 
 from payhub import AsyncHub, ConfigurationError, Hub, NotSent, PayoutOrder, Phase, Status
 from payhub.testing import fake
-from payhub.transport import connection
+from payhub.transport import connection, pool
 from payhub.transport.pool import tls_context
 from tests.conftest import Observer
 from tests.raw_server import RawServer, answer
@@ -185,6 +185,29 @@ def test_rule_5_what_tls_has_read_ahead_is_surplus(serve: Serve, authority: Any,
     assert (["7", "8"], [1, 2]) == (
         anyio.run(created, backend=backend), [request.connection for request in server.requests]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_event_loop_reads_little_at_a_time(serve: Serve, backend: str) -> None:
+    """What comes in thousands of small parts is taken apart a few KiB at a time, and the loop has its turn between."""
+    server = serve(b"HTTP/1.1 100 Continue\r\n\r\n" * 5000 + accepted(FIRST, "7"))
+    tables = {"accounts": {"shop": {"provider": "fake", "base_url": server.url}}}
+    sizes: list[int] = []
+
+    async def created() -> str | None:
+        read = pool.SmallReads.read
+
+        async def noted(stream: Any, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+            sizes.append(len(found := await read(stream, max_bytes, timeout)))
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pool.SmallReads, "read", noted)
+            async with AsyncHub.from_mapping(tables, plugins=(fake,)) as hub:
+                return (await hub.create_payout("shop", FIRST)).provider_id
+
+    assert "7" == anyio.run(created, backend=backend)
+    assert (True, True) == (max(sizes) <= 8192, sum(sizes) > 125_000)
 
 
 # A clock that jumps

@@ -1,5 +1,6 @@
 """Keep connections: which are made and how, and which are used again."""
 
+import asyncio
 import functools
 import os
 import ssl
@@ -30,6 +31,7 @@ AT_ONCE = 100
 
 # A connection that was idle for long is often cut just when it is used again, which leaves an outcome unknown.
 _EXPIRY = 5.0
+_READ = 8 * 1024
 # The pool has no limits of its own: where one waits in it and gives up, it loses a place for good, and of connections
 # beyond a limit it closes some that have just been given to a call.
 _LIMITS: dict[str, Any] = {"max_connections": None, "max_keepalive_connections": None, "keepalive_expiry": _EXPIRY}
@@ -123,7 +125,7 @@ def _has_surplus(connection: Any) -> bool:
         return True
     if isinstance(connection, httpcore.AsyncHTTP11Connection):
         # asyncio reads ahead of what is asked for: the rest waits in a queue, which only anyio's stream knows.
-        stream: Any = connection._network_stream._stream  # type: ignore[attr-defined]  # noqa: SLF001
+        stream: Any = connection._network_stream.inner._stream  # type: ignore[attr-defined]  # noqa: SLF001
         while isinstance(stream, TLSStream):
             stream = stream.transport_stream
         if isinstance(stream, SocketStream) and stream._protocol.read_queue:  # type: ignore[attr-defined]  # noqa: SLF001
@@ -158,17 +160,76 @@ class SyncPool(httpcore.ConnectionPool):
         return _Connection((super().create_connection if origin.scheme == b"https" else plain)(origin))
 
 
+class SmallReads(httpcore.AsyncNetworkStream):
+    """A stream that gives a few KiB at a time, so that the event loop is asked in between.
+
+    All that one read gives is taken apart in one go, and a stranger can put thousands of small parts into it: interim
+    answers, or chunks of a byte.
+    """
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        """Read from a stream."""
+        self.inner: Any = inner
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's own
+        """Return at most so many bytes, and no more than a few KiB."""
+        found: bytes = await self.inner.read(min(max_bytes, _READ), timeout)
+        return found
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Write all of it."""
+        await self.inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self.inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        """Return the stream behind a handshake."""
+        return SmallReads(await self.inner.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the stream itself says."""
+        return self.inner.get_extra_info(info)
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """The network of an event loop, of asyncio or trio, in small reads."""
+
+    def __init__(self) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._inner: httpcore.AsyncNetworkBackend = httpcore.TrioBackend()
+        else:
+            self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(self, *where: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+        """Connect."""
+        return SmallReads(await self._inner.connect_tcp(*where, **options))
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep."""
+        await self._inner.sleep(seconds)
+
+
 class AsyncPool(httpcore.AsyncConnectionPool):
     """A pool for event loops; see `SyncPool`."""
 
     def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
         """Keep how connections are made; none is yet."""
         read = _read_proxy(proxy, context) if proxy else None
-        super().__init__(context, read, **_LIMITS)
+        self.backend = _Backend()
+        super().__init__(context, read, network_backend=self.backend, **_LIMITS)
 
     def create_connection(self, origin: httpcore.Origin) -> Any:
         """Return a new connection."""
-        plain = functools.partial(httpcore.AsyncHTTPConnection, keepalive_expiry=_EXPIRY)
+        plain = functools.partial(httpcore.AsyncHTTPConnection, keepalive_expiry=_EXPIRY, network_backend=self.backend)
         return _Connection((super().create_connection if origin.scheme == b"https" else plain)(origin))
 
 

@@ -55,7 +55,7 @@ def tls_context(
         raise ConfigurationError(f"transport.ca_file: {more} cannot be used: {why}") from cause
     try:
         if client is not None:
-            context.load_cert_chain(client, password=lambda: password or "")  # without one OpenSSL would ask for it
+            context.load_cert_chain(client, password=password or "")  # without one OpenSSL would ask for it
     except (OSError, ValueError) as cause:
         pem = "it needs a certificate and its private key in PEM form, and client_password if the key is encrypted"
         why = cause.strerror if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) else pem

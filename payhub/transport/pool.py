@@ -13,7 +13,7 @@ import anyio
 import certifi
 
 from payhub.errors import ConfigurationError
-from payhub.masking import HiddenBytes
+from payhub.masking import HiddenBytes, hide
 from payhub.transport.http import httpcore, httpx
 from payhub.transport.settings import Transport
 
@@ -194,7 +194,9 @@ class Pools(Generic[Pool]):
             ConfigurationError: `ca_file` or `client_cert` cannot be used.
         """
         self._open_pool = open_pool
-        self._tls = tls_context(certifi.where(), transport.ca_file, transport.client_cert, transport.client_password)
+        self._tls = tls_context(
+            certifi.where(), transport.ca_file, transport.client_cert, hide(transport.client_password)
+        )
         self._proxy = transport.proxy
         self._last: tuple[object, Pool] | None = None
 

@@ -56,7 +56,7 @@ MISTAKES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("tables", MISTAKES, ids=["deadline", "lease", "account", "digest", "client"])
+@pytest.mark.parametrize("tables", MISTAKES, ids=["unknown key", "lease", "account", "environment", "certificate"])
 def test_a_mistake_in_the_configuration_shows_no_secret(
     tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from anyio.abc import SocketStream
 from anyio.streams.tls import TLSStream
 
 from payhub.errors import ConfigurationError
-from payhub.masking import HiddenBytes
+from payhub.masking import HiddenBytes, hide
 from payhub.transport.http import httpcore, httpx
 from payhub.transport.settings import Transport
 
@@ -59,7 +59,7 @@ def tls_context(
         raise ConfigurationError(f"transport.ca_file: {more} cannot be used: {why}") from cause
     try:
         if client is not None:
-            context.load_cert_chain(client, password=lambda: password or "")  # without one OpenSSL would ask for it
+            context.load_cert_chain(client, password=password or "")  # without one OpenSSL would ask for it
     except (OSError, ValueError) as cause:
         pem = "it needs a certificate and its private key in PEM form, and client_password if the key is encrypted"
         why = cause.strerror if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) else pem
@@ -264,7 +264,9 @@ class Pools(Generic[Pool]):
             ConfigurationError: `ca_file` or `client_cert` cannot be used.
         """
         self._open_pool = open_pool
-        self._tls = tls_context(certifi.where(), transport.ca_file, transport.client_cert, transport.client_password)
+        self._tls = tls_context(
+            certifi.where(), transport.ca_file, transport.client_cert, hide(transport.client_password)
+        )
         self._proxy = transport.proxy
         self._last: tuple[object, Pool] | None = None
 

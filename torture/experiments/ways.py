@@ -207,7 +207,9 @@ def _leaving(hub: str, where: str) -> Act:
 
             with mock.patch(where, cancel):
                 await asyncio.wait([task])
-            await awaited.close()
+            runner: Any = awaited._runner  # noqa: SLF001
+            for errand in tuple(runner._pool().errands):  # noqa: SLF001
+                await errand.done.wait()
 
         asyncio.run(leave())
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
+import h11
 import pytest
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -63,15 +64,15 @@ LOGGERS = Part(
     "httpcore", "messages that begin with the name of a step, under loggers named httpcore.…", "payhub.transport.quiet",
     "to keep heads and addresses out of the log",
 )  # fmt: skip
-STATE = Part(
-    "uvicorn", "H11Protocol(app_state=…), copied into each request's scope", "payhub.receivers.server",
-    "to close a connection on which no head of a request comes",
+CONNECTION = Part(
+    "uvicorn", "H11Protocol(config=…), which reads by its conn, and send_400_response and on_response_complete",
+    "payhub.receivers.server", "to keep what strangers send within limits",
 )  # fmt: skip
 SANDBOX = Part(
     "uvicorn", "H11Protocol.access_log, Server.servers and Server.startup(sockets)", "payhub_alikassa.sandbox",
     "to simulate faults of connections",
 )  # fmt: skip
-PARTS = (POOL, ASYNC_POOL, SURPLUS, QUEUE, LOGGERS, STATE, SANDBOX)
+PARTS = (POOL, ASYNC_POOL, SURPLUS, QUEUE, LOGGERS, CONNECTION, SANDBOX)
 
 
 def test_the_pool_of_httpx() -> None:
@@ -151,22 +152,37 @@ def test_the_log_of_httpcore(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_protocol_of_uvicorn() -> None:
-    """A class given as `http=` is made with `app_state`, and each request's scope has what it says."""
-    states: list[dict[str, Any]] = []
+    """A class given as `http=` has the configuration, may read requests by its own `conn`, and hears of each answer."""
+    seen: list[str] = []
 
-    async def application(scope: Any, _receive: object, send: Any) -> None:
-        states.append(scope["state"])
+    class Reading(h11.Connection):
+        def next_event(self) -> Any:
+            event = super().next_event()
+            if isinstance(event, h11.Request) and event.target == b"/refused":
+                raise h11.RemoteProtocolError("refused")
+            return event
+
+    class Watching(H11Protocol):
+        def __init__(self, *, config: uvicorn.Config, **options: Any) -> None:
+            super().__init__(config=config, **options)
+            self.conn = Reading(h11.SERVER)
+
+        def on_response_complete(self) -> None:
+            seen.append("answered")
+            super().on_response_complete()
+
+        def send_400_response(self, msg: str) -> None:
+            seen.append("refused")
+            super().send_400_response(msg)
+
+    async def application(_scope: object, _receive: object, send: Any) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    with by_uvicorn(application, http=Marking, lifespan="off") as port:
-        assert httpx.get(f"http://127.0.0.1:{port}", trust_env=False).status_code == 204, STATE
-    assert [{"mark": "ours"}] == states, STATE
-
-
-class Marking(H11Protocol):
-    def __init__(self, *, app_state: dict[str, Any], **options: Any) -> None:
-        super().__init__(app_state={**app_state, "mark": "ours"}, **options)
+    with by_uvicorn(application, http=Watching, lifespan="off") as port:
+        paths = ("/", "/refused")
+        answers = [httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code for path in paths]
+    assert ([204, 400], ["answered", "refused"]) == (answers, seen), CONNECTION
 
 
 def test_the_server_of_uvicorn() -> None:

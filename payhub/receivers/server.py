@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import h11
@@ -20,7 +21,7 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
 HEAD_TIMEOUT = 10.0
 """Seconds in which the head of a request has to come; of later ones, once they have begun."""
@@ -35,23 +36,6 @@ _ACCEPTED_AT_ONCE = 128  # they are there before any of them is counted
 _LONGEST_HEAD = LONGEST_DELIVERY + LONGEST_HEADERS + 4096  # bytes: a query of the longest kind has room in it
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 _MOST_PIECES = 256  # of a body: each costs as much as a packet, and a byte may be one
-
-
-class _Head:
-    """The head of a connection's next request; the connection is closed if it takes too long to come."""
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def expect(self) -> None:
-        if self.transport and not self._timer:
-            self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self.transport.close)
-
-    def stop_timer(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
 
 
 class _Room:
@@ -87,14 +71,14 @@ class _Room:
 class _Connection(H11Protocol):
     """A connection that is given up when no head of a request comes, or too much of one, or when there is no room.
 
-    What `state` holds is handed to the application with each request, which thereby stops the timer.
+    uvicorn itself waits without a limit.
     """
 
-    def __init__(self, *, app_state: dict[str, Any], **options: Any) -> None:
-        self._head = _Head()
-        super().__init__(app_state={**app_state, "head": self._head}, **options)
-        self.conn = _Requests()
-        self._room: _Room = self.config.room  # type: ignore[attr-defined]
+    def __init__(self, *, config: "_Config", **options: Any) -> None:
+        super().__init__(config=config, **options)
+        self.conn = _Requests(self._stop_timer)
+        self._room = config.room
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def waits(self) -> bool:
@@ -103,19 +87,27 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head.transport = transport
-        self._head.expect()
+        self._start_timer()
         self._room.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._room.leave(self)
-        self._head.stop_timer()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.IDLE:
-            self._head.expect()
+            self._start_timer()
         super().data_received(data)
+
+    def _start_timer(self) -> None:
+        if not self._timer:
+            self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def on_response_complete(self) -> None:
         self._room.stay(self)
@@ -126,10 +118,14 @@ class _Connection(H11Protocol):
 
 
 class _Requests(h11.Connection):
-    """What h11 reads of a connection, with limits of its lines and pieces that hold when all has come at once."""
+    """What h11 reads of a connection, with limits of its lines and pieces that hold when all has come at once.
 
-    def __init__(self) -> None:
+    When the head of a request has come, `begun` is called.
+    """
+
+    def __init__(self, begun: Callable[[], None]) -> None:
         super().__init__(h11.SERVER, _LONGEST_HEAD)
+        self._begun = begun
         self._pieces = 0
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
@@ -141,9 +137,11 @@ class _Requests(h11.Connection):
             if len(head) > _LONGEST_HEAD or head.count(b"\n") > MOST_HEADERS:
                 raise h11.RemoteProtocolError("the head is too long")
         event = super().next_event()
-        # A proxy may have taken the one length, and h11 takes the other: what is the next request then? RFC 9112, 6.3.
-        if isinstance(event, h11.Request) and {name for name, _ in event.headers} >= _LENGTHS:
-            raise h11.RemoteProtocolError("the body has two lengths")
+        if isinstance(event, h11.Request):
+            self._begun()
+            # A proxy may take the one length, and h11 takes the other: which is the next request then? RFC 9112, 6.3.
+            if {name for name, _ in event.headers} >= _LENGTHS:
+                raise h11.RemoteProtocolError("the body has two lengths")
         self._pieces += isinstance(event, h11.Data)
         if self._pieces > _MOST_PIECES:
             raise h11.RemoteProtocolError("the body comes in too many pieces")
@@ -156,17 +154,6 @@ class _Config(uvicorn.Config):
     def __init__(self, app: "ASGIApp", room: _Room, **options: Any) -> None:
         super().__init__(app, **options)
         self.room = room
-
-
-def _timed(app: "ASGIApp") -> "ASGIApp":
-    """Let an application stop its connection's timer when it has a request."""
-
-    async def timed(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        head: _Head = scope["state"]["head"]
-        head.stop_timer()
-        await app(scope, receive, send)
-
-    return timed
 
 
 class Server:
@@ -183,7 +170,7 @@ class Server:
         room = _Room()
         self._server = uvicorn.Server(
             _Config(
-                _timed(app),
+                app,
                 room,
                 http=_Connection,
                 loop="asyncio",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import traceback
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
@@ -189,7 +190,7 @@ def check_result(result: object, shape: type[StructT], status: int) -> StructT:
 def broken(account: Account, cause: Exception) -> PayhubError:
     """Return the error that an application is told of a driver's mistake: payhub's own, if it is one of payhub's.
 
-    The words of another error may quote anything, so only its kind is told.
+    The words of another error may quote anything, so only its kind is told, and where it was raised.
     """
     match cause:
         case PayhubError():
@@ -197,7 +198,9 @@ def broken(account: Account, cause: Exception) -> PayhubError:
         case Undecided(http_status=int(status)) if status:
             return Unavailable(explain(cause.why, cause.words) or str(cause), http_status=status)
     words = str(cause) if isinstance(cause, Undecided) else type(cause).__name__
-    return BrokenPlugin(f"the driver of provider {account.provider_name!r} failed: {words}")
+    frame = traceback.extract_tb(cause.__traceback__)[-1]
+    place = f"{frame.filename}:{frame.lineno}"
+    return BrokenPlugin(f"the driver of provider {account.provider_name!r} failed: {words} in {place}")
 
 
 def believe(result: object, status: int, unknown: ResultT, *, definite: bool, final: bool) -> ResultT:

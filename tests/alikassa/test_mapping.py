@@ -203,6 +203,32 @@ SENT = [
 ]
 
 
+PHONES = [
+    "8 903 111-22-33",
+    "9031112233",
+    "7903111223",
+    "790311122331",
+    "+7 (0)903 111-22-33",
+    "0079031112233",
+    "7" * 10,
+]
+
+
+@pytest.mark.parametrize("number", PHONES)
+def test_what_is_no_phone_of_sbp_is_refused(number: str) -> None:
+    """In RUB a phone is 7 and ten digits; one with 8 or without a country, too short or too long is not sent."""
+    with pytest.raises(
+        InvalidOrder, match=r"^to\.number: not a phone number for SBP: 7 and ten digits, as 79031112233$"
+    ):
+        mapping.payout_request(config(), payout(ToPhone(number, bank_code="1")))
+
+
+@pytest.mark.parametrize("number", ["+7 903 111-22-33", "7.903.111.22.33", "7\u00a0903\u00a0111\u00a022\u00a033"])
+def test_a_phone_of_sbp_is_sent_without_separators(number: str) -> None:
+    """The same number is sent, however it is written."""
+    assert "79031112233" == mapping.payout_request(config(), payout(ToPhone(number, bank_code="1"))).number
+
+
 @pytest.mark.parametrize(("payer", "fields"), SENT, ids=repr)
 def test_what_browsers_and_forms_send_is_put_into_the_providers_form(
     payer: dict[str, Any], fields: dict[str, Any]

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from payhub import errors
 from payhub.cli.app import EXIT_CODES
 from payhub.cli.session import ExitCode
 from payhub.errors import PayhubError
+from payhub.hub import Hub
 from payhub.journal.sql import SqlJournal
 from payhub_alikassa.sandbox import Sandbox
 from tests.raw_server import RawServer, answer
@@ -221,26 +223,45 @@ def payhub_fetch_balance(account):
 """
 
 
-@pytest.mark.usefixtures("broken_driver")
-def test_a_defect_while_creating_is_unknown(payhub: Command) -> None:
+def test_a_defect_while_creating_is_unknown(payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only payhub's own errors prove that no money moved: anything else is exit 4."""
-    done = payhub(*replaced(PAYOUT, "payout", "shop"), "--to-card", CARD, "--without-journal")
+    monkeypatch.setattr(Hub, "create_payout", lambda *_: 1 / 0)
+    done = payhub(*PAYOUT, "--to-card", CARD)
     assert done.code == 4
     assert "interrupted by ZeroDivisionError" in done.err
-    assert "ask: payhub status shop payout --order-id po-1\n" in done.err  # no journal is there to check in
+    assert "ask: payhub check alikassa-rub payout po-1\n" in done.err
     assert CARD not in done.err
 
 
 @pytest.mark.usefixtures("broken_driver")
-def test_a_defect_is_one_line(payhub: Command) -> None:
-    """A defect names the place, shows no traceback and does not quote the foreign error."""
+def test_a_mistake_of_a_driver_before_it_sends_moved_nothing(payhub: Command) -> None:
+    """What a driver raises before its first call is a broken plugin; no money moved."""
+    done = payhub(*replaced(PAYOUT, "payout", "shop"), "--to-card", CARD, "--without-journal")
+    words = r"payhub: the driver of provider 'fake' failed: ZeroDivisionError in .*broken_driver\.py:\d+\n"
+    assert (2, True) == (done.code, bool(re.fullmatch(words, done.err)))
+
+
+@pytest.mark.usefixtures("broken_driver")
+def test_a_mistake_of_a_driver_is_one_line(payhub: Command) -> None:
+    """A driver's mistake names the place, shows no traceback and does not quote the foreign error."""
     done = payhub("balance", "shop", "--json")
-    assert done.code == 1
-    assert done.err.count("\n") == 1
-    assert "unexpected ZeroDivisionError in " in done.err
+    assert (2, 1, "BrokenPlugin") == (done.code, done.err.count("\n"), done.json["error"]["type"])
     assert "broken_driver.py:" in done.err
     assert "secret" not in done.err
-    assert done.json["error"]["type"] == "ZeroDivisionError"
+
+
+def test_a_defect_is_one_line(payhub: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect names the place, shows no traceback and does not quote the foreign error."""
+
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(Hub, "fetch_balance", defect)
+    done = payhub("balance", ACCOUNT, "--json")
+    assert (1, 1, "ZeroDivisionError") == (done.code, done.err.count("\n"), done.json["error"]["type"])
+    assert "unexpected ZeroDivisionError in " in done.err
+    assert "test_mistakes.py:" in done.err
+    assert "secret" not in done.err
 
 
 def test_a_monitor_can_tell_a_defect_from_orders_that_wait(

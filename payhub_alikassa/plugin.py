@@ -24,7 +24,8 @@ from payhub_alikassa.account import AliKassaAccount, AliKassaReceiver, Endpoint
 from payhub_alikassa.config import AliKassaConfig
 
 _PAGE_SIZE = 50
-_MAX_PAGES = 10_000
+_MAX_PAGES = 2000
+_MAX_PAYMENTS = _MAX_PAGES * _PAGE_SIZE
 
 _CREATE_PAYMENT = Endpoint("create_payment", "v1/payment", "payment_cert", models.PaymentCreated, moves_money=True)
 _CREATE_PAYOUT = Endpoint("create_payout", "v1/payout", "payout_cert", models.PayoutCreated, moves_money=True)
@@ -112,7 +113,7 @@ def payhub_list_payments(account: AliKassaAccount, period: Period) -> Flow[tuple
     """List payments, page by page: https://doc-merchant.alikassa.com/payment/check/history.
 
     Payments that are made meanwhile push others to the next page, so those that were listed come again. A page
-    with nothing new is the end, whatever it says of a next one.
+    with nothing new is the end, whatever it says of a next one, and 100,000 payments are.
     """
     payments: dict[str | None, Payment] = {}
     for number in range(1, _MAX_PAGES + 1):
@@ -125,7 +126,9 @@ def payhub_list_payments(account: AliKassaAccount, period: Period) -> Flow[tuple
         payments.update((each.provider_id, each) for each in mapping.history(page, raw, account.config.currency))
         if len(payments) == known or not page.links.next:
             return tuple(payments.values())
-    raise Unreadable(f"more than {_MAX_PAGES} pages")
+        if len(payments) > _MAX_PAYMENTS:  # a provider decides how many are on a page
+            break
+    raise Unreadable(f"more than {_MAX_PAYMENTS} payments: ask for fewer days")
 
 
 @hookimpl

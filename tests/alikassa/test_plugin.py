@@ -25,7 +25,7 @@ from payhub import (
     Status,
     Unavailable,
 )
-from payhub.driver import Call, Response
+from payhub.driver import Call, Response, Unreadable
 from payhub.models import Period, Ref
 from payhub_alikassa import AliKassaPayment, AliKassaPayout, models, plugin
 from payhub_alikassa.account import AliKassaAccount
@@ -388,6 +388,25 @@ NEXT = "https://x.example?page=2"
 def test_a_history_ends(account: AliKassaAccount, page: Callable[[int], dict[str, Any]], asked: int) -> None:
     """Whatever the last page says of a next one: an empty page, or one with nothing new, is the end."""
     assert listed(account, page) == (["1"], asked)
+
+
+@pytest.mark.parametrize(("of_a_page", "asked"), [(1, 40), (1000, 3)])
+def test_a_history_that_has_always_more_is_given_up(
+    account: AliKassaAccount, monkeypatch: pytest.MonkeyPatch, of_a_page: int, asked: int
+) -> None:
+    """After so many pages, or payments, there is no answer: neither time nor memory is a provider's to take."""
+    monkeypatch.setattr(plugin, "_MAX_PAGES", 40)
+    monkeypatch.setattr(plugin, "_MAX_PAYMENTS", 2000)
+    pages = []
+
+    def page(number: int) -> dict[str, Any]:
+        pages.append(number)
+        rows = [row(number * of_a_page + place) for place in range(of_a_page)]
+        return {"data": rows, "links": {"next": NEXT}}
+
+    with pytest.raises(Unreadable, match="ask for fewer days"):
+        listed(account, page)
+    assert asked == len(pages)
 
 
 @pytest.mark.parametrize(

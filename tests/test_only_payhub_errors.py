@@ -208,7 +208,8 @@ def in_wsgi(hub: Hub) -> Any:
         **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in NOTICE.headers.items()},
     }
     setup_testing_defaults(environ)
-    body = payhub.receivers.wsgi(hub)(environ, lambda _status, _headers: lambda _: None)
+    app: Any = payhub.receivers.wsgi(hub)
+    body = app(environ, lambda _status, _headers: lambda _: None)
     try:
         return list(body)
     finally:

@@ -18,7 +18,7 @@ from payhub import Payment, Payout, Requisites, Status, Unavailable
 from payhub.driver import Call, Response, unfit_link
 from payhub.exchanges import record
 from payhub.exchanges.reply import Reply
-from payhub.journal import Key, State
+from payhub.journal import Evidence, Key, Source, State
 from payhub.masking import Clear, MaskedStruct, ProviderId, Words, mask_json
 from payhub.masking.masks import MAX_KEPT
 from payhub.models import Exchange, Phase
@@ -27,7 +27,7 @@ from payhub.testing import fake
 from payhub.ticket.values import clock, jsonable
 from payhub.transport.connection import MAX_BODY, MAX_VALUES
 from tests.raw_server import RawServer, answer
-from tests.samples import PAYMENT, PAYOUT, known
+from tests.samples import CARD, PAYMENT, PAYOUT, known
 
 
 class Item(MaskedStruct, frozen=True):
@@ -121,6 +121,15 @@ def test_an_answer_of_too_many_parts_is_none(
     with pytest.raises(Unavailable, match=r"more than|too many"):
         hub.fetch_balance("shop")
     assert all(len(msgspec.json.encode(each)) < 3 * MAX_KEPT for each in observer.exchanges)
+
+
+def test_what_is_kept_of_words_is_bounded() -> None:
+    """A provider's word and its reason are cut where they are kept with an order, and no number is cut in two."""
+    found = Evidence(
+        source=Source.STATUS, state=State.UNKNOWN, provider_status=DIGITS, reason=f"{'no, ' * 499}{CARD}0, {DIGITS}"
+    )
+    assert (True, True) == (len(found.provider_status or "") <= 255, len(found.reason or "") <= 2000)
+    assert CARD[:9] not in (found.reason or "")
 
 
 # What a reader could break on.

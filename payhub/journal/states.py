@@ -12,11 +12,13 @@ from typing import NamedTuple
 import msgspec
 
 from payhub.journal.reasons import Why, explain
-from payhub.masking import Clear, Link, MaskedStruct, mask_text
+from payhub.masking import Clear, Link, MaskedStruct, excerpt, mask_text
 from payhub.models import Result, Status
 from payhub.money import Money
 
 LONGEST_ID = 255
+LONGEST_REASON = 2000
+"""Characters of somebody's words that are kept with an order: they are masked before anything else goes on."""
 
 
 class State(enum.StrEnum):
@@ -172,8 +174,8 @@ def state_of(result: Result) -> State:
 
 _CLEAN: Mapping[str, Callable[[str], str | None]] = {
     "provider_id": lambda text: text if len(text) <= LONGEST_ID else None,
-    "provider_status": mask_text,
-    "reason": mask_text,
+    "provider_status": lambda text: mask_text(excerpt(text, LONGEST_ID)),
+    "reason": lambda text: mask_text(excerpt(text, LONGEST_REASON)),
     "redirect_url": str,
 }
 
@@ -183,7 +185,7 @@ class Evidence(MaskedStruct, frozen=True, kw_only=True):
 
     `why` is payhub's own reason, `reason` what others say in their words; `http_status` is that of an answer that
     could not be used. Others wrote the texts: what they may quote is hidden; what no database holds (NUL) is replaced,
-    and an id longer than any is dropped.
+    an id longer than any is dropped, and words are cut.
     """
 
     source: Clear[Source]

@@ -144,6 +144,10 @@ def _bodies() -> Iterator[tuple[str, bytes]]:
     yield "a name of 900,000", json.dumps({"k" * 900_000: 1}).encode()
     yield "names of digits", json.dumps({f"{'4.' * 48}{number}": 1 for number in range(5000)}).encode()
     yield "complaints of digits", json.dumps({"errors": {f"k{n}": ["4." * 4000] for n in range(125)}}).encode()
+    filled = {field: "4." * 4000 for field in _FIELDS if field not in {"amount", "payment_amount", "currency"}}
+    words = {**_GOOD, **filled, "id": 7, "links": {"next": None}, "message": None, "errors": None, "order_id": None}
+    yield "every field of digits", json.dumps(words).encode()
+    yield "every field, and no answer", json.dumps({**filled, "errors": {"amount": ["4." * 4000] * 9}}).encode()
     yield "complaints about the order", json.dumps({"errors": {"order_id": ["taken"]}, "message": "x"}).encode()
     yield "complaints that steer", json.dumps({"errors": {"\x1b[2J": ["\x1b[2J"]}, "message": "\x9b2J"}).encode()
     yield "5,000 payments", json.dumps({**_GOOD, "data": [{"id": n, "status": "paid"} for n in range(5000)]}).encode()

@@ -51,9 +51,20 @@ def declared(requirements: list[str]) -> dict[str, Requirement]:
 
 
 def libraries(tree: ast.Module) -> Iterator[str]:
-    """Name the top-level modules that a module imports and that do not come with Python or with this project."""
+    """Name the top-level modules that a module imports and that do not come with Python or with this project.
+
+    What is tried, and done without where it is missing, is not needed.
+    """
+    tried = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Try) and any("ImportError" in ast.unparse(each.type or each) for each in node.handlers)
+        for inner in node.body
+    }
     for node in ast.walk(tree):
         match node:
+            case _ if node in tried:
+                continue
             case ast.Import(names=names):
                 found = [each.name for each in names]
             case ast.ImportFrom(module=str(name), level=0):

@@ -165,13 +165,16 @@ def _examine_files(session: Session, hub: Hub) -> Iterator[Check]:
             if "read" in acts and _is_public(path.read_bytes()):
                 acts -= {"read"}
         except OSError as cause:
+            well = False
             yield Check(name="files", state="warning", detail=f"{path}: {cause.strerror}")
             continue
-        for act in sorted(acts):
+        if acts:
             well = False
-            target, change = (path.parent, "go-w") if act == "replace" else (path, "go=")
-            advice = shlex.join(["chmod", change, str(target)])
-            yield Check(name="files", state="warning", detail=f"others may {act} {path}", advice=advice)
+            changes = [("go=", path)] if acts - {"replace"} else []
+            changes += [("go-w", path.parent)] if "replace" in acts else []
+            advice = "; ".join(shlex.join(["chmod", mode, str(target)]) for mode, target in changes)
+            detail = f"others may {' and '.join(sorted(acts))} {path}"
+            yield Check(name="files", state="warning", detail=detail, advice=advice)
     if well:
         detail = f"{examined} of configuration, keys and journal, for their owner only"
         yield Check(name="files", state="ok", detail=detail)

@@ -171,7 +171,7 @@ def _read_number(word: str) -> str:
     if sys.stdin.isatty():
         typed: str = typer.prompt(f"{word.capitalize()} number", hide_input=True, err=True)
         return typed.strip()
-    number = sys.stdin.readline().lstrip("\ufeff").strip()
+    number = sys.stdin.readline().lstrip("\ufeff").strip()  # a shell of Windows writes a byte order mark
     if not number:
         raise UsageError(f"--to-{word} -: stdin has no {word} number")
     return number

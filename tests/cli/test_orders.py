@@ -105,7 +105,7 @@ def test_every_number_from_stdin(
     payhub: Command, sandbox: Sandbox, option: str, number: str, rest: tuple[str, ...]
 ) -> None:
     """A phone, an account or a wallet is read from stdin as a card is, and its number is in no list of processes."""
-    done = payhub("payout", *ordered("po-1"), option, "-", *rest, "-v", "--json", stdin=f"{number}\n")
+    done = payhub("payout", *ordered("po-1"), option, "-", *rest, "-v", "--json", stdin=f"\ufeff{number}\r\n")
     assert (done.code, sandbox.accepted("payout", "po-1")) == (0, 1)
     assert str(logged(done.err)["request"]["number"]).endswith(number[-2:])
 

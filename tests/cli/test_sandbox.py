@@ -50,8 +50,8 @@ def test_settings_of_the_sandbox(payhub: Command, tmp_path: Path) -> None:
     ("setting", "complaint"),
     [
         ("colour=red", "colour: is unknown; known: "),
-        ("payout_delay=soon", "payout_delay: must be a number, 0 or more, not str"),
-        ("payout_delay", "payout_delay: must be a number, 0 or more, not str"),
+        ("payout_delay=soon", "payout_delay: must be a number, not str"),
+        ("payout_delay", "payout_delay: must be a number, not str"),
     ],
 )
 def test_a_wrong_setting_of_the_sandbox(payhub: Command, setting: str, complaint: str) -> None:

@@ -32,7 +32,6 @@ IDLE_TIMEOUT = 75
 MOST_CONNECTIONS = 500
 """The connections that are kept at once, if the process may open twice as many files."""
 
-_ACCEPTED_AT_ONCE = 128  # they are there before any of them is counted
 _LONGEST_HEAD = LONGEST_DELIVERY + LONGEST_HEADERS + 4096  # bytes: a query of the longest kind has room in it
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 _MOST_PIECES = 256  # of a body: each costs as much as a packet, and a byte may be one
@@ -50,6 +49,7 @@ class _Room:
         if sys.platform != "win32":
             files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             self.most = self.most if files == resource.RLIM_INFINITY else min(self.most, files // 2)
+        self.accepted_at_once = max(16, self.most // 4)  # they are there before any of them is counted
         self._inside: dict[_Connection, None] = {}  # in the order in which they began to wait
 
     def enter(self, new: "_Connection") -> None:
@@ -166,8 +166,8 @@ class Server:
             OSError: it cannot be taken.
         """
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a stranger's bad request is no news
-        self._listening = _listening(host, port)
         room = _Room()
+        self._listening = _listening(host, port, room.accepted_at_once)
         self._server = uvicorn.Server(
             _Config(
                 app,
@@ -180,7 +180,7 @@ class Server:
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=IDLE_TIMEOUT,
-                backlog=min(_ACCEPTED_AT_ONCE, room.most),
+                backlog=room.accepted_at_once,
             )
         )
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -222,7 +222,7 @@ class Server:
         self._server.should_exit = True
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int, backlog: int) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     family, kind, protocol, _, address = found[0]
     with contextlib.ExitStack() as stack:
@@ -230,6 +230,6 @@ def _listening(host: str, port: int) -> socket.socket:
         if port:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(_ACCEPTED_AT_ONCE)
+        listening.listen(backlog)
         stack.pop_all()
     return listening

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payhub.errors import InvalidOrder
-from payhub.forms import expected, refusal, type_name
+from payhub.forms import expected, is_halved, refusal, type_name
 from payhub.masking import Clear, Link, MaskedStruct
 from payhub.models import Presentation, Service
 
@@ -105,18 +105,13 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     except msgspec.ValidationError as cause:
         field, words = refusal(cause, type(struct), struct)
     except UnicodeEncodeError:
-        field, words = _place(struct, _is_halved), "has half of a character"
+        field, words = _place(struct, is_halved), "has half of a character"
     except (TypeError, ValueError, OverflowError, RecursionError):
         field = _place(struct, lambda value: any(value is each for each in strange))
         words = f"must be {expected(type(struct), field)}, not {type_name(strange[0])}" if strange else "is malformed"
     name = (names or {}).get(field, field) or "order"
     known_as = "" if name.rpartition(".")[2] == field else f" ({field})"  # what the provider calls it, if that differs
     raise InvalidOrder(name, f"{words}{known_as if field in (names or {}) else ''}")
-
-
-def _is_halved(value: object) -> bool:
-    """Tell whether a value is a text that no UTF-8 can hold."""
-    return isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _place(value: object, wanted: Callable[[object], bool]) -> str:

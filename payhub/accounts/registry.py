@@ -65,9 +65,8 @@ class Registry:
             ConfigurationError: its table, its driver or its keys cannot be used, or another name in another namespace
                 stands for it, too.
         """
-        check_words(account=name)
         with self._lock:
-            if name not in self._open:
+            if type(name) is not str or name not in self._open:
                 provider = self.provider(name)
                 config = account_config(self.settings, name, provider.info.config)
                 timing = self._timing(provider.info.capabilities.schedule)
@@ -107,7 +106,6 @@ class Registry:
 
     def recall(self, name: str, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Plan[ResultT | None]:
         """Plan to look whether an order is live already; no account is opened, and this one need not be usable."""
-        check_words(account=name)
         steps = recall(kind, order, self._place(name), self.settings.transport.deadline)
         return Plan(account=name, provider="", steps=steps)
 
@@ -128,6 +126,8 @@ class Registry:
         return _unasked(key, give_up(key, cause, self._timing_of(key.account)))
 
     def _place(self, name: str) -> Place:
+        if type(name) is not str:
+            check_words(account=name)
         return Place(name, namespace_of(self.settings, name), self._key)
 
     def _timing_of(self, name: str) -> Timing:

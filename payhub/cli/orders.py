@@ -113,7 +113,14 @@ def payout(  # noqa: PLR0913 - one argument for each option
     order_id: OrderIdOption,
     amount: AmountOption,
     currency: CurrencyOption,
-    to_card: Annotated[str | None, typer.Option(metavar="NUMBER", help="Pay to a card.")] = None,
+    to_card: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Pay to a card. Other users can see a number given here in `ps`, and the shell's history keeps it: "
+            "with - it is read from stdin, one line.",
+        ),
+    ] = None,
     to_phone: Annotated[str | None, typer.Option(metavar="NUMBER", help="Pay to a phone number (SBP).")] = None,
     to_account: Annotated[str | None, typer.Option(metavar="NUMBER", help="Pay to a bank account.")] = None,
     to_wallet: Annotated[str | None, typer.Option(metavar="NUMBER", help="Pay to a wallet.")] = None,
@@ -124,9 +131,6 @@ def payout(  # noqa: PLR0913 - one argument for each option
     without_journal: WithoutJournalOption = False,
 ) -> ExitCode:
     """Create a payout to a card, a phone, a bank account or a wallet.
-
-    Other users can see a number given here in `ps`, and the shell's history keeps it: with - in its place it is read
-    from stdin, one line.
 
     Order fields for --set: to.holder, to.exp_year, to.exp_month, to.country, to.birth_date (cards),
     recipient.email, recipient.phone, recipient.first_name, recipient.last_name, recipient.country.
@@ -142,8 +146,8 @@ def payout(  # noqa: PLR0913 - one argument for each option
         names = ", ".join(option for _, option, _ in offered)
         raise UsageError(f"give one of {names}; {len(chosen) or 'none'} given")
     destination, option, number = chosen[0]
-    if number == "-":
-        number = _read_number(option)
+    if (destination, number) == (ToCard, "-"):
+        number = _read_card_number()
     with session.creating_hub(without_journal=without_journal) as hub:
         info = hub.registry.provider(account).info
         options = {
@@ -159,15 +163,14 @@ def payout(  # noqa: PLR0913 - one argument for each option
             return _show_created(session, hub.create_payout(account, order), ask)
 
 
-def _read_number(option: str) -> str:
+def _read_card_number() -> str:
     """Read a number from stdin; a terminal is asked for it, and does not show it."""
     if sys.stdin.isatty():
-        of = option.removeprefix("--to-").capitalize()
-        typed: str = typer.prompt(f"{of} number", hide_input=True, err=True)
+        typed: str = typer.prompt("Card number", hide_input=True, err=True)
         return typed.strip()
-    number = sys.stdin.readline().lstrip("\ufeff").strip()
+    number = sys.stdin.readline().strip()
     if not number:
-        raise UsageError(f"{option} -: stdin has no number")
+        raise UsageError("--to-card -: stdin has no card number")
     return number
 
 

@@ -94,22 +94,7 @@ def test_card_number_from_stdin(payhub: Command, sandbox: Sandbox) -> None:
 def test_stdin_without_a_card_number(payhub: Command) -> None:
     """An empty stdin is a mistake of usage."""
     done = payhub("payout", *ordered("po-1"), "--to-card", "-")
-    assert (done.code, done.err) == (2, "payhub: --to-card -: stdin has no number\n")
-
-
-NUMBERS = {
-    "--to-phone": ("79031112233", ("--bank-code", "100000000111")),
-    "--to-account": ("40817810000000000001", ("--bic", "041351902", "--bank-code", "sberbank")),
-    "--to-wallet": ("41001123456789", ()),
-}
-
-
-@pytest.mark.parametrize("option", NUMBERS)
-def test_every_kind_of_number_from_stdin(payhub: Command, sandbox: Sandbox, option: str) -> None:
-    """`-` reads a phone's, an account's and a wallet's number from stdin as it does a card's."""
-    number, more = NUMBERS[option]
-    done = payhub("payout", *ordered("po-1"), option, "-", *more, stdin=f"\ufeff{number}\r\n")
-    assert (done.code, sandbox.accepted("payout", "po-1")) == (0, 1)
+    assert (done.code, done.err) == (2, "payhub: --to-card -: stdin has no card number\n")
 
 
 def test_a_final_word_in_the_answer_to_a_create_is_not_believed(payhub: Command, sandbox: Sandbox) -> None:

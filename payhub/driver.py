@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payhub.errors import InvalidOrder
-from payhub.forms import expected, refusal, type_name
+from payhub.forms import expected, is_halved, refusal, type_name
 from payhub.masking import Clear, Link, MaskedStruct
 from payhub.models import Presentation, Service
 
@@ -115,16 +115,13 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     raise InvalidOrder(name, f"{words}{known_as if field in (names or {}) else ''}")
 
 
-_HALF = re.compile("[\ud800-\udfff]")
-
-
 def find_half(value: object) -> str | None:
     """Return where in a struct a text stands that has half a character, or `None` if none has.
 
     No UTF-8 can hold it, so it can be neither sent nor kept.
     """
     if isinstance(value, str):
-        return "" if _HALF.search(value) else None
+        return "" if is_halved(value) else None
     if isinstance(value, tuple):
         return next((found for found in map(find_half, value) if found is not None), None)
     for name in getattr(value, "__struct_fields__", ()):

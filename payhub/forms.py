@@ -116,14 +116,10 @@ _TELLERS: Mapping[type[Any], Callable[[Any], str]] = {
 }
 
 
-def _either(words: Iterable[str]) -> str:
-    *first, last = list(words) or [_UNKNOWN]
-    return f"{', '.join(first)} or {last}" if first else last
-
-
 def _described(kind: inspect.Type) -> str:
     words = [_words(each) for each in _members(kind) if not isinstance(_plain(each), inspect.NoneType)]
-    return _either(dict.fromkeys(words))
+    *first, last = dict.fromkeys(words or [_UNKNOWN])
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _words(kind: inspect.Type) -> str:
@@ -134,6 +130,11 @@ def _words(kind: inspect.Type) -> str:
         return f"a list, each {_described(kind.item_type)}"
     tell: Callable[[Any], str] | None = _TELLERS.get(type(kind))
     return tell(kind) if tell else _NAMES.get(type(kind), _UNKNOWN)
+
+
+def is_halved(value: object) -> bool:
+    """Tell whether a value is a text with half of a character in it, which no UTF-8 can hold."""
+    return isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def type_name(value: object) -> str:

@@ -24,7 +24,7 @@ from payhub.driver import DEFAULT_NAMESPACE, AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.files import NotText, in_utf8, read_text, write_private
-from payhub.forms import refusal, type_name
+from payhub.forms import is_halved, refusal, type_name
 from payhub.journal import Journal, KeyCheck
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
@@ -106,11 +106,6 @@ class Settings(MaskedStruct, frozen=True, kw_only=True):
     sources: Clear[tuple[Path, ...]] = ()
 
 
-def _named_by_environment() -> str:
-    """Return the path that the environment gives; one that was read from a file ends in a line end."""
-    return os.environ.get(FILE_VARIABLE, "").rstrip("\r\n")
-
-
 def read_file(path: str | Path | None = None) -> Settings:
     """Read a configuration file: the one given, else `PAYHUB_CONFIG`, else `payhub.toml` here.
 
@@ -118,7 +113,8 @@ def read_file(path: str | Path | None = None) -> Settings:
         ConfigurationError: the file is missing, is not TOML, or has an unknown key.
     """
     try:
-        chosen = Path(path or _named_by_environment() or DEFAULT_FILE)
+        named = os.environ.get(FILE_VARIABLE, "").rstrip("\r\n")  # one that was read from a file ends in a line end
+        chosen = Path(path or named or DEFAULT_FILE)
     except TypeError:
         raise ConfigurationError(f"the configuration: a path is needed, not {type_name(path)}") from None
     try:
@@ -372,7 +368,7 @@ def _resolved(value: object, hint: Any, where: str, base: Path) -> object:
             value = HiddenText(_text(base / path, where))
     if not isinstance(value, str):
         return value
-    if any("\ud800" <= character <= "\udfff" for character in value):  # so Python reads other bytes of the environment
+    if is_halved(value):  # so Python reads other bytes of the environment
         raise ConfigurationError(f"{where}: is not in UTF-8")
     if Path not in (hint, *typing.get_args(hint)):
         return str(value)

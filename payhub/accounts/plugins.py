@@ -127,7 +127,12 @@ class Plugins:
                 self._manager.unregister(plugin)
             raise
         self._found.extend(found)
-        wraps = tuple(operation for operation in operations() if self._wraps(plugin, operation))
+        wraps = tuple(
+            operation
+            for operation in operations()
+            for impl in getattr(self._manager.hook, f"payhub_{operation}").get_hookimpls()
+            if impl.plugin is plugin and (impl.wrapper or impl.hookwrapper)
+        )
         observes = self._implements(plugin, "payhub_event")
         if wraps or observes:
             self._companions.append(Companion(name=name, origin=origin, wraps=wraps, observes=observes))
@@ -151,10 +156,6 @@ class Plugins:
             for impl in getattr(self._manager.hook, f"payhub_{operation}").get_hookimpls():
                 if impl.plugin is plugin and not (impl.wrapper or impl.hookwrapper):
                     raise ValueError(f"payhub_{operation} without payhub_provider must be a wrapper (wrapper=True)")
-
-    def _wraps(self, plugin: object, operation: str) -> bool:
-        impls = getattr(self._manager.hook, f"payhub_{operation}").get_hookimpls()
-        return any(impl.plugin is plugin and (impl.wrapper or impl.hookwrapper) for impl in impls)
 
     def _implements(self, plugin: object, hook: str) -> bool:
         return any(impl.plugin is plugin for impl in getattr(self._manager.hook, hook).get_hookimpls())

@@ -73,7 +73,7 @@ class Registry:
                 stands for it, too.
         """
         check_words(account=name)
-        return self._once(name, receives=False)
+        return self._open.get((name, False)) or self._once(name, receives=False)
 
     def receiver(self, name: str) -> OpenAccount:
         """Return an account that verifies what is delivered, opened without the keys that sign; see `account`."""
@@ -133,7 +133,6 @@ class Registry:
 
     def recall(self, name: str, kind: OrderKind[OrderT, ResultT], order: OrderT) -> Plan[ResultT | None]:
         """Plan to look whether an order is live already; no account is opened, and this one need not be usable."""
-        check_words(account=name)
         steps = recall(kind, order, self._place(name), self.settings.transport.deadline)
         return Plan(account=name, provider="", steps=steps)
 
@@ -154,6 +153,8 @@ class Registry:
         return _unasked(key, give_up(key, cause, self._timing_of(key.account)))
 
     def _place(self, name: str) -> Place:
+        if type(name) is not str:
+            check_words(account=name)
         return Place(name, namespace_of(self.settings, name), self._key)
 
     def _timing_of(self, name: str) -> Timing:

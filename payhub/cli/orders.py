@@ -132,9 +132,6 @@ def payout(  # noqa: PLR0913 - one argument for each option
 ) -> ExitCode:
     """Create a payout to a card, a phone, a bank account or a wallet.
 
-    Other users can see a number given here in `ps`, and the shell's history keeps it: with - in its place it is read
-    from stdin, one line.
-
     Order fields for --set: to.holder, to.exp_year, to.exp_month, to.country, to.birth_date (cards),
     recipient.email, recipient.phone, recipient.first_name, recipient.last_name, recipient.country.
     """

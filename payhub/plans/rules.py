@@ -11,7 +11,7 @@ import msgspec
 
 from payhub.driver import Creating, Offer, Unreadable, exact, find_half, unfit_link
 from payhub.errors import BrokenPlugin, ConfigurationError, InvalidOrder, PayhubError, Unavailable, UnsupportedOperation
-from payhub.forms import type_name
+from payhub.forms import is_halved, type_name
 from payhub.journal import Why
 from payhub.journal.reasons import explain
 from payhub.journal.rules import is_paid_otherwise
@@ -97,7 +97,7 @@ def check_words(**texts: object) -> None:
     for name, text in texts.items():
         if not isinstance(text, str):
             raise ConfigurationError(f"{name}: must be a text, not {type_name(text)}")
-        if find_half(text) is not None:
+        if is_halved(text):
             raise ConfigurationError(f"{name}: has half of a character")
 
 

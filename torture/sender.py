@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from payhub import Payout
 from payhub_alikassa.sandbox.notifications import add_signature
 from payhub_alikassa.sandbox.php import php_query
-from payhub_alikassa.sandbox.signatures import load_signer
+from payhub_alikassa.sandbox.signatures import Signer, load_signer
 from torture.processes import Child, die_with_parent, start
 from torture.shop import ACCOUNT, UUID
 
@@ -31,11 +31,11 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
 def sign(keys: Path, order_id: str, payout: Payout) -> Signed:
     """Return a notification that a payout is paid, signed as the provider signs it."""
     amount = str(payout.requested.amount) if payout.requested else None
-    fields = signed_fields(keys, order_id, int(payout.provider_id or 0), amount)
+    fields = signed_fields(load_signer(keys, "sha1"), order_id, int(payout.provider_id or 0), amount)
     return Signed(order_id=order_id, query=php_query(fields).decode())
 
 
-def signed_fields(keys: Path, order_id: str, provider_id: int, amount: str | None) -> Mapping[str, object]:
+def signed_fields(signer: Signer, order_id: str, provider_id: int, amount: str | None) -> Mapping[str, object]:
     """Return the fields of a notification that a payout is paid, with the provider's signature."""
     fields: dict[str, object] = {
         "type": "payout",
@@ -50,7 +50,7 @@ def signed_fields(keys: Path, order_id: str, provider_id: int, amount: str | Non
         "service": "payment_card_rub",
         "desc": None,
     }
-    return add_signature(fields, load_signer(keys, "sha1"))
+    return add_signature(fields, signer)
 
 
 class Endpoint:

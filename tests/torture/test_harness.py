@@ -14,6 +14,7 @@ from unittest import mock
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.torture.test_torture import ROOT
 
@@ -25,8 +26,9 @@ from payhub import Money
 from payhub.journal import Evidence, Facts, Record, Source, State, rules
 from payhub.journal.sql import SqlJournal
 from payhub.journal.states import allowed
+from payhub_alikassa.sandbox.signatures import Signer
 from torture import __main__ as program
-from torture.experiments import builds, disks, evidence, sequences, unreached
+from torture.experiments import builds, disks, evidence, sequences, strangers, unreached
 from torture.judge import Fault, Judge
 from torture.lines import Line, list_lines
 from torture.report import NOT_TRIED, Bench, Finding, Result, bound, render_report
@@ -306,3 +308,34 @@ def test_what_was_not_tried_is_shown_on_the_terminal(capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert note in shown
     assert "more" not in shown
+
+
+class Gullible:
+    """A receiver that answers everything alike, and keeps whatever it is told of."""
+
+    def __init__(self, status: int, *kept: tuple[str, str, str]) -> None:
+        self.signer = Signer(rsa.generate_private_key(65537, 2048), "sha1")
+        self.status = status
+        self._kept = iter([(), kept])
+
+    def send(self, _request: bytes, _patience: float = 0) -> int:
+        return self.status
+
+    def kept(self) -> tuple[tuple[str, str, str], ...]:
+        return next(self._kept)
+
+
+@pytest.mark.parametrize(
+    ("status", "kept", "failures"),
+    [
+        (400, [("fuzz-1", "424242", "paid")], 0),
+        (400, [("fuzz-1", "424242", "paid"), ("fuzz-2", "424242", "paid")], 2),
+        (500, [], 20),
+    ],
+)
+def test_what_is_taken_for_genuine_is_a_broken_claim(
+    status: int, kept: list[tuple[str, str, str]], failures: int
+) -> None:
+    """So is an answer that nothing explains; the very message that was signed may be kept."""
+    found = strangers._fuzzed(Gullible(status, *kept), Bench(directory=ROOT, trials=20, seed=1).chance(), 20)  # type: ignore[arg-type]
+    assert (20, failures) == (found.trials, len(found.failures))

@@ -26,7 +26,7 @@ from payhub.receivers import asgi
 from payhub.receivers.server import Server
 from payhub_alikassa.sandbox.notifications import add_signature
 from payhub_alikassa.sandbox.php import php_json, php_query
-from payhub_alikassa.sandbox.signatures import load_signer
+from payhub_alikassa.sandbox.signatures import Signer, load_signer
 from torture.judge import Judge
 from torture.processes import Child, die_with_parent, start
 from torture.report import Bench, Finding, Found
@@ -64,6 +64,7 @@ class Receiver(NamedTuple):
     process: Child
     complaints: Path
     shop: Shop
+    signer: Signer
 
     def connect(self) -> socket.socket:
         """Connect as a sender does."""
@@ -128,7 +129,8 @@ def _receiving(shop: Shop) -> Iterator[Receiver]:
         with server:
             signal.pause()
 
-    receiver = Receiver(port, start(serve, seconds=3600), complaints, shop)
+    process = start(serve, seconds=3600)
+    receiver = Receiver(port, process, complaints, shop, load_signer(shop.keys, "sha1"))
     try:
         yield receiver
     finally:
@@ -158,16 +160,16 @@ def post(body: bytes, path: str = f"/{ACCOUNT}", *headers: str) -> bytes:
 
 def _costs(receiver: Receiver) -> tuple[Finding, Sequence[str]]:
     """Compare what each hostile request costs with what an ordinary notification does, which is kept."""
-    keys, numbers = receiver.shop.keys, iter(range(1_000_000))
+    signer, numbers = receiver.signer, iter(range(1_000_000))
 
     def ordinary() -> bytes:
         name = f"ordinary-{next(numbers)}"
-        return post(php_query(signed_fields(keys, name, 100_000 + next(numbers), "500.00")))
+        return post(php_query(signed_fields(signer, name, 100_000 + next(numbers), "500.00")))
 
     _cost(receiver, ordinary, {200})
     usual, failures = _cost(receiver, ordinary, {200})
     ratios: list[tuple[float, str]] = []
-    for name, request in hostile_requests(keys).items():
+    for name, request in hostile_requests(signer).items():
         seconds, problems = _cost(receiver, lambda request=request: request, {400, 405, 413, 414, 503})  # type: ignore[misc]
         ratios.append((seconds / usual, name))
         failures += [f"{name}: {problem}" for problem in problems]
@@ -195,12 +197,10 @@ def _cost(receiver: Receiver, request: Callable[[], bytes], expected: set[int]) 
     ]
 
 
-def hostile_requests(keys: Path) -> Mapping[str, bytes]:
+def hostile_requests(signer: Signer) -> Mapping[str, bytes]:
     """Return requests that cost a receiver much, if it lets them; whoever sends them has seen one genuine signature."""
-    seen = add_signature(
-        {"order_id": "in-1", "uuid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}, load_signer(keys, "sha1")
-    )
-    fields = {**signed_fields(keys, "in-1", 7, "500.00"), "sign": seen["sign"]}
+    seen = add_signature({"order_id": "in-1", "uuid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}, signer)
+    fields = {**signed_fields(signer, "in-1", 7, "500.00"), "sign": seen["sign"]}
     open_head = f"POST /{ACCOUNT} HTTP/1.1\r\nHost: here\r\n".encode()
     chunked, end = open_head + b"Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n"
 
@@ -259,9 +259,11 @@ def _crowded(receiver: Receiver, count: int) -> Finding:
             idle[-1].setblocking(False)  # noqa: FBT003
 
     def deliver(number: int) -> int | None:
-        return receiver.send(post(php_query(signed_fields(keys, f"crowd-{number}", 500_000 + number, "500.00"))))
+        return receiver.send(
+            post(php_query(signed_fields(receiver.signer, f"crowd-{number}", 500_000 + number, "500.00")))
+        )
 
-    keys, statuses = receiver.shop.keys, Counter[int | None]()
+    statuses: Counter[int | None] = Counter()
     with ThreadPoolExecutor(_SENDERS) as senders:
         for first in range(0, count, 100):
             hold()
@@ -289,7 +291,7 @@ def _is_closed(connection: socket.socket) -> bool:
 
 def _fuzzed(receiver: Receiver, chance: random.Random, count: int) -> Finding:
     """Send what becomes of a genuine message when chance has been at it: only that very message may be kept."""
-    genuine = signed_fields(receiver.shop.keys, "fuzz-1", 424_242, "500.00")
+    genuine = signed_fields(receiver.signer, "fuzz-1", 424_242, "500.00")
     before, failures = set(receiver.kept()), []
     statuses: Counter[int | None] = Counter()
     for _ in range(count):

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payhub.errors import InvalidOrder
-from payhub.forms import expected, is_halved, refusal, type_name
+from payhub.forms import expected, find_half, refusal, type_name
 from payhub.masking import Clear, Link, MaskedStruct
 from payhub.models import Presentation, Service
 
@@ -113,21 +113,6 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     name = (names or {}).get(field, field) or "order"
     known_as = "" if name.rpartition(".")[2] == field else f" ({field})"  # what the provider calls it, if that differs
     raise InvalidOrder(name, f"{words}{known_as if field in (names or {}) else ''}")
-
-
-def find_half(value: object) -> str | None:
-    """Return where in a struct a text stands that has half a character, or `None` if none has.
-
-    No UTF-8 can hold it, so it can be neither sent nor kept.
-    """
-    if isinstance(value, str):
-        return "" if is_halved(value) else None
-    if isinstance(value, tuple):
-        return next((found for found in map(find_half, value) if found is not None), None)
-    for name in getattr(value, "__struct_fields__", ()):
-        if (found := find_half(getattr(value, name))) is not None:
-            return f"{name}.{found}".rstrip(".")
-    return None
 
 
 def _place(value: object, wanted: Callable[[object], bool]) -> str:

@@ -132,9 +132,22 @@ def _words(kind: inspect.Type) -> str:
     return tell(kind) if tell else _NAMES.get(type(kind), _UNKNOWN)
 
 
-def is_halved(value: object) -> bool:
-    """Tell whether a value is a text with half of a character in it, which no UTF-8 can hold."""
-    return isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def find_half(value: object) -> str | None:
+    """Return where in a struct a text stands that has half a character, or `None` if none has.
+
+    No UTF-8 can hold it, so it can be neither sent nor kept.
+    """
+    if isinstance(value, str):
+        return "" if _HALF.search(value) else None
+    if isinstance(value, tuple):
+        return next((found for found in map(find_half, value) if found is not None), None)
+    for name in getattr(value, "__struct_fields__", ()):
+        if (found := find_half(getattr(value, name))) is not None:
+            return f"{name}.{found}".rstrip(".")
+    return None
 
 
 def type_name(value: object) -> str:

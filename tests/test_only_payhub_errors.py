@@ -253,7 +253,6 @@ ODD: list[Any] = [
 
 PURE: dict[str, Callable[[Any], Any]] = {
     "exact": lambda odd: payhub.driver.exact(msgspec.structs.replace(PAYMENT, description=odd)),
-    "find_half": payhub.driver.find_half,
     "insecure": lambda odd: payhub.driver.insecure(str(odd)),
     "leads_here": lambda odd: payhub.driver.leads_here(f"http://[{odd}"),
     "unfit_link": lambda odd: payhub.driver.unfit_link(str(odd)),

@@ -24,7 +24,7 @@ from payhub.driver import DEFAULT_NAMESPACE, AccountConfig
 from payhub.errors import ConfigurationError, JournalFailed
 from payhub.exchanges.events import Event, log
 from payhub.files import NotText, in_utf8, read_text, write_private
-from payhub.forms import is_halved, refusal, type_name
+from payhub.forms import find_half, refusal, type_name
 from payhub.journal import Journal, KeyCheck
 from payhub.journal.memory import MemoryJournal
 from payhub.masking import Clear, HiddenBytes, HiddenFields, HiddenText, MaskedStruct, hide
@@ -368,7 +368,7 @@ def _resolved(value: object, hint: Any, where: str, base: Path) -> object:
             value = HiddenText(_text(base / path, where))
     if not isinstance(value, str):
         return value
-    if is_halved(value):  # so Python reads other bytes of the environment
+    if find_half(value) is not None:  # so Python reads other bytes of the environment
         raise ConfigurationError(f"{where}: is not in UTF-8")
     if Path not in (hint, *typing.get_args(hint)):
         return str(value)

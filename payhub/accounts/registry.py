@@ -72,15 +72,14 @@ class Registry:
             ConfigurationError: its table, its driver or its keys cannot be used, or another name in another namespace
                 stands for it, too.
         """
-        check_words(account=name)
-        return self._open.get((name, False)) or self._once(name, receives=False)
+        return (type(name) is str and self._open.get((name, False))) or self._once(name, receives=False)
 
     def receiver(self, name: str) -> OpenAccount:
         """Return an account that verifies what is delivered, opened without the keys that sign; see `account`."""
-        check_words(account=name)
-        return self._open.get((name, False)) or self._once(name, receives=True)
+        return (type(name) is str and self._open.get((name, False))) or self._once(name, receives=True)
 
     def _once(self, name: str, *, receives: bool) -> OpenAccount:
+        check_words(account=name)
         provider, place = self.provider(name), (name, receives)
         with self._locks[name]:
             if place not in self._open:

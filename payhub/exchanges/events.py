@@ -63,7 +63,8 @@ def log(event: Event, order: Key | None = None, **fields: object) -> None:
         if order is not None:
             fields |= {"account": order.account, "kind": order.kind, "order_id": mask_cards(order.order_id)}
         # Not every renderer escapes what steers a terminal or ends a line; what is in bodies is masked, and prints.
-        shown = {name: printable_lines(value) if isinstance(value, str) else value for name, value in fields.items()}
+        odd = {name: value for name, value in fields.items() if isinstance(value, str) and not value.isprintable()}
+        shown = fields | {name: printable_lines(value) for name, value in odd.items()}
         getattr(logger, event.level)(event.title, **shown)
 
 

@@ -156,7 +156,8 @@ def _header(name: str, value: str) -> str:
 def _headers(headers: Mapping[str, str], more: frozenset[str]) -> dict[str, str]:
     names = SHOWN_HEADERS.union(map(str.lower, more)) - SECRET_HEADERS
     return {
-        shown: _header(shown, excerpt(value, _LONGEST_HEADER))  # what follows would cost time, and is not shown
+        # What follows would cost time, and is not shown.
+        shown: _header(shown, value if len(value) <= _LONGEST_HEADER else excerpt(value, _LONGEST_HEADER))
         for name, value in headers.items()
         if (shown := name.lower()) in names
     }

@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from payhub.driver import Creating, Offer, Unreadable, exact, find_half, unfit_link
+from payhub.driver import Creating, Offer, Unreadable, exact, unfit_link
 from payhub.errors import BrokenPlugin, ConfigurationError, InvalidOrder, PayhubError, Unavailable, UnsupportedOperation
-from payhub.forms import is_halved, type_name
+from payhub.forms import find_half, type_name
 from payhub.journal import Why
 from payhub.journal.reasons import explain
 from payhub.journal.rules import is_paid_otherwise
@@ -97,7 +97,7 @@ def check_words(**texts: object) -> None:
     for name, text in texts.items():
         if not isinstance(text, str):
             raise ConfigurationError(f"{name}: must be a text, not {type_name(text)}")
-        if is_halved(text):
+        if find_half(text) is not None:
             raise ConfigurationError(f"{name}: has half of a character")
 
 

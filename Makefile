@@ -1,7 +1,8 @@
 # Everything runs in a virtual environment made here; nothing but Python >= 3.11 and make is needed.
 #
 #   make demo         a tour on this machine, against the sandbox
-#   make test         the tests, with coverage, on httpx; and those of the transport on httpx2, too
+#   make test         the tests, with coverage
+#   make test-httpx2  those of the transport on httpx2 in httpx's place
 #   make test-wheel   the tests against the built wheel, away from the sources
 #   make quick        the tests that differ between Pythons, in two minutes: make quick PYTHON=python3.13 VENV=build/3.13
 #   make lint         ruff and mypy
@@ -50,7 +51,7 @@ QUICK := $(addprefix tests/,receivers testing \
 	$(addprefix journal/test_,$(addsuffix .py,database forks journal)) \
 	$(addprefix alikassa/test_,$(addsuffix .py,plugin signing wire)))
 
-.PHONY: demo test quick test-wheel lint format docs measure bench torture sbom lock venv clean
+.PHONY: demo test test-httpx2 quick test-wheel lint format docs measure bench torture sbom lock venv clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -58,7 +59,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
-	PAYHUB_TESTS_ON=httpx2 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(TRANSPORT)
+
+test-httpx2: $(VENV)/.installed-dev
+	PAYHUB_TESTS_ON=httpx2 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(TRANSPORT) $(ARGS)
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(QUICK) $(ARGS)

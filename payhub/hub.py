@@ -32,6 +32,7 @@ from payhub.models import (
     Ref,
     Result,
     ReturnedPayer,
+    plain_order_id,
 )
 from payhub.money import Money
 from payhub.operations import (
@@ -87,6 +88,12 @@ async def _in_tasks(
     if failures:
         raise failures[0]
     return visits
+
+
+def _ref(order_id: str | None, provider_id: str | None, amount: Money | None) -> Ref:
+    """Name an order; a UUID or a whole number is a text, but one that is the provider's stays as it is."""
+    theirs = provider_id if isinstance(provider_id, str) else plain_order_id(provider_id)
+    return Ref(order_id=plain_order_id(order_id), provider_id=theirs, amount=amount)
 
 
 class _Hub:
@@ -193,9 +200,9 @@ class Hub(_Hub):
         return self._create(account, PAYOUT, order)
 
     def _create(self, account: str, kind: OrderKind[OrderT, ResultT], order: OrderT) -> ResultT:
-        order = check_order(kind, order)
-        known = self._runner.run(self.registry.recall(account, kind, order))
-        return known if known is not None else self._runner.run(self.registry.account(account).create(kind, order))
+        registry, order = self.registry, check_order(kind, order)
+        known = self._runner.run(registry.recall(account, kind, order))
+        return known if known is not None else self._runner.run(registry.account(account).create(kind, order))
 
     def find(self, kind: str, order_id: str, *, namespace: str = DEFAULT_NAMESPACE) -> Result | None:
         """Return what the journal knows of an order, with whichever account it is; nobody is asked.
@@ -214,7 +221,7 @@ class Hub(_Hub):
             NotFound: the provider does not know it; this proves nothing about money.
             Unavailable: no usable answer; ask again later.
         """
-        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        ref = _ref(order_id, provider_id, amount)
         return self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     def fetch_payout(
@@ -226,7 +233,7 @@ class Hub(_Hub):
             NotFound: the provider does not know it; this proves nothing about money.
             Unavailable: no usable answer; ask again later.
         """
-        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        ref = _ref(order_id, provider_id, amount)
         return self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     def read_notification(self, account: str, delivery: Delivery) -> Notification:
@@ -438,14 +445,14 @@ class AsyncHub(_Hub):
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payment:
         """Ask for a payment's status; see `Hub.fetch_payment`."""
-        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        ref = _ref(order_id, provider_id, amount)
         return await self._runner.run(self.registry.account(account).fetch(PAYMENT, ref))
 
     async def fetch_payout(
         self, account: str, *, order_id: str | None = None, provider_id: str | None = None, amount: Money | None = None
     ) -> Payout:
         """Ask for a payout's status; see `Hub.fetch_payout`."""
-        ref = Ref(order_id=order_id, provider_id=provider_id, amount=amount)
+        ref = _ref(order_id, provider_id, amount)
         return await self._runner.run(self.registry.account(account).fetch(PAYOUT, ref))
 
     async def read_notification(self, account: str, delivery: Delivery) -> Notification:

@@ -240,18 +240,12 @@ class PayoutOrder(Order, frozen=True, kw_only=True):
 class Ref(MaskedStruct, frozen=True, kw_only=True):
     """Name an existing payment or payout: by your `order_id`, or by the provider's id.
 
-    With `amount`, the answer is compared with what was ordered. A UUID or a whole number is taken and kept as text.
+    With `amount`, the answer is compared with what was ordered.
     """
 
     order_id: Clear[str | None] = None
     provider_id: Clear[str | None] = None
     amount: Clear[Amount | None] = None
-
-    def __post_init__(self) -> None:
-        """Keep the ids as texts."""
-        msgspec.structs.force_setattr(self, "order_id", plain_order_id(self.order_id))
-        if not isinstance(self.provider_id, str):  # its text is the provider's, and stays as it is
-            msgspec.structs.force_setattr(self, "provider_id", plain_order_id(self.provider_id))
 
 
 class Period(MaskedStruct, frozen=True, kw_only=True):

@@ -41,6 +41,8 @@ class AliKassaReceiver:
             ConfigurationError: a file is named, and what is wrong with it.
         """
         self.config = config
+        if problem := config.problem():
+            raise ConfigurationError(f"accounts.{config.name}: {problem}")
         verifiers: list[Verifier] = []
         for number, path in enumerate(config.notification_key):
             try:
@@ -89,8 +91,9 @@ class AliKassaAccount(AliKassaReceiver):
             ConfigurationError: a folder or file is named, and what is wrong with it.
         """
         super().__init__(config)
-        if problem := config.problem():
-            raise ConfigurationError(f"accounts.{config.name}: {problem}")
+        if config.payment_cert is None and config.payout_cert is None:
+            folders = "the folders of the unpacked certificates"
+            raise ConfigurationError(f"accounts.{config.name}: give payment_cert or payout_cert, {folders}")
         self._signers = {
             "payment_cert": _signer(config, config.payment_cert, hide(config.payment_password)),
             "payout_cert": _signer(config, config.payout_cert, hide(config.payout_password)),

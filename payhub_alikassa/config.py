@@ -97,8 +97,6 @@ class AliKassaConfig(AccountConfig, frozen=True, kw_only=True):
         parts = urlsplit(self.base_url)
         if parts.path not in {"", "/"} or any(parts[3:]) or "@" in parts.netloc:
             return "base_url: give scheme and host only, as https://api-merchant.alikassa.com"
-        if self.payment_cert is None and self.payout_cert is None:
-            return "give payment_cert or payout_cert, the folders of the unpacked certificates"
         return None if leads_here(self.base_url) else self._only_for_a_sandbox()
 
     def _only_for_a_sandbox(self) -> str | None:

@@ -31,11 +31,6 @@ def write_json(values: Mapping[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _write_event(values: Mapping[str, object], **options: Any) -> str:
-    """Write an event of the log as JSON."""
-    return printable_json(json.dumps(values, ensure_ascii=False, **options))
-
-
 def cell(value: object, style: str = "") -> Text:
     """Return a value as the text of a table's cell, a dash for `None`; long text is folded, not cut."""
     return Text("-" if value is None else printable(str(value)), style=style, overflow="fold")
@@ -58,7 +53,9 @@ def log_to_stderr(level: int, *, creates: bool) -> None:
         console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         renderers: list[structlog.typing.Processor] = [structlog.processors.StackInfoRenderer(), console]
     else:
-        json_lines = structlog.processors.JSONRenderer(_write_event)
+        json_lines = structlog.processors.JSONRenderer(
+            lambda values, **options: printable_json(json.dumps(values, ensure_ascii=False, **options))
+        )
         renderers = [structlog.processors.format_exc_info, json_lines]
     structlog.configure(
         processors=[

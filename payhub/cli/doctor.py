@@ -162,7 +162,8 @@ def _examine_files(session: Session, hub: Hub) -> Iterator[Check]:
         examined += 1
         try:
             acts = open_to_others(path)
-            if "read" in acts and _is_public(path.read_bytes()):
+            content = path.read_bytes().lstrip()
+            if content.startswith(b"-----BEGIN ") and b"PRIVATE KEY-----" not in content:  # certificates, public keys
                 acts -= {"read"}
         except OSError as cause:
             well = False
@@ -178,11 +179,6 @@ def _examine_files(session: Session, hub: Hub) -> Iterator[Check]:
     if well:
         detail = f"{examined} of configuration, keys and journal, for their owner only"
         yield Check(name="files", state="ok", detail=detail)
-
-
-def _is_public(content: bytes) -> bool:
-    """Return whether a file holds certificates or public keys only, in PEM form."""
-    return content.lstrip().startswith(b"-----BEGIN ") and b"PRIVATE KEY-----" not in content
 
 
 _INIT = "if the address and the prefix are right, make it: payhub journal init"

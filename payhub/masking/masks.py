@@ -136,20 +136,14 @@ def _mask_text_within(text: str, room: _Room, rule: Callable[[str], str]) -> str
 
 def _mask_plain(text: str, room: _Room) -> str:
     """Mask a text of a message that may be shown: a long one is no id, amount or time, whatever it is called."""
-    return _mask_text_within(text, room, mask_text if len(text) > _LONGEST_PLAIN else _mask_short)
-
-
-def _mask_short(text: str) -> str:
-    return mask_cards(printable(text))
+    return _mask_text_within(
+        text, room, mask_text if len(text) > _LONGEST_PLAIN else lambda short: mask_cards(printable(short))
+    )
 
 
 def _mask_whole(text: str, room: _Room) -> str:
     size = f" [{len(text)} characters]" if len(text) > MAX_SHOWN else ""
     return f"{_mask_text_within(text, room, lambda whole: mask_cards(excerpt(whole)))}{size}"
-
-
-def _mask_words(text: str, room: _Room) -> str:
-    return _mask_text_within(text, room, mask_text)
 
 
 def _by_text(rule: Callable[[str, _Room], str]) -> Callable[[object, _Room], object]:
@@ -190,7 +184,7 @@ _clear = _by_text(_mask_plain)
 _RULES: dict[Mask, Callable[[object, _Room], object]] = {
     Mask.CLEAR: _by_text(_mask_whole),
     Mask.PROVIDER_ID: _by_text(_mask_whole),
-    Mask.WORDS: _by_text(_mask_words),
+    Mask.WORDS: _by_text(lambda text, room: _mask_text_within(text, room, mask_text)),
     Mask.LINK: _by(mask_link),
     Mask.TRUNCATED: _by(truncate),
     Mask.PHONE: _by(mask_phone),

@@ -70,7 +70,9 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
     creating = check_capabilities(account, kind, order)
     try:
         flow = account.flow(kind.create, order=order)
-        call = _first_call(flow)  # a driver refuses an order here, before anything is written
+        call: object = next(flow)  # a driver refuses an order here, before anything is written
+        if not isinstance(call, Call):
+            raise TypeError(type(call).__name__)  # noqa: TRY301 - a mistake of the driver's as any other
     except StopIteration as done:  # the driver wants nothing sent
         try:
             answer = check_answer(check_result(done.value, kind.result, 0))
@@ -90,13 +92,6 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
     attempt = Attempt(creating.refusals, until, kind.create)
     result: ResultT = yield from _send(account, kind, order, flow, call, attempt, final=creating.final)
     return result
-
-
-def _first_call(flow: Flow[Any]) -> Call:
-    call: object = next(flow)
-    if not isinstance(call, Call):
-        raise TypeError(type(call).__name__)
-    return call
 
 
 def _send(

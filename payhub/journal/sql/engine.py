@@ -69,12 +69,6 @@ def _file_id(path: str) -> FileId:
     return found.st_dev, found.st_ino
 
 
-def _make_private(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
-    """Make SQLite's file for its owner only; the files beside it are made with the permissions that it has."""
-    if not options.get("uri"):
-        create_private(Path(arguments[0]))
-
-
 def _prepare_sqlite(connection: Any, record: Any) -> None:
     """Let a connection wait for the disk, for other writers, and overwrite what it deletes."""
     connection.isolation_level = None  # the driver must not begin transactions of its own
@@ -110,8 +104,13 @@ def open_engine(url: str) -> sa.Engine:
     # On DEBUG SQLAlchemy logs the rows that it reads; `hide_parameters` does not stop that.
     logging.getLogger("sqlalchemy.engine.Engine.payhub").addFilter(lambda record: record.levelno > logging.DEBUG)
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "do_connect", _make_private)
         sa.event.listen(engine, "connect", _prepare_sqlite)
+
+        @sa.event.listens_for(engine, "do_connect")
+        def make_private(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+            # The files beside it are made with the permissions that it has.
+            if not options.get("uri"):
+                create_private(Path(arguments[0]))
 
         @sa.event.listens_for(engine, "begin")
         def begin(connection: sa.Connection) -> None:  # a transaction that only reads takes no lock

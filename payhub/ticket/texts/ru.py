@@ -6,11 +6,6 @@ from payhub.ticket.situations import Doubt, Situation
 from payhub.ticket.texts.form import Labels, Phrases, Texts
 
 
-def _times(count: int) -> str:
-    few = count % 10 in {2, 3, 4} and count % 100 not in {12, 13, 14}
-    return f"{count} {'раза' if few else 'раз'}"
-
-
 RU = Texts(
     kinds={
         "payment": {
@@ -275,5 +270,5 @@ RU = Texts(
     "в нашей интеграции; номера карт везде сокращены до первых шести и последних четырёх цифр. Ключи, пароли и подписи "
     "не сохраняются.",
     units=("д", "ч", "мин", "с"),
-    times=_times,
+    times=lambda count: f"{count} {'раза' if count % 10 in {2, 3, 4} and count % 100 not in {12, 13, 14} else 'раз'}",
 )

@@ -14,7 +14,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from cryptography.hazmat.primitives import serialization
 
 if os.environ.get("PAYHUB_TESTS_ON") != "httpx2":
-    sys.modules["httpx2"] = None  # type: ignore[assignment]  # users have httpx; `make test` tries both
+    sys.modules["httpx2"] = None  # type: ignore[assignment]  # users have httpx; `make test-httpx2` tries the other
 
 from payhub import AsyncHub, Hub, hookimpl
 from payhub.accounts import plugins

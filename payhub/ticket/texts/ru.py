@@ -5,7 +5,6 @@ from payhub.models import Phase
 from payhub.ticket.situations import Doubt, Situation
 from payhub.ticket.texts.form import Labels, Phrases, Texts
 
-
 RU = Texts(
     kinds={
         "payment": {

@@ -28,6 +28,7 @@ from payhub.plans.rules import (
     check_capabilities,
     check_result,
     compare,
+    raise_own,
     unknown_result,
 )
 from payhub.plans.settle import answer_creator, result_of, settle, wait_for_sender, words_of
@@ -77,10 +78,10 @@ def create(account: Account, kind: OrderKind[OrderT, ResultT], order: OrderT) ->
         try:
             answer = check_answer(check_result(done.value, kind.result, 0))
         except (Undecided, Unreadable) as cause:
-            raise broken(account, cause) from cause
+            raise_own(account, cause)
         return account.named(compare(kind, answer, Ref(order_id=order.order_id, amount=order.amount)))
-    except Exception as cause:
-        raise broken(account, cause) from cause
+    except Exception as cause:  # noqa: BLE001 - it is raised again
+        raise_own(account, cause)
     facts = facts_of(kind.word, order, account.place, account.provider_name)
     timing = account.timing
     began = dt.datetime.now(dt.UTC)  # by this machine's clock, which says when it is too late to send

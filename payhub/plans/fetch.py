@@ -20,7 +20,7 @@ from payhub.journal.states import UNFINISHED, evidence_of
 from payhub.models import Phase, Ref, Result
 from payhub.operations import KINDS, OrderKind, Query
 from payhub.plans.plan import Account, Attempt, NoAnswer, Steps, Undecided, drive
-from payhub.plans.rules import broken, check_answer, check_result, compare, unsupported
+from payhub.plans.rules import check_answer, check_result, compare, raise_own, unsupported
 from payhub.plans.settle import clock, find, hand_over, judge_notifications, result_of, settle
 
 A = TypeVar("A")
@@ -37,8 +37,8 @@ def ask(account: Account, query: Query[A], **asked: Any) -> Steps[A]:
     """
     try:
         found = yield from read(account, query.word, Attempt(), query.answer, listed=query.listed, **asked)
-    except Exception as cause:
-        raise broken(account, cause) from cause
+    except Exception as cause:  # noqa: BLE001 - it is raised again
+        raise_own(account, cause)
     return cast("A", tuple(map(account.named, found)) if query.listed else account.named(found[0]))
 
 
@@ -102,11 +102,11 @@ def fetch(account: Account, kind: OrderKind[Any, ResultT], ref: Ref) -> Steps[Re
     asked = ref_to(record, query.by) if record is not None else None
     try:
         result = yield from read_status(account, kind, asked or msgspec.structs.replace(ref, amount=None), attempt)
-    except Exception as cause:
+    except Exception as cause:  # noqa: BLE001 - it is raised again
         record = (yield from find(key)) if key else None
         if record is not None and _is_own(account, record):
             yield from _keep_if_possible(account, record, unanswered(cause), attempt, began, answered=False)
-        raise broken(account, cause) from cause
+        raise_own(account, cause)
     if key is None and result.order_id and OTHER_ORDER.isdisjoint(result.mismatches):
         key = Key(account.name, kind.word, result.order_id)
     record = (yield from find(key)) if key else None

@@ -5,7 +5,7 @@ import re
 import traceback
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import msgspec
 
@@ -201,6 +201,17 @@ def broken(account: Account, cause: Exception) -> PayhubError:
     frame = traceback.extract_tb(cause.__traceback__)[-1]
     place = f"{frame.filename}:{frame.lineno}"
     return BrokenPlugin(f"the driver of provider {account.provider_name!r} failed: {words} in {place}")
+
+
+def raise_own(account: Account, cause: Exception) -> NoReturn:
+    """Raise what an application is told of an error: one of payhub's own as it is, a driver's mistake by its kind.
+
+    Raises:
+        PayhubError: always.
+    """
+    if isinstance(cause, PayhubError):
+        raise cause
+    raise broken(account, cause) from cause
 
 
 def believe(result: object, status: int, unknown: ResultT, *, definite: bool, final: bool) -> ResultT:

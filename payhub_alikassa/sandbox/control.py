@@ -1,14 +1,12 @@
 """Let a test or a person decide what happens: `/sandbox/…`, in JSON, without a signature."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from payhub.forms import refusal
 from payhub_alikassa.sandbox.api import json_response
 from payhub_alikassa.sandbox.books import AlreadyFinal, Books
 from payhub_alikassa.sandbox.courier import Courier
@@ -19,19 +17,6 @@ from payhub_alikassa.sandbox.server import LocalServer
 
 Options = Mapping[str, object]
 Command = Callable[[Options], Awaitable[None]]
-
-
-def _read(options: Options, shape: Any) -> Any:
-    """Read options into what they are for.
-
-    Raises:
-        ValueError: one is missing, unknown, or of another form; it is named.
-    """
-    try:  # the keys of JSON are texts, also those of `notification_endpoints`
-        return msgspec.convert(options, shape, str_keys=True)
-    except msgspec.ValidationError as cause:
-        name, words = refusal(cause, shape, options)
-        raise ValueError(f"{name}: {words}") from None
 
 
 class UnknownOrder(LookupError):
@@ -86,7 +71,7 @@ class Control:
 
     async def settle(self, options: Options) -> None:
         """Give the newest order with this `order_id` its outcome."""
-        wanted = _read(options, Settlement)
+        wanted = msgspec.convert(options, Settlement)
         amount = None if wanted.amount is None else amount_of(wanted.amount)
         if wanted.amount is not None and (amount is None or wanted.outcome != "paid"):
             message = "`amount` is a positive sum with at most 2 decimals, and only of a paid order"
@@ -96,7 +81,7 @@ class Control:
 
     async def notify(self, options: Options) -> None:
         """Send a notification of the status that the newest order with this `order_id` has now."""
-        wanted = _read(options, Reminder)
+        wanted = msgspec.convert(options, Reminder)
         self._courier.notify(self._find(wanted.kind, wanted.order_id), wanted.to, wanted.transport)
 
     async def _notify_by_request(self, options: Options) -> None:
@@ -110,7 +95,7 @@ class Control:
 
     async def arm(self, options: Options) -> None:
         """Arm a fault for the next requests or notifications it meets; `refuse` begins at once."""
-        fault = _read(options, AnyFault)
+        fault = msgspec.convert(options, AnyFault)
         if isinstance(fault, Refuse):
             await self._server.refuse(fault.seconds)
         else:
@@ -124,7 +109,7 @@ class Control:
     async def configure(self, options: Options) -> None:
         """Change settings; those not named stay."""
         known = msgspec.to_builtins(self._books.settings)
-        self._books.settings = _read({**known, **options}, Settings)
+        self._books.settings = msgspec.convert({**known, **options}, Settings, str_keys=True)
 
     async def _configure_by_request(self, options: Options) -> None:
         """Change settings, but for the addresses that notifications are sent to."""

@@ -87,11 +87,11 @@ def test_a_create_with_a_number_of_any_exponent(asked: Callable[..., Any]) -> No
 
 
 TIMES = {
-    "2026-01-01 10:00:00": dt.datetime(2026, 1, 1, 10),
+    "2026-01-01 10:00:00": dt.datetime(2026, 1, 1, 7, tzinfo=dt.UTC),
     "2026-01-01T10:00:00+03:00": dt.datetime(2026, 1, 1, 7, tzinfo=dt.UTC),
     "9999-12-31T23:59:59-12:00": None,
     "0001-01-01T00:00:00+12:00": None,
-    "9999-12-31T23:59:59.999999": dt.datetime.max,
+    "9999-12-31T23:59:59.999999": dt.datetime(9999, 12, 31, 20, 59, 59, 999999, tzinfo=dt.UTC),
     "x" * 100_000: None,
     "2026-01-01T10:00:00+99:99": None,
 }

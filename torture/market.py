@@ -173,7 +173,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
 
     def tables(self, accounts: Accounts) -> dict[str, Any]:
         """Return a configuration with these accounts."""
-        journal = {"url": self.journal, "key": "the key of this market", "lease": self.lease}
+        journal = {"url": self.journal, "key": "the secret key of all of this market", "lease": self.lease}
         return {"journal": journal, "transport": {"deadline": self.deadline}, "accounts": accounts}
 
     def hub(self, how: str | None = None, name: str = "") -> Hub:

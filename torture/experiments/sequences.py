@@ -178,7 +178,7 @@ class Switching(RuleBasedStateMachine):
 
         No rule has a precondition: what can be done depends on how fast the machine is, and what is drawn must not.
         """
-        self._journal = {"url": f"sqlite:///{self._directory}/payhub.db", "key": "any"} if kept else {}
+        self._journal = {"url": f"sqlite:///{self._directory}/payhub.db", "key": "any" * 11} if kept else {}
         self.restart(None, "a", patient=True)
         self.deliver(0, 0, _NAMES, faults, renamed=False)
 

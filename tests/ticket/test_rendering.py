@@ -408,7 +408,7 @@ def test_a_suffix_that_says_nothing(tmp_path: Path) -> None:
 def test_a_hub_makes_tickets(sandbox: Sandbox, open_hub: Callable[..., Any], mode: str) -> None:
     """Hubs of both kinds make the ticket of an order; nothing is sent for it, and no account is needed."""
     accounts = {"alikassa-rub": {"provider": "alikassa"}}
-    journal = {"url": f"sqlite:///{sandbox.config.parent}/payhub.db", "key": "the key of this test, which is long enough"}
+    journal = {"url": f"sqlite:///{sandbox.config.parent}/payhub.db", "key": "k" * 32}
     with Hub.from_file(sandbox.config) as hub:
         HAPPENINGS["settled"](hub, sandbox)
     sent = sandbox.requests("/v1/payout/status")

@@ -244,7 +244,7 @@ def _signable(fields: Mapping[str, php.Value]) -> Sequence[Mapping[str, php.Valu
         ValueError: there are none.
     """
     known = (names for names in _FIELD_LISTS if all(name in fields or name in _NULLABLE for name in names))
-    found = [fields, *({name: fields.get(name) for name in names} for names in known)]
+    found = [fields, *(HiddenFields({name: fields.get(name) for name in names}) for names in known)]
     if not (short := [each for each in found if _is_short(each)]):
         raise ValueError("too long")
     return short

@@ -129,7 +129,7 @@ def _instructions(info: ProviderInfo, running: Sandbox, account: str, currency: 
     for line in (
         f"payhub doctor {use}",
         f"payhub pay {use} {payment} --payer-id u-1 --payer-ip 203.0.113.24",
-        f"payhub payout {use} --order-id po-1 --amount 500 --currency {currency} --to-card 4111111111111111",
+        f"echo 4111111111111111 | payhub payout {use} --order-id po-1 --amount 500 --currency {currency} --to-card -",
         f"payhub status {use} payout --order-id po-1",
     ):
         yield Text(f"  {printable(line)}")

@@ -1,5 +1,6 @@
 """The control paths, and the same commands from Python."""
 
+import msgspec
 import pytest
 
 from payhub_alikassa.sandbox import Sandbox
@@ -119,7 +120,7 @@ def test_settings_change_one_by_one(merchant: Merchant, sandbox: Sandbox) -> Non
 def test_a_wrong_setting_is_refused(merchant: Merchant, sandbox: Sandbox, settings: dict[str, object]) -> None:
     """From Python it raises."""
     assert merchant.control("settings", settings) == 400
-    with pytest.raises(ValueError, match=f"^{next(iter(settings))}: "):
+    with pytest.raises(msgspec.ValidationError):
         sandbox.configure(**settings)
 
 

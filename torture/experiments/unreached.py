@@ -109,7 +109,11 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.journal.sql.journal.SqlJournal.keep_notification*",
         "payhub.plans.receive.*",
     ),
-    "belong to payments, which go the way of payouts": ("payhub.plans.identity.payer_key",),
+    "belong to payments, which go the way of payouts": (
+        "payhub.plans.identity.payer_key",
+        "payhub.plans.rules._fit.<locals>.<dictcomp>",
+        "payhub.plans.rules._is_shown",
+    ),
     "ask a question that is about no order": ("payhub.plans.fetch.ask", "payhub.plans.rules.check_period"),
     "refuse what is not offered": (
         "payhub.plans.rules._listed",

@@ -149,6 +149,21 @@ def test_rule_5_a_connection_that_spoke_while_idle_is_not_used_again(
     ]
 
 
+@pytest.mark.parametrize("read", [8 * 1024, 64 * 1024, 256 * 1024])
+def test_rule_5_what_waits_in_no_parser_and_no_socket_is_surplus(open_hub: Open, serve: Serve, read: int) -> None:
+    """Rule 5: asyncio reads ahead into a queue; an answer that ends where a read does leaves the surplus there."""
+    size = read - len(accepted(FIRST, "7", x=""))
+    size -= len(accepted(FIRST, "7", x="y" * size)) - read  # its length has more digits then
+    answered = accepted(FIRST, "7", x="y" * size)
+    assert read == len(answered)
+    server = serve(Stray(answered + SURPLUS["an answer that says failed"]), accepted(SECOND, "8"))
+    hub = open_hub(server.url)
+    made = [hub.create_payout("shop", order) for order in (FIRST, SECOND)]
+    assert NEW == [
+        (each.provider_id, each.status, request.connection) for each, request in zip(made, server.requests, strict=True)
+    ]
+
+
 @pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="records cannot be kept together here")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_rule_5_what_tls_has_read_ahead_is_surplus(serve: Serve, authority: Any, backend: str) -> None:

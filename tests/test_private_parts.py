@@ -56,6 +56,10 @@ SURPLUS = Part(
     "httpcore", "connection._connection, connection._h11_state and connection._network_stream",
     "payhub.transport.pool", "to see what a connection has read beyond its answers",
 )  # fmt: skip
+QUEUE = Part(
+    "anyio", "stream._protocol with a read_queue, under stream._stream of httpcore's streams",
+    "payhub.transport.pool", "to see what asyncio has read beyond what was asked for",
+)  # fmt: skip
 LOGGERS = Part(
     "httpcore", "messages that begin with the name of a step, under loggers named httpcore.…", "payhub.transport.quiet",
     "to keep heads and addresses out of the log",
@@ -68,7 +72,7 @@ SANDBOX = Part(
     "uvicorn", "H11Protocol.access_log, Server.servers and Server.startup(sockets)", "payhub_alikassa.sandbox",
     "to simulate faults of connections",
 )  # fmt: skip
-PARTS = (POOL, ASYNC_POOL, SURPLUS, LOGGERS, STATE, SANDBOX)
+PARTS = (POOL, ASYNC_POOL, SURPLUS, QUEUE, LOGGERS, STATE, SANDBOX)
 
 
 def test_the_pool_of_httpx() -> None:
@@ -116,6 +120,22 @@ def test_the_surplus_of_httpcore() -> None:
         assert (b"more", False) == inner._h11_state.trailing_data, SURPLUS
         assert inner._network_stream.get_extra_info("ssl_object") is None, SURPLUS
         assert not inner.has_expired(), "httpcore sees surplus bytes itself now: payhub.transport.pool can be simpler"
+
+
+def test_the_queue_of_anyio() -> None:
+    """What asyncio has read, and nobody has taken, is in a queue of the stream's protocol."""
+
+    async def waiting(url: str) -> list[bytes]:
+        async with httpcore.AsyncConnectionPool() as pool:
+            await pool.request("GET", url)
+            inner: Any = getattr(pool.connections[0], "_connection", None)
+            stream: Any = inner._network_stream._stream
+            assert issubclass(type(stream), anyio.abc.SocketStream), QUEUE
+            return list(stream._protocol.read_queue)
+
+    size = 64 * 1024 - len(answer(b"")) - len("65536") + 1
+    with serving(answer(b"x" * size) + b"more") as server:
+        assert [b"more"] == anyio.run(waiting, server.url), QUEUE
 
 
 def test_the_log_of_httpcore(caplog: pytest.LogCaptureFixture) -> None:
@@ -209,6 +229,7 @@ def inside(kind: type) -> set[str]:
 def test_nothing_else_is_touched() -> None:
     """No module takes what begins with an underscore from any other, but for those above."""
     known = {f"{SURPLUS.module}: {name}" for name in re.findall(r"connection\._\w+", SURPLUS.name)}
+    known |= {f"{QUEUE.module}: {name}" for name in ("connection._network_stream._stream", "stream._protocol")}
     assert known == {each for module, tree in MODULES.items() for each in touched(module, tree)}
 
 

@@ -13,6 +13,8 @@ import anyio
 import certifi
 import httpcore
 import httpx
+from anyio.abc import SocketStream
+from anyio.streams.tls import TLSStream
 
 from payhub.errors import ConfigurationError
 from payhub.masking import HiddenBytes
@@ -100,6 +102,13 @@ def _has_surplus(connection: Any) -> bool:
         connection = connection._connection  # noqa: SLF001
     if any(connection._h11_state.trailing_data):  # noqa: SLF001
         return True
+    if isinstance(connection, httpcore.AsyncHTTP11Connection):
+        # asyncio reads ahead of what is asked for: the rest waits in a queue, which only anyio's stream knows.
+        stream: Any = connection._network_stream._stream  # type: ignore[attr-defined]  # noqa: SLF001
+        while isinstance(stream, TLSStream):
+            stream = stream.transport_stream
+        if isinstance(stream, SocketStream) and stream._protocol.read_queue:  # type: ignore[attr-defined]  # noqa: SLF001
+            return True
     # Where TLS is not the socket's own, it reads ahead: what it has not deciphered yet is not in h11's buffer.
     tls = connection._network_stream.get_extra_info("ssl_object")  # noqa: SLF001
     return isinstance(tls, ssl.SSLObject) and _has_more(tls)

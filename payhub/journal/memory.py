@@ -64,8 +64,11 @@ class MemoryJournal:
                     return Reservation(known, yours=False)
                 is_first = not rules.is_same_account(known.facts, facts.provider, facts.identity)
                 record = rules.hand_to(known, facts)
-                self._keys[known.facts.namespace, facts.kind, facts.order_id].remove(facts.key)
-            self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
+                if known.facts.namespace != facts.namespace:
+                    self._keys[known.facts.namespace, facts.kind, facts.order_id].remove(facts.key)
+            keys = self._keys[facts.namespace, facts.kind, facts.order_id]
+            if facts.key not in keys:
+                keys.append(facts.key)
             told = any(stored.content.key == facts.key for stored in self._notifications.values())
             if told and is_first:
                 record = self._records[facts.key] = rules.known_from_notification(record, now)

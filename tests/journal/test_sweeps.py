@@ -62,7 +62,10 @@ def open_shops(open_hub: Callable[..., Any], serve: Callable[..., RawServer], ur
     def opened(**acts: Act) -> Shops:
         servers = {name: serve(act) for name, act in acts.items()}
         accounts = {name: {"provider": "waiting", "base_url": server.url} for name, server in servers.items()}
-        tables = {"journal": {"url": url, "key": KEY}, "transport": {"deadline": 1.0, "read_timeout": 1.0}}
+        # Who hangs is not waited for long; who answers has all the time that a busy machine takes.
+        seconds = 1.0 if hang in acts.values() else 30.0
+        transport = {"deadline": seconds, "read_timeout": seconds}
+        tables = {"journal": {"url": url, "key": KEY}, "transport": transport}
         return Shops(open_hub(plugins=(Waiting(**AT_ONCE),), accounts=accounts, **tables), servers)
 
     return opened

@@ -64,8 +64,11 @@ class MemoryJournal:
                     return Reservation(known, yours=False)
                 is_first = not rules.is_same_account(known.facts, facts.provider, facts.identity)
                 record = rules.hand_to(known, facts)
-                self._keys[known.facts.namespace, facts.kind, facts.order_id].remove(facts.key)
-            self._keys[facts.namespace, facts.kind, facts.order_id].append(facts.key)
+                if known.facts.namespace != facts.namespace:
+                    self._keys[known.facts.namespace, facts.kind, facts.order_id].remove(facts.key)
+            keys = self._keys[facts.namespace, facts.kind, facts.order_id]
+            if facts.key not in keys:
+                keys.append(facts.key)
             told = any(stored.content.key == facts.key for stored in self._notifications.values())
             if told and is_first:
                 record = self._records[facts.key] = rules.known_from_notification(record, now)
@@ -98,7 +101,7 @@ class MemoryJournal:
             if key not in self._records:
                 raise JournalFailed("the journal does not know this order")
             before, refusal = self._records[key], None
-            legs = tuple(self._legs(before.facts.namespace, key.kind, key.order_id))
+            legs = functools.partial(self._legs, before.facts.namespace, key.kind, key.order_id)
             found = rules.of_this_leg(before, found, legs)
             last_denial = functools.partial(self._last_denial, key)
             record, contradicts = rules.apply(before, found, now, schedule, last_denial)
@@ -107,7 +110,7 @@ class MemoryJournal:
                 found = rules.of_another_order(found)
                 record, contradicts = rules.apply(before, found, now, schedule, last_denial)
             if by is not None:
-                record, refusal = rules.keep_one_live(before, record, legs, now)
+                record, refusal = rules.keep_one_live(before, record, legs(), now)
                 contradicts = refusal is not None
             self._records[key] = record
             for exchange in exchanges:
@@ -223,7 +226,7 @@ class MemoryJournal:
                 and stored.verdict is Verdict.WAITING
                 and rules.is_about(stored.content, record.facts)
             ]
-            legs = tuple(self._legs(record.facts.namespace, key.kind, key.order_id))
+            legs = functools.partial(self._legs, record.facts.namespace, key.kind, key.order_id)
             for place in waiting:
                 stored = self._notifications[place]
                 if stored.last_at <= asked_at:

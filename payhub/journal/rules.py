@@ -81,15 +81,15 @@ def is_about(content: NotificationContent, facts: Facts) -> bool:
     return is_same_account(facts, facts.provider, content.identity)
 
 
-def leg_meant(record: Record, named: str | None, legs: Iterable[Record]) -> Record:
+def leg_meant(record: Record, named: str | None, legs: Callable[[], Iterable[Record]]) -> Record:
     """Return the leg that a provider speaks of when it is asked, or speaks, about one that moved no money.
 
     The same account may have the order under another name by now, and to the provider it is one order. `named` is the
-    provider's id that it gives.
+    provider's id that it gives; `legs` looks up all of the order.
     """
     if record.state not in NOTHING_MOVED or (named is not None and named == record.provider_id):
         return record
-    for leg in legs:
+    for leg in legs():
         whose = leg.facts.provider, leg.facts.identity
         same = None not in whose and whose == (record.facts.provider, record.facts.identity)  # known to be the same
         other = leg.facts.key != record.facts.key and same
@@ -317,7 +317,7 @@ def of_another_order(found: Evidence) -> Evidence:
     return msgspec.structs.replace(found, mismatches=mismatches, **wrong)
 
 
-def of_this_leg(record: Record, found: Evidence, legs: Iterable[Record]) -> Evidence:
+def of_this_leg(record: Record, found: Evidence, legs: Callable[[], Iterable[Record]]) -> Evidence:
     """Return what evidence is for a leg: where the provider has spoken of another one, nothing was learnt."""
     differs = "provider_id" in found.mismatches
     if found.source is not Source.STATUS or (record.provider_id is not None and not differs):
@@ -467,7 +467,7 @@ def _is_of_another(record: Record, content: NotificationContent) -> bool:
     return is_paid_otherwise(paid, facts.amount, partial=content.partial, exact=KINDS[facts.kind].exact)
 
 
-def judge(record: Record, content: NotificationContent, legs: Iterable[Record] = ()) -> Verdict:
+def judge(record: Record, content: NotificationContent, legs: Callable[[], Iterable[Record]] = tuple) -> Verdict:
     """Compare the whole of what a notification says with what is known of its order, or of the leg that is meant."""
     record = leg_meant(record, content.provider_id, legs)
     if _is_of_another(record, content):

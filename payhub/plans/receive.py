@@ -33,8 +33,8 @@ def receive(account: Account, notification: Notification, *, ask: bool) -> Steps
             key = Key(account.name, word, notification.order_id)
             record = yield from find(key)
             found |= {word: record} if record else {}
-        other_id = {word: record.provider_id != notification.provider_id for word, record in found.items()}
-        kind = min(found, key=other_id.__getitem__, default=notification.kind)
+        theirs = notification.provider_id
+        kind = min(found, key=lambda word: found[word].provider_id != theirs, default=notification.kind)
         notification = msgspec.structs.replace(notification, kind=kind)
     kept = _notice(notification, keyed(account.place.key, notification.digest.encode()), account.place.identity)
     lease = account.timing.lease if ask else 0.0

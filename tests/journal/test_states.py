@@ -88,7 +88,7 @@ def test_every_step_is_legal_or_refused(now: State, then: State) -> None:
 
 def test_every_state_can_be_reached() -> None:
     """From `sending`, where an order begins, there is a way to every state."""
-    assert set(State) == {then for _, then in LEGAL} == {state for state in State if _way(state)}
+    assert list(State) == [_way(state)[-1] for state in State]
 
 
 def test_rule_6_time_never_makes_unknown_a_failure() -> None:
@@ -211,7 +211,7 @@ def test_every_state_has_its_status_whatever_is_said(state: State, notified: boo
 def _way(then: State) -> list[State]:
     """Return the states on the shortest way to a state."""
     ways = deque([[State.SENDING]])
-    while ways[0][-1] is not then:
+    while ways[0][-1] is not then:  # there is an error where there is no way
         way = ways.popleft()
         ways += [[*way, after] for now, after in LEGAL if now is way[-1] and after not in way]
     return ways[0]

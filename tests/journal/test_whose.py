@@ -265,6 +265,23 @@ def test_an_answer_about_the_id_of_the_leg_is_about_the_leg(journal: Journal) ->
     assert journal.settle(key(), found(State.SUCCEEDED, provider_id="6"), LATER).contradicted
 
 
+def test_an_answer_with_the_id_of_another_order_is_about_no_leg(journal: Journal) -> None:
+    """The id is that of another order, whatever else the account has by another name: a person has to look."""
+    _renamed(journal, State.PENDING, "8")
+    journal.open(facts("po-2", identity="a"), 60.0)
+    journal.settle(key("po-2"), found(State.PENDING, Source.ANSWER, provider_id="9"), LATER)
+    record = journal.settle(key(), found(State.FAILED, provider_id="9"), LATER)
+    assert (True, None) == (record.contradicted, record.provider_id)
+
+
+def test_legs_that_are_sent_again_stay_where_they_were(journal: Journal) -> None:
+    """Every journal returns legs of which none is live in the order in which they were begun."""
+    for name in ("shop", "renamed", "shop"):
+        journal.open(facts(account=name), 60.0)
+        journal.settle(Key(name, "payout", "po-1"), found(State.NOT_SENT, Source.ANSWER), LATER)
+    assert ["shop", "renamed"] == [leg.facts.account for leg in journal.legs("default", "payout", "po-1")]
+
+
 @pytest.mark.parametrize(("identity", "expected"), [("a", Verdict.CONFIRMED), (None, Verdict.CONTRADICTED)])
 def test_a_notification_of_the_order_under_another_name_contradicts_nothing(
     journal: Journal, identity: str | None, expected: Verdict

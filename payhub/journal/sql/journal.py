@@ -38,7 +38,7 @@ from payhub.journal.sql.examination import Examination, examine
 from payhub.journal.sql.note import Mark, Note, compare
 from payhub.journal.sql.statements import OrderRow, Statements
 from payhub.journal.sql.tables import SWEPT, tables
-from payhub.journal.states import NOTHING_MOVED, Evidence, Source, State
+from payhub.journal.states import Evidence, Source, State
 from payhub.models import Exchange
 
 _MICROSECONDS = 1_000_000
@@ -225,19 +225,17 @@ class SqlJournal:
         """
         with self.database.cursor() as cursor:
             row, before = self._lock(cursor, key)
+            legs = functools.partial(self._legs, cursor, before.facts.namespace, key.kind, key.order_id)
+            found = rules.of_this_leg(before, found, legs)
             place = {"kind": key.kind, "identity": before.facts.identity, "provider_id": found.provider_id}
             if refused and self._statements.holder.run(cursor, {"row": row, **place}).fetchone():
                 found = rules.of_another_order(found)
-            legs: tuple[Record, ...] = ()
-            if by is not None or before.state in NOTHING_MOVED:
-                legs = self._legs(cursor, before.facts.namespace, key.kind, key.order_id)
-            found = rules.of_this_leg(before, found, legs)
             now = self._now(cursor)  # read under the lock: times are in the order in which the transactions take effect
             last_denial = functools.partial(self._last_denial, cursor, row)
             after, contradicts = rules.apply(before, found, now, schedule, last_denial)
             refusal = None
             if by is not None:
-                after, refusal = rules.keep_one_live(before, after, legs, now)
+                after, refusal = rules.keep_one_live(before, after, legs(), now)
             record = self._update(cursor, row, before, after)
             for exchange in exchanges:
                 kept = msgspec.structs.replace(exchange, attempt=record.attempts)
@@ -315,9 +313,7 @@ class SqlJournal:
         """Judge the notifications that wait."""
         with self.database.cursor() as cursor:
             row, record = self._lock(cursor, key)
-            legs: tuple[Record, ...] = ()
-            if record.state in NOTHING_MOVED:
-                legs = self._legs(cursor, record.facts.namespace, key.kind, key.order_id)
+            legs = functools.partial(self._legs, cursor, record.facts.namespace, key.kind, key.order_id)
             verdicts: list[Verdict] = []
             for number, body, last_at in self._statements.waiting.run(cursor, key._asdict()).fetchall():
                 content = rows.read_content(body)

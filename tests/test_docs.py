@@ -115,7 +115,8 @@ def sandbox(keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture
 def ordered(sandbox: Sandbox) -> None:
-    """Have the payment that the sandbox's page steers."""
+    """Have the payment that the sandbox's page steers, and somebody who is told of it."""
+    sandbox.configure(notification_endpoints={5: "http://127.0.0.1:8000/notify"})
     order = PaymentOrder(
         order_id="in-1", amount=Money("1500", "RUB"), method="card", payer=Payer(id="u-881", ip="203.0.113.24")
     )

@@ -11,15 +11,14 @@ import contextlib
 import functools
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from unittest import mock
 
-import httpcore
-import httpx
 import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -31,6 +30,8 @@ from payhub.journal.rules import is_live
 from payhub.journal.sql import SqlJournal
 from payhub.journal.sql.tables import tables
 from payhub.testing import fake, forget_memory
+from payhub.transport.http import httpcore, httpx
+from payhub.transport.pool import AT_ONCE
 from payhub.transport.runner import Runner
 from torture.experiments.evidence import FINAL, QUICK, play
 from torture.market import BROKEN, SPELLINGS, Accounts, Veto, order_id, provider_of, spelled
@@ -63,14 +64,19 @@ class _Killed(BaseException):
 
 
 class _Providers(httpx.BaseTransport):
-    """The providers of all accounts: what each has accepted, as which word, and what goes wrong next."""
+    """The providers of all accounts: what each has accepted, as which word, and what goes wrong next.
+
+    They stand in the place of a pool of connections.
+    """
 
     def __init__(self, tally: Counter[str]) -> None:
         self._tally = tally
+        self.slots = threading.BoundedSemaphore(AT_ONCE)
         self.words: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.amounts: dict[str, tuple[str, str]] = {}
         self.faults: dict[str, str] = {}
         self.silent: set[str] = set()
+        self.dead = mock.patch.object(Runner, "_carry_out", side_effect=_Killed)
         self.lies: dict[tuple[str, str], str] = {}
 
     def having(self, known: str) -> list[str]:
@@ -106,7 +112,7 @@ class _Providers(httpx.BaseTransport):
         if fault == "refused":
             raise httpx.ConnectError("refused")
         if fault == "killed before sending":
-            raise _Killed
+            self._kill()
         leaves()
         if fault == "declined":
             return _response(422, {"code": "limit", "text": "over the limit"})
@@ -116,13 +122,17 @@ class _Providers(httpx.BaseTransport):
         self._tally["orders accepted"] += 1
         self.amounts[known] = asked["amount"], asked["currency"]
         if fault == "killed after accepting":
-            raise _Killed
+            self._kill()
         if fault == "accepted, then cut":
             raise httpx.ReadError("cut")
         if fault == "accepted, 503":
             return _response(503, {})
         answer = self._order(name, known, "new")
         return _response(200, {**answer, "amount": "0.01"} if fault == "accepted, another amount" else answer)
+
+    def _kill(self) -> NoReturn:
+        self.dead.start()
+        raise _Killed
 
     def _order(self, name: str, known: str, word: str) -> dict[str, str]:
         amount, currency = self.amounts[known]
@@ -236,6 +246,7 @@ class Switching(RuleBasedStateMachine):
         try:
             result = self._application.create_payout(name, order)
         except _Killed:
+            self._providers.dead.stop()
             self._tally["senders killed"] += 1
             self._lease_over = time.monotonic() + _LEASE
             self.restart(*self._how[:2], patient=self._how[2])

@@ -51,6 +51,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     ),
     "only read the journal": (
         "payhub.plans.find.*",
+        "payhub.plans.rules.check_seconds",
         "payhub.journal.records.Health.healthy",
         "payhub.journal.records.OrderFilter.fits*",
         "payhub.journal.records.StoredNotification.entry",
@@ -71,6 +72,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "payhub.journal.sql.journal.SqlJournal.story",
         "payhub.journal.sql.journal.SqlJournal.unsettled",
         "payhub.journal.sql.queries.*",
+        "payhub.journal.sql.rows._named",
         "payhub.journal.sql.rows.act",
         "payhub.journal.sql.rows.attempt",
         "payhub.journal.sql.rows.evidence",
@@ -122,8 +124,10 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "belong to TLS and to proxies, which the tests of connections speak": (
         "payhub.transport.deadline._DeadlineStream.start_tls",
         "payhub.transport.pool._has_more",
+        "payhub.transport.pool.SmallReads.start_tls",
         "payhub.transport.pool._read_proxy",
     ),
+    "wait, where httpcore tries again, which payhub does not let it": ("payhub.transport.pool._Backend.sleep",),
     "belong to what other libraries log": ("payhub.transport.quiet._StepsOnly.filter",),
     "belong to a protocol, and have no body": ("payhub.journal.protocol.*", "payhub.plans.plan.Account.*"),
 }

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, cast
 from unittest import mock
 
 import msgspec
@@ -34,6 +34,7 @@ from payhub.journal.sql.note import Mark, Note
 from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
 from payhub.plans.rules import unknown_result
+from payhub.transport.connection import MAX_VALUES
 from payhub.transport.runner import Runner
 from torture.judge import Fault, Judge
 from torture.processes import start, wait_until
@@ -486,6 +487,15 @@ def _sending_nothing(_flow: Flow[Any], order: PayoutOrder) -> Flow[Any]:
     return unknown_result(PAYOUT, order)
 
 
+def _sending_words(_flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
+    yield cast("Any", "a call")
+
+
+def _sending_nothing_and_confused(_flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
+    yield from ()
+    return "paid"
+
+
 def _refusing_before_it_sends(flow: Flow[Any], _order: PayoutOrder) -> Flow[Any]:
     """Ask first, and raise because of the answer."""
     call = next(flow)
@@ -562,6 +572,15 @@ def _breaking(target: str, cause: type[BaseException]) -> Callable[[Hubs, str, J
     return before
 
 
+def _altering(target: str, value: object) -> Callable[[Hubs, str, Judge], None]:
+    """Let a constant have another value, for this process."""
+
+    def before(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
+        mock.patch(target, value).start()
+
+    return before
+
+
 _CONNECTING = "socket.create_connection"
 """What makes a connection: refused in this process only, so that the account stays the one that it is."""
 
@@ -607,10 +626,15 @@ def _no_slots(hubs: Hubs, _order_id: str, _judge: Judge) -> None:
     runner._timeout = {**runner._timeout, "pool": _INSTANT}  # noqa: SLF001
 
 
+_in_many_parts = _altering("payhub.transport.connection._MAX_SMALL_CHUNKS", -1)
+"""Let the parts in which an answer comes be too small, for this process."""
+
 _SENDS = "payhub.transport.deadline.DeadlineTransport.handle_request"
 """What sends a call; what stands in its place reports nothing."""
 
 _ENCODED = "application/json\r\nContent-Encoding: gzip"
+_MANY_HEADERS = "application/json" + "\r\nX-More: 1" * 200
+_MANY_VALUES = Fault(change={"list": "," * (MAX_VALUES + 1)})
 _STALLED = Fault(cut=0, end="stall")
 _ACCEPTED = Fault(status=500)
 _NEVER_CAME = Fault(status=500, accept=False)
@@ -632,6 +656,9 @@ WAYS = (
     Way(name="encoded answer", act=_creating(), faults=(Fault(kind=_ENCODED),)),
     Way(name="encoded answer, awaited", act=_awaiting(), faults=(Fault(kind=_ENCODED),)),
     Way(name="answer too large", act=_creating(), faults=(Fault(pad=1 << 20),)),
+    Way(name="answer with too many headers", act=_creating(), faults=(Fault(kind=_MANY_HEADERS),)),
+    Way(name="answer with too many values", act=_creating(), faults=(_MANY_VALUES,)),
+    Way(name="answer in too many parts", act=_creating(), before=_in_many_parts),
     Way(name="another amount in the answer", act=_creating(), faults=(Fault(change={"amount": "1.00"}),), lied=True),
     Way(name="settled before its sender reports", act=_creating(), before=_settled_meanwhile()),
     Way(name="denied by its sender's report", act=_creating(), before=_settled_meanwhile("5"), lied=True),
@@ -672,6 +699,13 @@ WAYS = (
     ),
     Way(name="a runner that breaks down", act=_creating(), before=_runner_breaks),
     Way(name="a driver that sends nothing", act=_creating(), before=_bent(_sending_nothing), invalid=True),
+    Way(name="a driver that sends words", act=_creating(), before=_bent(_sending_words), invalid=True),
+    Way(
+        name="a driver that sends nothing, and returns something else",
+        act=_creating(),
+        before=_bent(_sending_nothing_and_confused),
+        invalid=True,
+    ),
     Way(name="a driver that asks before it sends", act=_creating(), before=_bent(_refusing_before_it_sends)),
     Way(name="a driver that makes its call anew", act=_creating(), before=_bent(_made_anew), faults=(_ACCEPTED,)),
     Way(name="a driver that answers without paying", act=_creating(), before=_bent(_answering_without_paying)),
@@ -679,6 +713,7 @@ WAYS = (
     Way(name="a driver that sends twice", act=_creating(), before=_bent(_sending_twice)),
     Way(name="a driver that returns something else", act=_creating(), before=_changing()),
     Way(name="a driver that returns a malformed result", act=_creating(), before=_changing(provider_id=7)),
+    Way(name="a driver that returns half a character", act=_creating(), before=_changing(reason="\ud800")),
     Way(name="a driver that believes HTTP 500", act=_creating(), before=_bent(_failing), faults=(_ACCEPTED,)),
     Way(name="refused by a wrapper", act=_creating(), before=_bent(_refusing), invalid=True),
     Way(name="the same order again, refused by a wrapper", act=_creating(), before=_created_and_refused),

@@ -105,18 +105,18 @@ def die_with_parent() -> None:
 _SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def start(work: Callable[[], object], *, seconds: int = 120) -> Child:
+def start(work: Callable[[], object], *, seconds: int = 600) -> Child:
     """Start work in a process that lives so many seconds at most."""
     return Child(work, seconds)
 
 
-def call(work: Callable[[], object], shape: type[T], *, seconds: int = 120) -> T:
+def call(work: Callable[[], object], shape: type[T], *, seconds: int = 600) -> T:
     """Run work in a process of its own, and return what it returns."""
     return start(work, seconds=seconds).returned(shape)
 
 
 def each(
-    work: Iterable[tuple[T, Callable[[], object]]], *, at_once: int = 2, seconds: int = 60
+    work: Iterable[tuple[T, Callable[[], object]]], *, at_once: int = 2, seconds: int = 300
 ) -> Iterator[tuple[T, int]]:
     """Run each piece of work in a process of its own, some at once, and yield how each ended."""
     running: dict[int, tuple[T, Child]] = {}

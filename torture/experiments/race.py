@@ -9,7 +9,7 @@ from torture.processes import start
 from torture.report import Bench, Finding, Found
 from torture.shop import Shop, retry
 
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 _ORDERS = 500
 _FEW = 2
 """The number of races up to which each has a tenth of the orders."""

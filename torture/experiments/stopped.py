@@ -54,10 +54,10 @@ def _everywhere(bench: Bench, name: str, journal: Callable[[str], str]) -> Findi
 
 def _stopped(hub: Hub, order_id: str, place: Place) -> tuple[Outcome, float]:
     """Stop one process at a statement, and measure how long another needs for the same order."""
-    first = start(functools.partial(try_create, hub, order_id, place, _stop), seconds=120)
+    first = start(functools.partial(try_create, hub, order_id, place, _stop))
     os.waitpid(first.pid, os.WUNTRACED)
     began = time.monotonic()
-    second = start(functools.partial(_submitted, hub, order_id), seconds=60)
+    second = start(functools.partial(_submitted, hub, order_id))
     while not second.ended() and time.monotonic() < began + _LONGEST + 1:
         time.sleep(0.01)
     waited = time.monotonic() - began

@@ -692,7 +692,8 @@ def test_rule_4_a_create_cancelled_anywhere_sends_once_at_most(
     Nor does it stay with a caller that is gone: what was not sent is sent the next time.
     """
     server = serve(act)
-    tables = {"accounts": {"shop": {"provider": "fake", "base_url": server.url}}}
+    accounts = {"shop": {"provider": "fake", "base_url": server.url}}
+    tables = {"transport": {"deadline": 2.0}, "accounts": accounts}  # so long it waits for a sender that is gone
 
     async def cancelled_everywhere() -> int:
         async with AsyncHub.from_mapping(tables, plugins=(fake,)) as hub:

@@ -1,7 +1,7 @@
 # Everything runs in a virtual environment made here; nothing but Python >= 3.11 and make is needed.
 #
 #   make demo         a tour on this machine, against the sandbox
-#   make test         the tests, with coverage
+#   make test         the tests
 #   make test-httpx2  those of the transport on httpx2 in httpx's place
 #   make test-wheel   the tests against the built wheel, away from the sources
 #   make quick        the tests that differ between Pythons, in two minutes: make quick PYTHON=python3.13 VENV=build/3.13
@@ -17,7 +17,7 @@
 # Everything is installed from requirements/*.txt, where each file that may be downloaded has its hash.
 # PYTHON is the interpreter, VENV the directory of the environment; ARGS is passed on, for example to pytest.
 # The tests run side by side in WORKERS processes, two for each processor, because half of the time they wait;
-# ARGS=-n0 runs them one after another.
+# ARGS=-n0 runs them one after another, and ARGS=--cov prints which lines they do not reach, commands included.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -58,7 +58,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/payhub demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-httpx2: $(VENV)/.installed-dev
 	PAYHUB_TESTS_ON=httpx2 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(TRANSPORT) $(ARGS)

@@ -215,7 +215,7 @@ class TestPythons:
             text=True,
             check=False,
         )
-        assert (0, 1) == (ran.returncode, ran.stdout.count("made: test\n")), ran.stderr
+        assert (0, 1) == (ran.returncode, ran.stdout.count("made: test ARGS=--cov\n")), ran.stderr
         quick = [line for line in ran.stdout.splitlines() if line.startswith("made: quick")]
         assert [f"made: quick PYTHON={tools}/python3.12 VENV=build/python3.12"] == quick
         loud = "!! Python 3.13 is not installed here: nothing was tested with it"

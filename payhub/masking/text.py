@@ -147,13 +147,19 @@ def fold_digits(text: str) -> str:
     return text if text.isascii() else _OTHER_DIGIT.sub(lambda digit: str(int(digit.group())), text)
 
 
+_FIRST_OF_CHINESE = 0x2E80
+
+
 class _DigitsOfAnyForm(dict[int, int | str]):
     """A table that translates every character that Unicode calls a digit to 0 to 9: raised, lowered, circled ones."""
 
     def __missing__(self, code: int) -> int | str:
-        """Look a character up; it is not kept, for others choose which ones come."""
+        """Look a character up; only those of most alphabets are kept, for strangers choose which ones come."""
         digit = unicodedata.digit(chr(code), None)
-        return code if digit is None else str(digit)
+        found = code if digit is None else str(digit)
+        if code < _FIRST_OF_CHINESE:
+            self[code] = found
+        return found
 
 
 _DIGITS_OF_ANY_FORM = _DigitsOfAnyForm()

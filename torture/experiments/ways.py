@@ -16,6 +16,7 @@ import msgspec
 
 from payhub import (
     AsyncHub,
+    Exchange,
     Hub,
     InvalidOrder,
     JournalFailed,
@@ -31,6 +32,7 @@ from payhub.journal import Evidence, Key, KeyCheck, NotificationContent, Source,
 from payhub.journal.rules import LONGEST_JITTER
 from payhub.journal.sql.engine import Files
 from payhub.journal.sql.note import Mark, Note
+from payhub.models import Phase
 from payhub.operations import PAYOUT
 from payhub.plans.identity import facts_of
 from payhub.plans.rules import unknown_result
@@ -110,15 +112,15 @@ class _Plugin:
     that is `unable` cannot ask.
     """
 
-    act: Callable[[], object] | None = None
+    act: Callable[[Exchange], object] | None = None
     bend: Callable[[Flow[Any], PayoutOrder], Flow[Any]] | None = None
     unable = False
 
     @hookimpl
-    def payhub_event(self, event: object) -> None:  # noqa: ARG002 - the hook's argument
+    def payhub_event(self, event: Exchange) -> None:
         act, self.act = self.act, None
         if act is not None:
-            act()
+            act(event)
 
     @hookimpl(wrapper=True)
     def payhub_create_payout(self, order: PayoutOrder) -> Generator[None, Flow[Any], Flow[Any]]:
@@ -451,7 +453,7 @@ def _full(_hubs: Hubs, _order_id: str, _judge: Judge) -> None:
 
 
 def _full_later(hubs: Hubs, order_id: str, judge: Judge) -> None:
-    _PLUGIN.act = lambda: _full(hubs, order_id, judge)
+    _PLUGIN.act = lambda _: _full(hubs, order_id, judge)
 
 
 def _settled_meanwhile(
@@ -463,7 +465,9 @@ def _settled_meanwhile(
         key = Key(ACCOUNT, "payout", order_id)
         ended = Evidence(source=Source.STATUS, state=state, provider_id=provider_id)
 
-        def settle() -> None:
+        def settle(exchange: Exchange) -> None:
+            if state is State.SUCCEEDED and exchange.phase is Phase.NOT_SENT:
+                return  # a busy machine took too long to send it, and nobody can find out that it was paid
             for found in (Evidence(source=Source.LEASE, state=State.UNKNOWN), ended):
                 hubs.plain.journal.settle(key, found, Schedule())
 

@@ -92,7 +92,8 @@ def main(words: Sequence[str] | None = None) -> int:
     command = _command(asked, seed)
     report = asked.report or (None if asked.short or asked.only or asked.trials is not None else REPORT)
     if report is not None:
-        report.write_text(render_report(results, command, time.monotonic() - began), "utf-8")
+        told = render_report(results, command, time.monotonic() - began, whole=not asked.only)
+        report.write_text(told, "utf-8")
     if asked.json is not None:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     return int(any(result.failed for result in results))

@@ -88,9 +88,9 @@ def bound(trials: int, failures: int) -> str:
     return f"{3 / trials:.2g}" if trials >= 3 else "—"  # noqa: PLR2004 - the rule of three
 
 
-def render_report(results: Sequence[Result], command: str, seconds: float) -> str:
-    """Write the report."""
-    return "\n".join(_lines(results, command, seconds)) + "\n"
+def render_report(results: Sequence[Result], command: str, seconds: float, *, whole: bool = True) -> str:
+    """Write the report of all experiments, or of those that were asked for."""
+    return "\n".join(_lines(_HEAD if whole else _HEAD_OF_PART, results, command, seconds)) + "\n"
 
 
 _HEAD = """# Reliability
@@ -122,6 +122,12 @@ A *broken claim* is one of these statements that was not true of one order. *3/n
 failure in n trials, the true rate is not above 3/n, with 95 % confidence.
 """
 
+_HEAD_OF_PART = """# Reliability, a part
+
+This page is the report of a run of some experiments of `python -m torture`. Nothing on it is written by hand.
+[Reliability](reliability.md) says what a broken claim and *3/n* are.
+"""
+
 _LIMITS = """## What this does not show
 
 * A process that dies leaves behind what it had handed to the kernel; a machine that loses power may not. Surviving
@@ -133,8 +139,8 @@ _LIMITS = """## What this does not show
 """
 
 
-def _lines(results: Sequence[Result], command: str, seconds: float) -> Iterator[str]:
-    yield _HEAD
+def _lines(head: str, results: Sequence[Result], command: str, seconds: float) -> Iterator[str]:
+    yield head
     for name, value in _circumstances(command, seconds):
         yield f"* **{name}:** {value}"
     yield "\n| experiment | size | trials | claims broken | 3/n | seed |\n|---|---|---:|---:|---:|---:|"

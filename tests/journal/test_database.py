@@ -228,7 +228,8 @@ def test_postgresql_without_tables_says_what_to_do(server: Server) -> None:
 
 def test_the_newest_version_is_the_newest_migration() -> None:
     """The version that a journal expects is the one that the migrations end with."""
-    with sa.create_engine("sqlite://").connect() as connection:
+    engine = sa.create_engine("sqlite://", poolclass=sa.NullPool)
+    with engine.connect() as connection:
         assert HEAD == ScriptDirectory.from_config(configuration(connection, PREFIX)).get_current_head()
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from payhub.exchanges.events import Event
+from payhub.masking import mask_text
 from payhub.models import LONGEST_DELIVERY
 from payhub.receivers.answers import BROKEN, LONGEST_HEADERS, MOST_HEADERS, SparingLog
 
@@ -212,7 +213,8 @@ class Server:
 
         def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
             kind = type(context.get("exception")).__name__
-            failures.write(Event.SERVER_FAILED, error=kind, reason=context["message"])
+            reason = mask_text(context["message"])  # of a callback it quotes the arguments
+            failures.write(Event.SERVER_FAILED, error=kind, reason=reason)
 
         asyncio.get_running_loop().set_exception_handler(failed)
         await self._server.serve([self._listening])

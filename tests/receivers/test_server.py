@@ -1,5 +1,6 @@
 """The server of `payhub serve` keeps what strangers can take of it within bounds: time, connections, files, the log."""
 
+import asyncio
 import contextlib
 import re
 import resource
@@ -209,3 +210,21 @@ def test_what_the_event_loop_complains_of_does_not_fill_the_log(
             eventually(lambda: bool(calls))
         assert 204 == answer_on(waiting).status
     assert [("payhub.server_failed", "OSError")] == [(each["event"], each["error"]) for each in logs]
+
+
+def test_rule_12_what_the_event_loop_complains_of_is_masked(
+    app: Application, port: int, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It quotes the arguments of a callback that failed, and these may be anything."""
+    original = app.__call__
+
+    async def complaining(_app: Application, *request: Any) -> None:
+        message = "Exception in callback sends('4111111111111111', 'password=tr0ub4dor')"
+        asyncio.get_running_loop().call_exception_handler({"message": message})
+        await original(*request)
+
+    monkeypatch.setattr(Application, "__call__", complaining)
+    with capture_logs() as logs:
+        assert 204 == answer_on(connect(REQUEST)).status
+    [reason] = [each["reason"] for each in logs if each["event"] == "payhub.server_failed"]
+    assert (True, False, False) == ("callback" in reason, "4111111111111111" in reason, "tr0ub4dor" in reason)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payhub.errors import InvalidOrder
-from payhub.forms import expected, find_half, refusal, type_name
+from payhub.forms import expected, find_half, find_place, refusal, type_name
 from payhub.masking import Clear, Link, MaskedStruct
 from payhub.models import Presentation, Service
 
@@ -108,21 +108,11 @@ def exact(struct: S, names: Mapping[str, str] | None = None) -> S:
     except UnicodeEncodeError:
         field, words = find_half(struct) or "", "has half of a character"
     except (TypeError, ValueError, OverflowError, RecursionError):
-        field = _place(struct, lambda value: any(value is each for each in strange))
+        field = find_place(struct, lambda value: any(value is each for each in strange)) or ""
         words = f"must be {expected(type(struct), field)}, not {type_name(strange[0])}" if strange else "is malformed"
     name = (names or {}).get(field, field) or "order"
     known_as = "" if name.rpartition(".")[2] == field else f" ({field})"  # what the provider calls it, if that differs
     raise InvalidOrder(name, f"{words}{known_as if field in (names or {}) else ''}")
-
-
-def _place(value: object, wanted: Callable[[object], bool]) -> str:
-    """Return the path of the first field of a struct that is wanted; it is empty where none is."""
-    for name in getattr(value, "__struct_fields__", ()):
-        inner = getattr(value, name)
-        below = _place(inner, wanted)
-        if below or wanted(inner):
-            return f"{name}.{below}".rstrip(".")
-    return ""
 
 
 class Offer(MaskedStruct, frozen=True, kw_only=True):

@@ -51,14 +51,14 @@ def _kind(shape: Any) -> inspect.Type:
         return inspect.AnyType()
 
 
-def _members(kind: inspect.Type) -> Iterable[inspect.Type]:
-    """Return what may stand for a kind, with its description or without: the members of a union, else itself."""
-    plain = kind.type if isinstance(kind, inspect.Metadata) else kind
-    return plain.types if isinstance(plain, inspect.UnionType) else (kind,)
-
-
 def _plain(kind: inspect.Type) -> Any:
     return kind.type if isinstance(kind, inspect.Metadata) else kind
+
+
+def _members(kind: inspect.Type) -> Iterable[inspect.Type]:
+    """Return what may stand for a kind, with its description or without: the members of a union, else itself."""
+    plain = _plain(kind)
+    return plain.types if isinstance(plain, inspect.UnionType) else (kind,)
 
 
 def _below(kind: inspect.Type, path: str) -> inspect.Type:
@@ -140,12 +140,17 @@ def find_half(value: object) -> str | None:
 
     No UTF-8 can hold it, so it can be neither sent nor kept.
     """
-    if isinstance(value, str):
-        return "" if _HALF.search(value) else None
+    return find_place(value, lambda each: isinstance(each, str) and _HALF.search(each) is not None)
+
+
+def find_place(value: object, wanted: Callable[[object], bool]) -> str | None:
+    """Return the path of the first value in a struct that is wanted, or `None`; of the struct itself it is empty."""
+    if wanted(value):
+        return ""
     if isinstance(value, tuple):
-        return next((found for found in map(find_half, value) if found is not None), None)
+        return next((found for each in value if (found := find_place(each, wanted)) is not None), None)
     for name in getattr(value, "__struct_fields__", ()):
-        if (found := find_half(getattr(value, name))) is not None:
+        if (found := find_place(getattr(value, name), wanted)) is not None:
             return f"{name}.{found}".rstrip(".")
     return None
 
@@ -166,9 +171,7 @@ def refusal(cause: msgspec.ValidationError, shape: Any, value: object) -> tuple[
         return path, str(cause.__cause__)
     parent, _, last = path.rpartition(".")
     around = map(_plain, _members(_below(_kind(shape), parent)))
-    if last in {
-        getattr(each, "tag_field", None) for each in around
-    }:  # by which structs are told apart, and which is no field
+    if any(last == getattr(each, "tag_field", None) for each in around):  # structs are told apart by it: it is no field
         path = parent
     kind = _below(_kind(shape), path)
     for step in _STEP.finditer(path):

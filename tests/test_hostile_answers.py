@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 import string
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +25,7 @@ from payhub.plans.rules import check_answer
 from payhub.testing import fake
 from payhub.ticket.values import clock, jsonable
 from payhub.transport.connection import MAX_BODY, MAX_VALUES
+from tests.counting import lines_of_python
 from tests.raw_server import RawServer, answer
 from tests.samples import CARD, PAYMENT, PAYOUT, known
 
@@ -73,24 +73,7 @@ def test_what_is_kept_of_an_answer_is_bounded(value: object) -> None:
 @pytest.mark.parametrize("value", LARGE.values(), ids=LARGE)
 def test_what_is_masked_of_an_answer_is_bounded(value: object) -> None:
     """The work of masking does not grow with an answer, once it is as large as what is shown."""
-    assert _lines_of_python(lambda: mask_json(value, Shape)) < 600_000
-
-
-def _lines_of_python(work: Callable[[], object]) -> int:
-    count = 0
-
-    def trace(_frame: object, _event: str, _argument: object) -> Any:
-        nonlocal count
-        count += 1
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
+    assert lines_of_python(lambda: mask_json(value, Shape)) < 600_000
 
 
 def test_an_ordinary_answer_is_shown_whole() -> None:

@@ -143,6 +143,16 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         yield made
 
 
+@pytest.fixture
+def own(empty: Place) -> Place:
+    """Give a database of the test's own, with a journal's tables."""
+    made = SqlJournal(empty.url, PREFIX)
+    with made.database.as_it_is():
+        pass
+    made.close()
+    return empty
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest) -> str | None:
     """Give the `[journal] url` of each kind of journal; memory has none."""

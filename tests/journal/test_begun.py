@@ -66,13 +66,8 @@ def files(place: Place) -> list[Path]:
 
 
 @pytest.fixture
-def place(empty: Place) -> Place:
-    """Give a database of the test's own, with a journal's tables."""
-    made = SqlJournal(empty.url, PREFIX)
-    with made.database.as_it_is():
-        pass
-    made.close()
-    return empty
+def place(own: Place) -> Place:
+    return own
 
 
 def refused(shop: Shop, words: str, *orders: Any) -> None:

@@ -14,7 +14,6 @@ from alembic.config import Config
 
 from payhub import JournalFailed, Status
 from payhub.cli import app
-from payhub.journal.sql import SqlJournal
 from tests.raw_server import answer
 from tests.samples import PAYOUT, known
 
@@ -49,13 +48,8 @@ def mode() -> str:
 
 
 @pytest.fixture
-def place(empty: Place) -> Place:
-    """Give a database of the test's own, with a journal's tables."""
-    journal = SqlJournal(empty.url, PREFIX)
-    with journal.database.as_it_is():
-        pass
-    journal.close()
-    return empty
+def place(own: Place) -> Place:
+    return own
 
 
 @pytest.fixture

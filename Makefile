@@ -60,8 +60,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-test-httpx2: $(VENV)/.installed-dev
-	PAYHUB_TESTS_ON=httpx2 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(TRANSPORT) $(ARGS)
+# In an environment of its own, because wherever httpx2 is installed payhub takes it.
+test-httpx2:
+	@$(MAKE) --no-print-directory venv VENV=build/httpx2
+	@build/httpx2/bin/pip $(LOCKED) -r requirements/httpx2.txt
+	build/httpx2/bin/pytest -q -n $(WORKERS) --dist worksteal $(TRANSPORT) $(ARGS)
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(QUICK) $(ARGS)
@@ -120,6 +123,7 @@ lock:
 		"build --group pyproject.toml:build" \
 		"run pyproject.toml --extra cli --extra server --extra sql" \
 		"dev pyproject.toml --all-extras --group build -c requirements/build.txt -c requirements/run.txt" \
+		"httpx2 --group pyproject.toml:httpx2 -c requirements/dev.txt" \
 		"sbom --group pyproject.toml:sbom"; do \
 		set -- $$each; file=requirements/$$1.txt; shift; \
 		build/lock/bin/uv pip compile "$$@" $(ARGS) --universal --python-version 3.11 --generate-hashes --quiet \

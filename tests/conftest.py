@@ -1,6 +1,5 @@
 import contextlib
 import functools
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,9 +11,6 @@ import hypothesis
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from cryptography.hazmat.primitives import serialization
-
-if os.environ.get("PAYHUB_TESTS_ON") != "httpx2":
-    sys.modules["httpx2"] = None  # type: ignore[assignment]  # users have httpx; `make test-httpx2` tries the other
 
 from payhub import AsyncHub, Hub, hookimpl
 from payhub.accounts import plugins

@@ -4,12 +4,7 @@
 process of its own (`torture.judge`), which accepts every create it is sent and counts them.
 """
 
-import os
-import sys
 from pathlib import Path
-
-if os.environ.get("PAYHUB_TESTS_ON") != "httpx2":
-    sys.modules["httpx2"] = None  # type: ignore[assignment]  # what is tortured is what users have
 
 ROOT = Path(__file__).resolve().parents[1]
 """The directory of the repository."""
